@@ -21,6 +21,7 @@ from measure import run_command
 from suites import source_of
 
 from snowmatch.api import open_catalog
+from snowmatch.confidence.cells import allowed_of
 from snowmatch.confidence.measures import measure
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import Trial, make_trial
@@ -72,7 +73,7 @@ def halved(trial: Trial, seed: int) -> Trial:
         trial,
         queries=trial.queries[asked],
         gallery=trial.gallery[answering],
-        allowed=trial.allowed[asked][:, answering],
+        open_to=allowed_of(trial.allowed[asked][:, answering], int(answering.sum())),
         groups=np.unique(trial.groups[asked], return_inverse=True)[1],
     )
 

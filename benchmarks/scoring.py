@@ -216,7 +216,9 @@ def _thinned(trial: Any, queries: int) -> Any:
     import numpy as np
 
     chosen = np.unique(np.linspace(0, len(trial.queries) - 1, queries).astype(int))
-    return replace(trial, queries=trial.queries[chosen], allowed=trial.allowed[chosen], groups=np.arange(len(chosen)))
+    return replace(
+        trial, queries=trial.queries[chosen], open_to=trial.open_to.of(chosen), groups=np.arange(len(chosen))
+    )
 
 
 def suite_run(work: Path) -> str:

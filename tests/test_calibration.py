@@ -133,6 +133,15 @@ def test_a_fit_works_on_one_thread(monkeypatch):
     assert set(seen) <= {1}  # none where the system's own library is used, as on macOS
 
 
+def test_a_model_does_not_depend_on_how_many_cases_are_read_at_once(monkeypatch):
+    cases = [replace(c, scores=c.scores[:size], encounters=c.encounters[:size], right=min(c.right, size - 1))
+             for n, c in enumerate(random_cases(seed=4)) if (size := 2 + n % 4)]  # fmt: skip
+    model = fit(cases, random_cases(20, seed=5))
+    for count in (1, 7, 10_000):
+        monkeypatch.setattr(confidence_fit, "AT_ONCE", count)
+        assert fit(cases, random_cases(20, seed=5)) == model
+
+
 def test_two_hundred_own_cases_outweigh_the_shipped_cases():
     own, other = random_cases(200, seed=2), [replace(c, scores=c.scores * 20) for c in random_cases(200, seed=3)]
     alone, mixed, theirs = (fit(*given) for given in ((own,), (own, other), (other,)))

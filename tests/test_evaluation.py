@@ -19,6 +19,7 @@ from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.matching.query import score_query
 from snowmatch.matching.scores import prior
 from snowmatch.matching.search import inverted_file
 from snowmatch.views.evaluation import format_evaluation
@@ -151,7 +152,7 @@ def test_a_table_is_saved_with_the_same_bytes_twice_and_read_back(tmp_path):
         assert set(stored) >= {"paths", "individual", "body_part", "encounter", "station", "queries", "gallery"}
         assert set(stored) >= {"scores", "individual_names", "individual_scores"}
     again = load_table(tmp_path / "a.npz")
-    for name in vars(table):
+    for name in stored.files:
         np.testing.assert_array_equal(getattr(again, name), getattr(table, name))
 
 
@@ -187,7 +188,7 @@ def test_the_ranking_prefers_animals_that_were_met_often_as_a_query_does(evaluat
         ]
         assert table.prior[group] == pytest.approx(prior(np.array(met)), abs=1e-6)
     assert table.prior.max() > 0
-    assert table.individual_ranking.dtype == np.float64
+    assert table.ranking(table.queries[:0]).dtype == np.float64
 
 
 def test_scores_follow_the_rules_of_the_table(evaluated, survey):
@@ -197,6 +198,23 @@ def test_scores_follow_the_rules_of_the_table(evaluated, survey):
     assert (table.scores[trial.allowed] >= 0).all()
     own = table.individual[table.queries][:, None] == table.individual_names
     assert np.isnan(table.left_out_scores[own]).all()
+
+
+def test_the_scores_of_annotations_are_the_ranking_of_a_single_query(evaluated, survey):
+    table, session = evaluated.table, snowmatch.open_catalog(survey / "catalog").session()
+    trial = make_trial(session.data.annotations, "cross-encounter")
+    gallery, method = session.gallery, session.method
+    entries = {a.row: entry for entry, a in enumerate(gallery.annotations)}
+    columns = [entries[row] for row in trial.gallery]
+    for query in range(0, len(trial.queries), 5):
+        allowed = np.zeros(len(gallery.annotations), bool)
+        allowed[[entries[row] for row in trial.gallery[trial.allowed[query]]]] = True
+        row = trial.queries[query]
+        part, subject = trial.annotations[row].body_part, gallery.subject(entries[row])
+        scores = score_query([subject], gallery, allowed, part, method.matcher, method.geometry)
+        expected = np.where(trial.allowed[query], scores.ranking[columns], np.nan)
+        assert np.nansum(expected) > 0
+        np.testing.assert_array_equal(table.scores[query], expected)
 
 
 def test_the_table_and_a_query_have_the_same_scores(evaluated, survey):
@@ -221,7 +239,7 @@ def test_left_out_scores_equal_those_of_a_catalog_without_the_animal(survey, tmp
     monkeypatch.setattr(inverted_file, "EXHAUSTIVE_ROWS", 1 << 30)
     catalog = snowmatch.open_catalog(survey / "catalog")
     trial = make_trial(catalog.data.annotations, "cross-encounter")
-    one = replace(trial, queries=trial.queries[:1], allowed=trial.allowed[:1], groups=trial.groups[:1])
+    one = replace(trial, queries=trial.queries[:1], open_to=trial.open_to.of(np.array([0])), groups=trial.groups[:1])
     session = catalog.session()
     table = score_trial(one, session.galleries, session.method.matcher, session.method.geometry)
     name, query_path = str(table.individual[table.queries[0]]), str(table.paths[table.queries[0]])
@@ -294,8 +312,9 @@ def test_the_command_prints_json_and_saves_the_scores(survey, evaluated, tmp_pat
     assert printed["method"]["extractor"]["name"] == "hesaff"
     for name, figure in evaluated.measured.figures.items():  # a second evaluation gives the same figures
         assert printed["figures"][name]["value"] == pytest.approx(figure.value, abs=1e-6), name
-    for name, values in vars(load_table(saved)).items():
-        np.testing.assert_array_equal(values, getattr(evaluated.table, name))
+    with np.load(saved) as stored:
+        for name in stored.files:
+            np.testing.assert_array_equal(stored[name], getattr(evaluated.table, name))
 
 
 def test_a_catalog_without_answerable_queries_prints_a_sentence(own_survey):

@@ -11,6 +11,7 @@ from drawn_table import HEAD, ROWS, STATIONS, write_catalog
 from exported import EXACT, TWO_CAMERAS, export
 
 import snowmatch
+from snowmatch.confidence.cells import cells_of
 from snowmatch.confidence.score_table import ScoreTable, save_table
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporting import export_survey
@@ -356,7 +357,7 @@ def test_the_scores_of_pairs_are_those_of_the_best_photos(tmp_path):
         queries=named,
         gallery=named,
         groups=np.arange(n),
-        scores=scores,
+        cells=cells_of(scores, n),
         individual_names=np.array(["aika", "bars", "cholpon"]),
         prior=zero,
         **parts,

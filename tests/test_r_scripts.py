@@ -12,6 +12,7 @@ from drawn_space import DENSITY, G0, SIGMA, drawn_survey
 from drawn_table import ROWS, STATIONS, write_catalog
 
 import snowmatch
+from snowmatch.confidence.cells import cells_of
 from snowmatch.confidence.score_table import ScoreTable, save_table
 from snowmatch.interchange import exporters
 from snowmatch.interchange.exporting import export_survey
@@ -81,7 +82,7 @@ def scores_of(annotations, path):
         queries=named,
         gallery=named,
         groups=np.arange(n),
-        scores=np.random.default_rng(0).random((n, n)),
+        cells=cells_of(np.random.default_rng(0).random((n, n)), n),
         individual_names=np.array(["aika"]),
         **dict.fromkeys(names, zero),
     )

@@ -6,12 +6,16 @@ from click.testing import CliRunner
 
 import snowmatch
 from snowmatch.cli import main
+from snowmatch.confidence import scoring
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.score_table import load_table
-from snowmatch.confidence.trial import make_trial, sample_notes
+from snowmatch.confidence.scoring import most_queries
+from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
+from snowmatch.core.plugins import make_plugin
 from snowmatch.core.text import percent, share_text
 from snowmatch.core.types import Annotation
 from snowmatch.identify.judge import kind_in_words
+from snowmatch.matching.matchers.lnbnn import Lnbnn
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
@@ -24,7 +28,7 @@ ANNOTATIONS = [
 def test_a_large_trial_asks_whole_encounters_of_a_sample_and_the_gallery_stays_whole():
     whole = make_trial(ANNOTATIONS, "cross-encounter")
     assert whole.left_out == 0
-    small = make_trial(ANNOTATIONS, "cross-encounter", most=90 * 20)
+    small = make_trial(ANNOTATIONS, "cross-encounter", most=20)
     assert len(small.queries) <= 20 < len(small.queries) + 3
     assert small.left_out == 90 - len(small.queries)
     assert small.gallery.tolist() == whole.gallery.tolist()
@@ -34,20 +38,18 @@ def test_a_large_trial_asks_whole_encounters_of_a_sample_and_the_gallery_stays_w
     for query in small.queries:  # all photos of a group are asked, or none
         own = [a.row for a in ANNOTATIONS if (a.encounter, a.individual) == _group(query)]
         assert set(own) <= set(small.queries.tolist())
-    again = make_trial(ANNOTATIONS[::1], "cross-encounter", most=90 * 20)
+    again = make_trial(ANNOTATIONS[::1], "cross-encounter", most=20)
     assert again.queries.tolist() == small.queries.tolist()
 
 
 def test_a_wished_sample_is_the_same_as_one_that_memory_forces_and_says_why():
-    forced = make_trial(ANNOTATIONS, "cross-encounter", most=90 * 20)
+    forced = make_trial(ANNOTATIONS, "cross-encounter", most=20)
     wished = make_trial(ANNOTATIONS, "cross-encounter", sample=20)
     assert wished.queries.tolist() == forced.queries.tolist()
     assert "memory" in sample_notes(forced)[0].text
     assert "memory" not in sample_notes(wished)[0].text
     assert make_trial(ANNOTATIONS, "cross-encounter", sample=90).left_out == 0
-    assert (
-        make_trial(ANNOTATIONS, "cross-encounter", most=90 * 20, sample=80).queries.tolist() == forced.queries.tolist()
-    )
+    assert make_trial(ANNOTATIONS, "cross-encounter", most=20, sample=80).queries.tolist() == forced.queries.tolist()
     # the sample that has the size of a sample is that sample: a page of wrong answers finds its queries so
     assert (
         make_trial(ANNOTATIONS, "cross-encounter", sample=len(wished.queries)).queries.tolist()
@@ -78,11 +80,46 @@ def _group(row):
 def test_a_sampled_evaluation_says_so(survey, monkeypatch):
     catalog = snowmatch.open_catalog(survey / "catalog")
     named = sum(a.individual is not None for a in catalog.data.annotations)
-    monkeypatch.setattr("snowmatch.confidence.trial.make_trial.__defaults__", (named * 4,))
+    everything = most_queries(
+        *sides_of(catalog.data.annotations, "cross-encounter"),
+        catalog.session().galleries,
+        catalog.session().method.matcher,
+    )
+    monkeypatch.setattr(scoring, "MEMORY", scoring.MEMORY / everything * 4.5)
     found = catalog.evaluate()
     assert len(found.table.queries) <= 4
     (note,) = [note for note in found.notes if note.code == "sampled"]
     assert f"only {len(found.table.queries)} of {named} identified annotations are asked" in note.text
+
+
+class Described:
+    """A gallery of which only the numbers of features are known."""
+
+    def __init__(self, annotations, features):
+        self.annotations, self.features = annotations, features
+
+    def feature_count(self, entry):
+        return self.features
+
+
+def room(size, individuals, features, matcher, parts=("left_flank", "right_flank")):
+    """Return how many queries fit into the memory beside such a gallery."""
+    each = [Annotation(n, f"{n}.jpg", f"cat{n % individuals}", parts[n % len(parts)]) for n in range(size)]
+    return most_queries(each, each, [Described(each, features)], matcher)
+
+
+def test_how_many_are_asked_depends_on_votes_individuals_and_gallery():
+    lnbnn = Lnbnn()
+    usual = room(4000, 50, 100, lnbnn)
+    assert room(4000, 100, 100, lnbnn) < usual
+    assert room(4000, 50, 100, Lnbnn(k=4)) > usual > room(4000, 50, 200, lnbnn)
+    # there are not more scores than annotations of a body part
+    assert room(4000, 50, 1000, lnbnn) == room(4000, 50, 9000, lnbnn) > room(4000, 50, 9000, lnbnn, ("left_flank",))
+    assert room(4000, 50, 9000, lnbnn, ("unknown", "head")) == room(4000, 50, 9000, lnbnn, ("tail",))
+    every = make_plugin("matchers", "mutual", {"candidates": 0})  # compares all pairs
+    assert room(4000, 50, 1, every) == room(4000, 50, 9000, lnbnn) < room(4000, 50, 1, lnbnn)
+    bytes_of = scoring.MEMORY / usual
+    assert bytes_of == pytest.approx(12 * 800 + 4000 / 8 + 460 * 50 + 6000, rel=1e-3)
 
 
 LEVELS = (0.99, 0.95, 0.75)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from snowmatch.confidence.measures import Figure
 from snowmatch.confidence.metrics import interval
-from snowmatch.confidence.score_table import ScoreTable
+from snowmatch.confidence.score_table import ScoreTable, with_scores
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def among(table: ScoreTable, individuals: set[str]) -> ScoreTable:
     """Return the table with only the pairs of `individuals`; other pairs get NaN."""
     inside = np.isin(table.individual, sorted(individuals))
     allowed = inside[table.queries][:, None] & inside[table.gallery]
-    return replace(table, scores=np.where(allowed, table.scores, np.float32(np.nan)))
+    return with_scores(table, np.where(allowed, table.scores, np.nan))
 
 
 def choose_threshold(scores: np.ndarray, same: np.ndarray, different_each: float | None = None) -> float:

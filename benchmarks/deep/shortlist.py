@@ -189,7 +189,7 @@ def thinned(table: ScoreTable, queries: int) -> ScoreTable:
         table,
         queries=table.queries[chosen],
         groups=np.arange(len(chosen)),
-        scores=table.scores[chosen],
+        cells=table.cells.of(chosen),
         individual_scores=alone,
         left_out_scores=left_out,
         group_scores=alone,

@@ -31,21 +31,20 @@ def make_cases(
     features = np.zeros(count) if features is None else features
     outlined, masked = (np.zeros(count, bool) if given is None else given for given in (outlined, masked))
     names = table.individual_names
-    numbers = np.searchsorted(names, table.individual[table.gallery])
-    met = np.unique(table.encounter[table.gallery], return_inverse=True)[1]
+    numbers = table.own[table.gallery]
+    met, comparable = table.encounter[table.gallery].tolist(), table.cells.comparable()
     cases: list[Case] = []
     for group in range(len(table.group_queries)):
         members = np.flatnonzero(table.groups == group)
-        usable = [q for q in members if np.isfinite(table.scores[q]).any()]
+        usable = members[comparable[members]].tolist()
         if not usable:
             continue
         rows = table.queries[usable]
-        open_to = ~np.isnan(table.scores[usable[0]])
-        pairs = np.unique(np.stack([numbers[open_to], met[open_to]]), axis=1)
-        encounters = np.bincount(pairs[0], minlength=len(names))
+        open_to = table.cells.open_to.row(usable[0])
+        encounters = table.encounters(usable[0])
         row = rows[0]
         own = np.flatnonzero(names == table.individual[row])
-        again = np.unique(table.encounter[table.gallery[open_to & (numbers == own[0])]]).tolist() if len(own) else ()
+        again = sorted({met[n] for n in np.flatnonzero(open_to & (numbers == own[0]))}) if len(own) else ()
         case_of = partial(
             Case,
             group=group_names(bool(outlined[rows].all()), str(table.body_part[row]))[0],
@@ -60,6 +59,7 @@ def make_cases(
                 (table.individual_scores[q], table.left_out_scores[q], float(features[table.queries[q]]))
                 for q in usable
             ]
+        shared: dict[bytes, np.ndarray] = {}  # cases of one group with the same individuals have the same encounters
         for number, (with_own, without, rich) in enumerate(asked):
             share = 1.0 if len(asked) == 1 else 0.5 if number == 0 else 0.5 / len(rows)
             for scores, is_known in ((with_own, True), (without, False)):
@@ -70,7 +70,7 @@ def make_cases(
                         case_of(
                             scores[compared].astype(np.float64),
                             int(right[0]) if is_known else -1,
-                            encounters[compared],
+                            shared.setdefault(compared.tobytes(), encounters[compared]),
                             rich,
                             together=number == 0,
                             weight=share,

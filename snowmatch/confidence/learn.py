@@ -36,7 +36,7 @@ def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tupl
     chosen = []
     for name in ([ANY] if len(kinds) > 1 else []) + kinds:
         members = members_of(cases, name)
-        if pairs.get(name, 0) >= ENOUGH_PAIRS and _held_out(members, members, _prior(shipped, name)) is not None:
+        if pairs.get(name, 0) >= ENOUGH_PAIRS and _can_hold_out(members, members, _prior(shipped, name)):
             chosen.append(name)
     for kind in [name for name in chosen if name != ANY]:
         for name in sorted({case.group for case in members_of(cases, kind)}):
@@ -139,14 +139,23 @@ def _held_out(cases: Sequence[Case], training: Sequence[Case], prior: Sequence[C
 
     None if a fold has no case of a new animal in the others.
     """
+    if not _can_hold_out(cases, training, prior):
+        return None
     place = _folds(training)
-    models = {}
-    for fold in sorted({place[case.individual] for case in cases}):
-        others = [case for case in training if place[case.individual] != fold]
-        if not _has_new(others, prior):
-            return None
-        models[fold] = fit(others, prior)
+    models = {
+        fold: fit([case for case in training if place[case.individual] != fold], prior)
+        for fold in sorted({place[case.individual] for case in cases})
+    }
     return [_as_learned(models[place[case.individual]], case) for case in cases]
+
+
+def _can_hold_out(cases: Sequence[Case], training: Sequence[Case], prior: Sequence[Case]) -> bool:
+    """Return whether each fold of `cases` has a case of a new animal in the other folds of the `training` cases."""
+    place = _folds(training)
+    return all(
+        _has_new([case for case in training if place[case.individual] != fold], prior)
+        for fold in {place[case.individual] for case in cases}
+    )
 
 
 def _has_new(cases: Sequence[Case], prior: Sequence[Case]) -> bool:

@@ -11,13 +11,12 @@ import numpy as np
 
 from snowmatch.confidence.metrics import (
     auroc,
-    average_precision,
     cmc,
     detection_rate,
-    dynamic_top_k_precision,
     intervals,
     macro_top_1,
-    ranks,
+    precision_at,
+    precision_of_first,
     top_k,
 )
 from snowmatch.confidence.score_table import ScoreTable
@@ -71,10 +70,11 @@ def measure(table: ScoreTable) -> Measured:
     have `map` and `dt5ap`. The other two have `auroc` of known against new individuals and `detection_rate` at 1 %
     false alarms; for "new", the same queries are asked without their individual in the gallery.
     """
-    photo = _View.of(table, table.queries, table.individual_scores, table.left_out_scores, table.prior[table.groups])
-    encounter = _View.of(table, table.group_queries, table.group_scores, table.group_left_out_scores, table.prior)
-    right = table.individual[table.queries][:, None] == table.individual[table.gallery]
-    annotation_rank = ranks(table.scores, right)
+    photo = _View.of(table, table.queries, table.photo_ranks(), table.individual_scores, table.left_out_scores)
+    encounter = _View.of(
+        table, table.group_queries, table.group_ranks(), table.group_scores, table.group_left_out_scores
+    )
+    annotation_rank, average_precision, first_precision = _annotation_results(table)
     wanted: list[_Wanted] = []
     for name, rank, view in (
         ("annotation", annotation_rank, photo),
@@ -86,8 +86,8 @@ def measure(table: ScoreTable) -> Measured:
     surest = _surest(table, photo.best)
     wanted.append(_Wanted("encounter_best_photo", partial(top_k, k=1), encounter, (photo.rank[surest],)))
     for name, each in (
-        ("annotation_map", average_precision(table.scores, right)),
-        ("annotation_dt5ap", dynamic_top_k_precision(table.scores, right)),
+        ("annotation_map", average_precision),
+        ("annotation_dt5ap", first_precision),
     ):
         wanted.append(_Wanted(name, _mean, photo, (each,)))
     for name, view in (("individual", photo), ("encounter", encounter)):
@@ -118,15 +118,31 @@ class _View:
     clusters: np.ndarray  # (N,) number of the individual x encounter
 
     @staticmethod
-    def of(table: ScoreTable, rows: np.ndarray, scores: np.ndarray, left_out: np.ndarray, prior: np.ndarray) -> _View:
-        own = table.individual[rows][:, None] == table.individual_names
+    def of(table: ScoreTable, rows: np.ndarray, rank: np.ndarray, scores: np.ndarray, left_out: np.ndarray) -> _View:
         return _View(
-            ranks(scores.astype(np.float64) + prior, own),
+            rank,
             _highest(scores),
             _highest(left_out),
             _numbered(table.individual[rows], table.body_part[rows]),
             _numbered(table.individual[rows], table.encounter[rows]),
         )
+
+
+def _annotation_results(table: ScoreTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (Q,) each: the rank of the best right annotation, the mean precision at the right ones, and that of the
+    first five ranks (`metrics.average_precision`, `metrics.dynamic_top_k_precision`); NaN without a right one.
+    """
+    names = table.individual.tolist()
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    shown = np.array([numbers[name] for name in names], np.int64)
+    of_gallery = shown[table.gallery]
+    found = np.full((3, len(table.queries)), np.nan)
+    for query, row in enumerate(table.queries.tolist()):
+        places = table.cells.places(query, of_gallery == shown[row])
+        if len(places):
+            width = len(table.gallery)
+            found[:, query] = places[0], precision_at(places, width), precision_of_first(places, width)
+    return found[0], found[1], found[2]
 
 
 def _surest(table: ScoreTable, best: np.ndarray) -> np.ndarray:

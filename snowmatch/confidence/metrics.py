@@ -80,6 +80,32 @@ def _precision(scores: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.nd
     return hits.cumsum(axis=1) / np.arange(1, scores.shape[1] + 1), hits
 
 
+def precision_at(places: np.ndarray, width: int) -> float:
+    """Return the average precision of one query from the places (R,) of its right answers among `width` entries.
+
+    places: 1 is the first; ascending, at least one. Equal to `average_precision`, to the bit.
+    """
+    return float(_spread(places - 1, np.arange(1, len(places) + 1) / places, width) / len(places))
+
+
+def precision_of_first(places: np.ndarray, width: int, k_max: int = 5) -> float:
+    """Return the dynamic top-k precision of one query from the places (R,) of its right answers among `width` entries.
+
+    places: 1 is the first; ascending, at least one. Equal to `dynamic_top_k_precision`, to the bit.
+    """
+    first = np.arange(1, min(len(places), k_max) + 1)
+    return float(_spread(first - 1, np.searchsorted(places, first, side="right") / first, width) / len(first))
+
+
+def _spread(columns: np.ndarray, values: np.ndarray, width: int) -> float:
+    """Return the sum of a row that is 0 but for some columns. Its zeros are added too: sums that are added in another
+    order differ in the last bit.
+    """
+    row = np.zeros(width)
+    row[columns] = values
+    return float(row.sum())
+
+
 def macro_top_1(rank: np.ndarray, groups: np.ndarray) -> float:
     """Return the mean over `groups` (Q,) (individual x body part) of the share of their queries with a right first
     answer.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from snowmatch.confidence.cells import Cells, cells_of
+from snowmatch.confidence.metrics import ranks
 from snowmatch.confidence.trial import Trial
-from snowmatch.core.arrays import load_arrays, save_arrays
+from snowmatch.core.arrays import Rows, load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
 
 
@@ -21,7 +24,7 @@ class ScoreTable:
     queries: (Q,) int64 and gallery: (G,) int64, row numbers. individual_names: (I,) text.
     groups: (Q,) int64, the number of the group that is asked together (the queries of one encounter, individual and
     body part).
-    scores: (Q, G), of annotations. individual_scores: (Q, I), of individuals.
+    cells: the scores (Q, G) of annotations. individual_scores: (Q, I), of individuals.
     left_out_scores: (Q, I), of individuals without the query's own individual in the gallery (NaN for that one).
     group_scores: (E, I) and group_left_out_scores: (E, I), the same if all photos of a group are asked together.
     prior: (E, I), what is added to the scores of individuals to rank them (those of a group and of each of its photos):
@@ -39,7 +42,7 @@ class ScoreTable:
     queries: np.ndarray
     gallery: np.ndarray
     groups: np.ndarray
-    scores: np.ndarray
+    cells: Cells
     individual_names: np.ndarray
     individual_scores: np.ndarray
     left_out_scores: np.ndarray
@@ -51,7 +54,7 @@ class ScoreTable:
         q, g, i = len(self.queries), len(self.gallery), len(self.individual_names)
         e = int(self.groups.max()) + 1 if q else 0
         shapes = {
-            "scores": (q, g),
+            "cells": (q, g),
             "individual_scores": (q, i),
             "left_out_scores": (q, i),
             "group_scores": (e, i),
@@ -64,9 +67,53 @@ class ScoreTable:
                 raise ValueError(f"{name} is {getattr(self, name).shape}, expected {shape}")
 
     @property
-    def individual_ranking(self) -> np.ndarray:
-        """(Q, I), the number to rank individuals by for each single photo."""
-        return self.individual_scores.astype(np.float64) + self.prior[self.groups]
+    def scores(self) -> np.ndarray:
+        """(Q, G) float64, the scores of annotations: 8 bytes for each pair, for small trials and for analysis."""
+        return self.cells.dense()
+
+    def ranking(self, queries: np.ndarray) -> np.ndarray:
+        """Return (N, I) float64, the number to rank individuals by for each of N single photos."""
+        return self.individual_scores[queries].astype(np.float64) + self.prior[self.groups[queries]]
+
+    @cached_property
+    def own(self) -> np.ndarray:
+        """(A,) int64, the index of each annotation's individual in `individual_names`; -1 without."""
+        numbers = {name: number for number, name in enumerate(self.individual_names.tolist())}
+        return np.array([numbers.get(name, -1) for name in self.individual.tolist()], np.int64)
+
+    def photo_ranks(self) -> np.ndarray:
+        """Return (Q,) float64, the rank of the right individual for each single photo; NaN without one."""
+        return self._ranks(self.queries, self.individual_scores, self.groups)
+
+    def group_ranks(self) -> np.ndarray:
+        """Return (E,) float64, the rank of the right individual for each group."""
+        return self._ranks(self.group_queries, self.group_scores, np.arange(len(self.prior)))
+
+    def _ranks(self, rows: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """Return the ranks (N,) by scores (N, I) and the prior of groups (N,); the queries are of annotations (N,)."""
+        found = np.full(len(rows), np.nan)
+        for start in range(0, len(rows), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            right = self.own[rows[some]][:, None] == np.arange(len(self.individual_names))
+            found[some] = ranks(scores[some].astype(np.float64) + self.prior[groups[some]], right)
+        return found
+
+    def encounters(self, query: int) -> np.ndarray:
+        """Return (I,) int64, the number of encounters of each individual that may answer a query."""
+        individuals, of_gallery = self._encounters
+        seen = np.zeros(len(individuals), bool)
+        seen[of_gallery[self.cells.open_to.row(query)]] = True
+        return np.bincount(individuals[seen], minlength=len(self.individual_names))
+
+    @cached_property
+    def _encounters(self) -> tuple[np.ndarray, np.ndarray]:
+        """(M,) the individual of each encounter of an individual in the gallery, and (G,) which of these is whose."""
+        names = self.encounter[self.gallery].tolist()
+        numbers: dict[tuple[int, str], int] = {}
+        of_gallery = [
+            numbers.setdefault(pair, len(numbers)) for pair in zip(self.own[self.gallery].tolist(), names, strict=True)
+        ]
+        return np.array([individual for individual, _ in numbers], np.int64), np.array(of_gallery, np.int64)
 
     @property
     def group_queries(self) -> np.ndarray:
@@ -76,7 +123,7 @@ class ScoreTable:
 
 def make_table(
     trial: Trial,
-    scores: np.ndarray,
+    scores: np.ndarray | Cells,
     individual_scores: np.ndarray | None = None,
     left_out_scores: np.ndarray | None = None,
     group_scores: np.ndarray | None = None,
@@ -90,46 +137,54 @@ def make_table(
     scores; photos without features add nothing.
     """
     names, numbers = trial.individual_names, trial.individual_numbers
-    present = np.stack([trial.allowed[:, numbers == i].any(axis=1) for i in range(len(names))], axis=1)  # (Q, I)
-    text = {
-        name: np.array([getattr(a, name) or "" for a in trial.annotations], str)
-        for name in ("individual", "body_part", "encounter", "station")
-    }
-    own = text["individual"][trial.queries][:, None] == np.array(names)  # (Q, I)
-    scores = _masked(scores, trial.allowed, np.float64)  # votes before the check differ by less than float32 can tell
+    if scores.shape != trial.open_to.shape:
+        raise ValueError(f"scores are {scores.shape}, expected {trial.open_to.shape}")
+    cells = scores if isinstance(scores, Cells) else cells_of(scores, len(trial.gallery), trial.open_to)
+    open_to = [np.bincount(numbers[row], minlength=len(names)) > 0 for row in trial.open_to.patterns()]
+    present = np.array(open_to, bool).reshape(-1, len(names))[trial.open_to.numbers]  # (Q, I)
+    own = np.array([trial.annotations[row].individual for row in trial.queries], str)
+    place = np.minimum(np.searchsorted(names, own), len(names) - 1)
+    others = present.copy()  # (Q, I) without the own individual
+    others[np.arange(len(own)), place] &= np.array(names)[place] != own
     if individual_scores is None:
-        individual_scores = np.stack(
-            [np.fmax.reduce(scores[:, numbers == i], axis=1) for i in range(len(names))], axis=1
-        )
+        order = np.argsort(numbers, kind="stable")
+        starts = np.searchsorted(numbers[order], np.arange(len(names)))
+        best = [np.fmax.reduceat(cells.row(query)[order], starts) for query in range(len(own))]
+        individual_scores = np.array(best).reshape(present.shape)
     individual_scores = _masked(individual_scores, present)
-    left_out_scores = _masked(individual_scores if left_out_scores is None else left_out_scores, present & ~own)
+    left_out_scores = _masked(individual_scores if left_out_scores is None else left_out_scores, others)
     first = np.unique(trial.groups, return_index=True)[1]  # of each group; its queries share what is allowed
     if group_scores is None:
         group_scores = _sums(individual_scores, trial.groups)
     if group_left_out_scores is None:
         group_left_out_scores = _sums(left_out_scores, trial.groups)
+    text = {
+        name: np.array([getattr(a, name) or "" for a in trial.annotations], str)
+        for name in ("individual", "body_part", "encounter", "station")
+    }
     return ScoreTable(
         paths=np.array([a.path for a in trial.annotations], str),
         **text,
         queries=trial.queries,
         gallery=trial.gallery,
         groups=trial.groups,
-        scores=scores,
+        cells=cells,
         individual_names=np.array(names, str),
         individual_scores=individual_scores,
         left_out_scores=left_out_scores,
         group_scores=_masked(group_scores, present[first]),
-        group_left_out_scores=_masked(group_left_out_scores, (present & ~own)[first]),
-        prior=np.zeros((len(first), len(names)), np.float32) if prior is None else prior.astype(np.float32),
+        group_left_out_scores=_masked(group_left_out_scores, others[first]),
+        prior=np.zeros((len(first), len(names)), np.float32) if prior is None else prior.astype(np.float32, copy=False),
     )
 
 
-def _masked(scores: np.ndarray, allowed: np.ndarray, dtype: type[np.floating] = np.float32) -> np.ndarray:
+def _masked(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Return scores (N, I) as float32, NaN where they are not allowed."""
     if scores.shape != allowed.shape:
         raise ValueError(f"scores are {scores.shape}, expected {allowed.shape}")
-    if np.isnan(scores[allowed]).any():
+    if (np.isnan(scores) & allowed).any():
         raise ValueError("a score that the trial allows is NaN: give 0 for no vote, -inf where a side has no features")
-    return np.where(allowed, scores, np.nan).astype(dtype)
+    return np.where(allowed, scores.astype(np.float32, copy=False), np.float32(np.nan))
 
 
 def _sums(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -142,9 +197,15 @@ def _sums(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.where(featured, sums, -np.inf)
 
 
+def with_scores(table: ScoreTable, scores: np.ndarray) -> ScoreTable:
+    """Return the table with other scores (Q, G) of annotations; NaN: not allowed."""
+    return replace(table, cells=cells_of(scores, len(table.gallery)))
+
+
 def save_table(path: Path, table: ScoreTable) -> None:
     """Write the table as npz: one array per field, no pickles. The same table gives the same bytes."""
-    save_arrays(path, {name: getattr(table, name) for name in _FIELDS})
+    cells = Rows(table.cells.shape, (table.cells.row(query) for query in range(len(table.queries))))
+    save_arrays(path, {name: cells if name == "scores" else getattr(table, name) for name in _FIELDS})
 
 
 def is_table(path: Path) -> bool:
@@ -159,11 +220,13 @@ def is_table(path: Path) -> bool:
 def load_table(path: Path) -> ScoreTable:
     """Return the table that `save_table` wrote. Raises SnowmatchError for any other file."""
     advice = "evaluate the catalog again and save its scores"
-    held = load_arrays(path, _FIELDS, "score table", advice)
+    held = load_arrays(path, _FIELDS, "score table", advice, {"scores": cells_of})
     try:
-        return ScoreTable(**held)
+        return ScoreTable(cells=held.pop("scores"), **held)
     except ValueError as error:
         raise SnowmatchError(f"{path} is damaged or is not a valid score table file: {advice}") from error
 
 
-_FIELDS = tuple(field.name for field in fields(ScoreTable))
+AT_ONCE = 256  # queries whose individuals are ranked at once
+# The names of the arrays in a file: the scores of annotations are an array there
+_FIELDS = tuple("scores" if field.name == "cells" else field.name for field in fields(ScoreTable))

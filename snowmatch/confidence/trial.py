@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snowmatch.confidence.cells import Allowed
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, did_you_mean
 from snowmatch.core.types import BODY_PARTS, Annotation, same_part
 
-CELLS = 100_000_000  # largest number of scores (queries x gallery) in one trial: 0.9 GB of memory (measured)
 PROTOCOLS = ("cross-encounter", "cross-station", "split")
 
 
@@ -22,9 +22,9 @@ class Trial:
     """One test of identification on the A annotations of a catalog, in its order.
 
     queries: (Q,) int64 and gallery: (G,) int64, row numbers of identified annotations.
-    allowed: (Q, G) bool, which gallery annotation may answer which query.
+    open_to: which gallery annotation may answer which query, (Q, G).
     groups: (Q,) int64, the number of the group that is asked together: the queries of one encounter, individual and
-    body part, which therefore have the same row of `allowed`.
+    body part, which therefore have the same row of `open_to`.
     left_out: number of identified annotations that are not asked, because only a sample is asked. wished: whether the
     sample is as small as the user asked for; otherwise memory limits it.
     """
@@ -33,7 +33,7 @@ class Trial:
     annotations: tuple[Annotation, ...]
     queries: np.ndarray
     gallery: np.ndarray
-    allowed: np.ndarray
+    open_to: Allowed
     groups: np.ndarray
     left_out: int = 0
     wished: bool = False
@@ -49,8 +49,15 @@ class Trial:
         number = {name: i for i, name in enumerate(self.individual_names)}
         return np.array([number[self.annotations[row].individual] for row in self.gallery], np.int64)
 
+    @property
+    def allowed(self) -> np.ndarray:
+        """(Q, G) bool, which gallery annotation may answer which query: a byte for each pair, for small trials."""
+        return self.open_to.dense()
+
     def own(self) -> np.ndarray:
-        """Return (Q, G) bool: whether a gallery annotation shows the query's individual, allowed or not."""
+        """Return (Q, G) bool: whether a gallery annotation shows the query's individual, allowed or not. It takes a
+        byte for each pair.
+        """
         individual = np.array([a.individual or "" for a in self.annotations])
         return individual[self.queries][:, None] == individual[self.gallery]
 
@@ -66,23 +73,15 @@ def sample_notes(trial: Trial) -> list[Note]:
     return [Note("sampled", text, {"asked": asked, "total": total})]
 
 
-def make_trial(
-    annotations: Sequence[Annotation], protocol: str, most: int = CELLS, *, sample: int | None = None
-) -> Trial:
-    """Return the trial of `protocol` with all identified annotations.
+def sides_of(annotations: Sequence[Annotation], protocol: str) -> tuple[list[Annotation], list[Annotation]]:
+    """Return the annotations that are asked about in a trial of `protocol`, if all are, and those that may answer.
 
-    The protocol says which annotations may answer a query. All: those of a compatible body part and another passage.
-    `cross-station`: also of another station (an empty station equals an empty one). `split`: the queries are the `test`
-    rows, and the `train` rows answer.
-
-    most: largest number of scores. Of a larger catalog, only a sample of its encounters is asked; the gallery is never
-    sampled. sample: largest number of queries; None for all. Raises SnowmatchError if the trial cannot be made.
+    Raises SnowmatchError if the trial cannot be made.
     """
     if protocol not in PROTOCOLS:
         raise SnowmatchError(
             f"protocol is {protocol!r}, expected one of {', '.join(PROTOCOLS)}{did_you_mean(protocol, PROTOCOLS)}"
         )
-    annotations = tuple(annotations)
     named = [a for a in annotations if a.individual is not None]
     if not named:
         raise SnowmatchError("no annotation has an individual: evaluation needs photos whose animals are known")
@@ -94,29 +93,28 @@ def make_trial(
             "protocol split needs rows of split test to ask about and rows of split train to answer; "
             f"the column split of this catalog has: {', '.join(splits)}"
         )
+    return asked, answering
 
+
+def make_trial(
+    annotations: Sequence[Annotation], protocol: str, most: int | None = None, *, sample: int | None = None
+) -> Trial:
+    """Return the trial of `protocol` with all identified annotations.
+
+    The protocol says which annotations may answer a query. All: those of a compatible body part and another passage.
+    `cross-station`: also of another station (an empty station equals an empty one). `split`: the queries are the `test`
+    rows, and the `train` rows answer.
+
+    most: largest number of queries that fit into the memory. sample: the number that the user wants. None: all. Of
+    more, only a sample of their encounters is asked; the gallery is never sampled. Raises SnowmatchError if the
+    trial cannot be made.
+    """
+    annotations = tuple(annotations)
+    asked, answering = sides_of(annotations, protocol)
     everything = len(asked)
-    room = max(most // len(answering), 1)
+    room = everything if most is None else max(most, 1)
     asked = _sample(asked, room if sample is None else min(room, sample))
 
-    def columns(name: str) -> tuple[np.ndarray, np.ndarray]:
-        """(Q, 1) of the queries and (G,) of the gallery, as text."""
-        queries, gallery = (np.array([getattr(a, name) for a in side], str) for side in (asked, answering))
-        return queries[:, None], gallery
-
-    parts0, parts1 = columns("body_part")
-    allowed = np.zeros((len(asked), len(answering)), bool)
-    for part in BODY_PARTS:
-        for other in BODY_PARTS:
-            if same_part(part, other):
-                allowed |= (parts0 == part) & (parts1 == other)
-    passages0, passages1 = columns("passage")
-    allowed &= passages0 != passages1
-    if protocol == "cross-station":
-        stations0, stations1 = columns("station")
-        locations0, locations1 = columns("location")
-        elsewhere = (locations0 != locations1) & (locations0 != "") & (locations1 != "") & (stations0 != "")
-        allowed &= (stations0 != stations1) | elsewhere  # S01 of one location is not S01 of another
     numbers: dict[tuple[str, str | None, str], int] = {}
     groups = [numbers.setdefault((a.encounter, a.individual, a.body_part), len(numbers)) for a in asked]
     return Trial(
@@ -124,11 +122,44 @@ def make_trial(
         annotations,
         np.array([a.row for a in asked], np.int64),
         np.array([a.row for a in answering], np.int64),
-        allowed,
+        _open_to(protocol, asked, answering),
         np.array(groups, np.int64),
         everything - len(asked),
         sample is not None and sample <= room,
     )
+
+
+def _open_to(protocol: str, asked: Sequence[Annotation], answering: Sequence[Annotation]) -> Allowed:
+    """Return which of the `answering` annotations may answer which of the `asked` ones."""
+    names = ("body_part", "passage", *(("station", "location") if protocol == "cross-station" else ()))
+    codes: dict[str, dict[str, int]] = {name: {} for name in names}
+    of_gallery = {
+        name: np.array([codes[name].setdefault(getattr(a, name), len(codes[name])) for a in answering], np.int64)
+        for name in names
+    }
+    kinds: dict[tuple[str, ...], int] = {}
+    numbers = [kinds.setdefault(tuple(getattr(a, name) for name in names), len(kinds)) for a in asked]
+
+    def elsewhere(name: str, text: str) -> np.ndarray:
+        return of_gallery[name] != codes[name].get(text, -1)
+
+    fitting = {
+        part: ~np.logical_and.reduce([elsewhere("body_part", o) for o in BODY_PARTS if same_part(part, o)])
+        for part in BODY_PARTS
+    }
+    bits = np.zeros((len(kinds), -(-len(answering) // 8)), np.uint8)
+    for (part, passage, *place), number in kinds.items():
+        if part not in fitting:
+            continue
+        allowed = fitting[part] & elsewhere("passage", passage)
+        if place:
+            station, location = place
+            apart = elsewhere("station", station)
+            if station and location:  # S01 of one location is not S01 of another
+                apart = apart | (elsewhere("location", location) & elsewhere("location", ""))
+            allowed &= apart
+        bits[number] = np.packbits(allowed)
+    return Allowed(bits, np.array(numbers, np.int64), len(answering))
 
 
 def _sample(asked: Sequence[Annotation], most: int) -> list[Annotation]:

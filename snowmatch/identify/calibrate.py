@@ -18,9 +18,9 @@ from snowmatch.confidence.learn import choose_groups, cross_validate, learn
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import ANY, ENOUGH_PAIRS
 from snowmatch.confidence.quality import Quality, measure_quality
-from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.scoring import most_queries, score_trial
 from snowmatch.confidence.shipped import load_shipped
-from snowmatch.confidence.trial import make_trial, sample_notes
+from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
@@ -87,7 +87,8 @@ def calibrate(
             f"{folder} has {counted(pairs, 'pair')} of encounters of one animal, calibration needs {ENOUGH_PAIRS}: "
             "name the animals of more encounters; until then, queries use the calibration that comes with snowmatch"
         )
-    trial = make_trial(data.annotations, "cross-encounter", sample=sample)
+    most = most_queries(*sides_of(data.annotations, "cross-encounter"), galleries, method.matcher)
+    trial = make_trial(data.annotations, "cross-encounter", most, sample=sample)
     table = score_trial(trial, galleries, method.matcher, method.geometry, progress)
     cases = make_cases(table, **facts_of(data.annotations, galleries[0]))
     shipped = load_shipped(method.extractor, method.matching)
@@ -101,7 +102,7 @@ def calibrate(
             "too-few-pairs",
             catalog=str(folder),
         )
-    asked = table.queries[np.isfinite(table.scores).any(axis=1)]
+    asked = table.queries[table.cells.comparable()]
     encounters = named_encounters([data.annotations[row] for row in asked])
     models = learn(cases, groups, shipped)
     learned = MethodCalibration(

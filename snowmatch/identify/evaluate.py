@@ -18,9 +18,9 @@ from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.measures import Measured, measure
 from snowmatch.confidence.quality import Quality, measure_quality
 from snowmatch.confidence.score_table import ScoreTable
-from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.scoring import most_queries, score_trial
 from snowmatch.confidence.shipped import load_shipped
-from snowmatch.confidence.trial import make_trial, sample_notes
+from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.text import counted
@@ -73,7 +73,7 @@ def evaluate(
     Raises SnowmatchError if the catalog is not indexed, does not have the annotations that the protocol needs, or has
     only one individual.
     """
-    trial = make_trial(data.annotations, protocol, sample=sample)
+    sides = sides_of(data.annotations, protocol)
     if len(names := {a.individual for a in data.annotations if a.individual is not None}) == 1:
         raise SnowmatchError(
             f"all photos with a name show one individual, {names.pop()}: no other could be the answer, so nothing can "
@@ -83,6 +83,8 @@ def evaluate(
             catalog=str(data.folder),
         )
     states, galleries = indexed(data, method, cache)
+    most = most_queries(*sides, galleries, method.matcher)
+    trial = make_trial(data.annotations, protocol, most, sample=sample)
     notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(data.folder, states)]
     everything = np.ones(len(galleries[0].annotations), bool)
     if (votes := voter(method.matcher)) is not None:
@@ -102,8 +104,7 @@ def evaluate(
     if unnamed := sum(a.individual is None for a in data.annotations):
         text = f"{counted(unnamed, 'unidentified annotation')} skipped, because the right answer is not known"
         notes.append(Note("unidentified-left-out", text, {"count": unnamed}))
-    asked = ~np.isnan(table.scores)
-    if bare := int((asked.any(axis=1) & ~np.isfinite(table.scores).any(axis=1)).sum()):
+    if bare := int((table.cells.open_to.any() & ~table.cells.comparable()).sum()):
         text = f"{bare} of the queries have no features to compare and count as wrong answers"
         notes.append(Note("queries-without-features", text, {"count": bare}))
     notes += _sure_to_be_right(table)
@@ -123,10 +124,10 @@ def evaluate(
 
 def _sure_to_be_right(table: ScoreTable) -> list[Note]:
     """Return a note if only the right individual could answer some of the queries, as with one animal of a flank."""
-    own = table.individual[table.queries][:, None] == table.individual_names
+    own = table.own[table.queries]
     compared = ~np.isnan(table.individual_scores)
-    known = (compared & own).any(axis=1)
-    count = int((known & ~(compared & ~own).any(axis=1)).sum())
+    known = (own >= 0) & compared[np.arange(len(own)), own]
+    count = int((known & (compared.sum(axis=1) == 1)).sum())
     if not count:
         return []
     text = (

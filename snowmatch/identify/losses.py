@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snowmatch.confidence.metrics import ranks
 from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.confidence.trial import Trial
 from snowmatch.core.errors import SnowmatchError
@@ -39,7 +38,7 @@ class Lost:
     """A query whose first individual is wrong, found in the score table.
 
     query: its position in `table.queries`.
-    wrong: column of the best wrong individual in `table.individual_ranking`. right: column of the right individual.
+    wrong: column of the best wrong individual in `table.ranking`. right: column of the right individual.
     rank: rank of the right individual; 1 is the first.
     gap: score of the wrong individual minus score of the right individual; infinite if the query or the right animal
     has no features.
@@ -86,14 +85,13 @@ def find_lost(table: ScoreTable) -> tuple[Lost, ...]:
 
     A query is also lost if a wrong individual has the same score as the right individual.
     """
-    own = table.individual[table.queries][:, None] == table.individual_names
-    rank = ranks(table.individual_ranking, own)
+    rank = table.photo_ranks()
     found = []
     for n in np.flatnonzero(rank > 1):
-        scores = np.where(np.isnan(table.individual_ranking[n]), -np.inf, table.individual_ranking[n])
-        compared = ~np.isnan(table.individual_ranking[n])
-        others = np.flatnonzero(compared & ~own[n])
-        wrong, right = int(others[np.argmax(scores[others])]), int(np.flatnonzero(own[n])[0])
+        (scores,) = table.ranking(np.array([n]))
+        right = int(table.own[table.queries[n]])
+        others = np.setdiff1d(np.flatnonzero(~np.isnan(scores)), right)
+        wrong = int(others[np.argmax(scores[others])])
         gap = float(scores[wrong]) - float(scores[right]) if np.isfinite(scores[right]) else float("inf")
         found.append(Lost(int(n), wrong, right, int(rank[n]), gap))
     return tuple(sorted(found, key=lambda lost: (-lost.gap, lost.query)))
@@ -101,7 +99,7 @@ def find_lost(table: ScoreTable) -> tuple[Lost, ...]:
 
 def check_table(table: ScoreTable, trial: Trial) -> None:
     """Raise SnowmatchError if the table was not made from this trial."""
-    same = table.scores.shape == trial.allowed.shape and all(
+    same = table.cells.shape == trial.open_to.shape and all(
         np.array_equal(a, b)
         for a, b in (
             (table.queries, trial.queries),
@@ -127,7 +125,7 @@ def ask_again(lost: Lost, trial: Trial, table: ScoreTable, session: Session) -> 
     if own < 0 or not any(each.feature_count(own) for each in session.galleries):
         return Failure(lost, query, names, None, None)
     allowed = np.zeros(len(gallery.annotations), bool)
-    open_to = trial.gallery[trial.allowed[lost.query]].tolist()
+    open_to = trial.gallery[trial.open_to.row(lost.query)].tolist()
     allowed[[entry_of[row] for row in open_to if row in entry_of]] = True
     matched = _matched(session, own, query.body_part, allowed)
     number_of = {animal.individual: number for number, animal in enumerate(gallery.individuals)}
@@ -206,9 +204,8 @@ def fewest_features(failure: Failure, counts: Mapping[int, int]) -> int:
 
 def usual_in(table: ScoreTable, counts: Mapping[int, int]) -> Usual:
     """Return the typical values of a catalog. counts: as `feature_counts` returns them."""
-    own = table.individual[table.queries][:, None] == table.individual_names
-    won = ranks(table.individual_ranking, own) == 1
-    scores = table.individual_scores[won][own[won]]
+    won = np.flatnonzero(table.photo_ranks() == 1)
+    scores = table.individual_scores[won, table.own[table.queries[won]]]
     scores = scores[np.isfinite(scores)]
     features = float(np.median(list(counts.values()))) if counts else 0.0
     return Usual(features, float(np.median(scores)) if len(scores) else float("nan"))

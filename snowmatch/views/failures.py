@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from snowmatch.confidence.metrics import ranks
 from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.errors import SnowmatchError
@@ -187,8 +186,7 @@ def page(
 
     name: the catalog's name. lost: all wrong answers. drawn: the file names of the pictures.
     """
-    own = table.individual[table.queries][:, None] == table.individual_names
-    answerable = np.flatnonzero(~np.isnan(ranks(table.individual_ranking, own)))
+    answerable = np.flatnonzero(~np.isnan(table.photo_ranks()))
     asked = Counter(_animal(trial.annotations[table.queries[n]]) for n in answerable)
     wrong = Counter(_animal(trial.annotations[table.queries[each.query]]) for each in lost)
     title = f"Wrong answers: {name}, {trial.protocol}"

@@ -30,6 +30,7 @@ from snowmatch.catalog.screened import load_classes, load_screened
 from snowmatch.catalog.settings import CatalogSettings, keep_settings, load_settings
 from snowmatch.catalog.stations import read_stations
 from snowmatch.catalog.table import read_table
+from snowmatch.confidence.cells import cells_of
 from snowmatch.confidence.file import (
     CalibrationFile,
     MethodCalibration,
@@ -369,7 +370,7 @@ def _arrays(folder, _):
     )
     texts = dict.fromkeys(("paths", "individual", "body_part", "encounter", "station", "individual_names"), names)
     places = dict.fromkeys(("queries", "gallery", "groups"), np.arange(2))
-    save_table(table, ScoreTable(**texts, **places, scores=scores, **many))
+    save_table(table, ScoreTable(**texts, **places, cells=cells_of(scores, 2), **many))
     yield Reader("npz", "a classifier", head, lambda: (is_head(head), load_head(head)))
     yield Reader("npz", "a table of scores", table, lambda: (is_table(table), load_table(table)))
 

@@ -52,7 +52,7 @@ class ScrPairwise:
             for j in range(i + 1, len(survey.captures)):
                 b = survey.captures[j]
                 values = [
-                    float(table.scores[query[p], gallery[q]])
+                    table.cells.at(query[p], gallery[q])
                     for x, y in ((a.rows, b.rows), (b.rows, a.rows))
                     for p in x
                     for q in y

@@ -10,8 +10,8 @@ import numpy as np
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Calibration, Probabilities, expected_new, probabilities
 from snowmatch.confidence.score_table import ScoreTable
-from snowmatch.confidence.scoring import score_trial
-from snowmatch.confidence.trial import make_trial, sample_notes
+from snowmatch.confidence.scoring import most_queries, score_trial
+from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
@@ -54,7 +54,8 @@ def judge_names(
     if calibration is None:
         raise SnowmatchError("there is no calibration for this method, so a score has no probability", "not-calibrated")
     annotations, gallery, matcher = session.data.annotations, session.gallery, session.method.matcher
-    trial = make_trial(annotations, "cross-encounter")
+    most = most_queries(*sides_of(annotations, "cross-encounter"), session.galleries, matcher)
+    trial = make_trial(annotations, "cross-encounter", most)
     if (votes := voter(matcher)) is not None:
         everything = np.ones(len(gallery.annotations), bool)
         for each in session.galleries:
@@ -62,12 +63,12 @@ def judge_names(
                 each.prepare(votes.backend, part, everything, votes.foreground)
     table = score_trial(trial, session.galleries, matcher, session.method.geometry, progress)
     facts = facts_of(annotations, gallery)
-    judged = []
+    judged, comparable, names = [], table.cells.comparable(), tuple(table.individual_names.tolist())
     for group in range(len(table.group_queries)):
         members = np.flatnonzero(table.groups == group)
-        usable = [int(q) for q in members if np.isfinite(table.scores[q]).any()]
+        usable = members[comparable[members]].tolist()
         if usable:
-            one = _judge(table, group, usable, annotations, calibration, facts)
+            one = _judge(table, names, group, usable, annotations, calibration, facts)
             judged += [one] if one is not None else []
     notes = sample_notes(trial)
     if bare := len(table.group_queries) - len(judged):
@@ -78,6 +79,7 @@ def judge_names(
 
 def _judge(
     table: ScoreTable,
+    names: tuple[str, ...],
     group: int,
     usable: Sequence[int],
     annotations: Sequence[Annotation],
@@ -90,12 +92,8 @@ def _judge(
     kind = calibration.group(outlined, masked, str(table.body_part[rows[0]]))
     if kind is None:
         return None
-    names = table.individual_names
-    columns = np.searchsorted(names, table.individual[table.gallery])
-    open_to = ~np.isnan(table.scores[usable[0]])
-    pairs = {(int(i), table.encounter[row]) for i, row in zip(columns[open_to], table.gallery[open_to], strict=True)}
-    met = np.bincount([i for i, _ in pairs], minlength=len(names))
-    own = int(np.searchsorted(names, table.individual[rows[0]]))
+    met = table.encounters(usable[0])
+    own = int(table.own[rows[0]])
     rich, models, named = float(facts["features"][rows].mean()), calibration.groups[kind], np.ones(len(names), bool)
 
     def ask(scores: np.ndarray, encounters: np.ndarray) -> Probabilities:
@@ -104,7 +102,7 @@ def _judge(
     others = np.where(np.arange(len(names)) == own, 0, met)
     return Judged(
         tuple(annotations[row] for row in rows),
-        tuple(names.tolist()),
+        names,
         own if met[own] else -1,
         met,
         ask(table.group_scores[group], met),
