@@ -13,7 +13,6 @@ from PIL import Image
 from snowmatch.catalog.records import load_records
 from snowmatch.core.executor import open_pool
 from snowmatch.core.home import home_of
-from snowmatch.features import hashing
 from snowmatch.features.indexing import index_catalog
 from snowmatch.photos import pixels
 from snowmatch.photos.likeness import DECODED
@@ -90,8 +89,6 @@ def test_workers_get_the_previews_of_all_photos_and_give_the_same_maps(data, mon
             yield key, greys
 
     monkeypatch.setattr(mapping, "decoded", seen_through)
-    monkeypatch.setattr(mapping, "FEW_MAPS", 0)
-    monkeypatch.setattr(hashing, "FEW_PHOTOS", 1)
     index_catalog(data, Fake(), 2)
     assert maps_of(data) == whole
     assert len(given) == 12

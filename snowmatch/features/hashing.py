@@ -45,7 +45,9 @@ def hash_photos(
     photos = [photo for photo in _by_photo(annotations) if _measure(folder, records, photo) is not None]
     unreadable: dict[str, str] = {}
     saved = time.monotonic()
-    with open_pool(min(processes, len(photos) // FEW_PHOTOS), (folder, None), workers) as pool:
+    # The workers of a run extract new photos later, so that their start costs nothing
+    new = sum(photo.photo not in records.photos for photo in photos) if workers is not None else 0
+    with open_pool(min(processes, max(new, len(photos) // FEW_PHOTOS)), (folder, None), workers) as pool:
         wanted = previews is not None and not has_cluster()  # a cluster's workers read photos from the shared folder
         results = in_order(pool, photos, lambda photo: _measure(folder, records, photo, preview=wanted))
         for done, (_, result) in enumerate(results, start=1):
