@@ -9,7 +9,7 @@ Only this file imports faiss.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,11 +180,15 @@ def _lists(centres: faiss.Index, count: int) -> faiss.IndexIVFPQFastScan:
 
 
 def encode(
-    codebook: Codebook, descriptors: Sequence[np.ndarray], counting: Sequence[np.ndarray] | None = None
+    codebook: Codebook,
+    descriptors: Sequence[np.ndarray],
+    counting: Sequence[np.ndarray] | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> faiss.IndexIVFPQFastScan:
     """Return an inverted file of the rows of all entries. The same rows give the same bytes.
 
-    counting: for each entry (R,) bool, the rows that are searched; the others have a number, and are left out.
+    counting: for each entry (R,) bool, the rows that are searched; the others have a number, and are left out. told: a
+    function that is called with a number of rows when so many more are encoded.
     """
     claim_memory()
     lists = _lists(faiss.downcast_index(codebook.empty.quantizer), codebook.lists)
@@ -201,6 +205,8 @@ def encode(
             else:
                 lists.add_with_ids(rows.astype(np.float32), numbers[first : first + len(rows)])
             first += len(rows)
+            if told is not None:
+                told(len(rows))
     return without_centres(lists)
 
 
