@@ -14,6 +14,7 @@ bars=wrong                    burn a bar with text into each photo. The text of 
 parts=left_flank+right_flank  keep only these body parts
 every=N                       keep each N-th individual, in order of names
 from=K                        start with the K-th individual; 0 is the first (every=2 and every=2,from=1 share nobody)
+each=N                        keep each N-th annotation
 first=N                       keep only the first N annotations
 
 Keys for `synthetic`: individuals, encounters, stations, seed.
@@ -67,6 +68,7 @@ PHOTO_KEYS = {
     "parts": "",
     "every": "1",
     "from": "0",
+    "each": "1",
     "first": "0",
 }
 BARRED, BAR_HEIGHT = "barred", 0.06  # folder of photos with a bar; share of the photo's height
@@ -218,6 +220,7 @@ def _chosen(rows: list[dict[str, str]], keys: dict[str, str], source: Path) -> l
     names = sorted({row["individual"] for row in kept})
     wanted = set(names[int(keys["from"]) :: int(keys["every"])])
     kept = [row for row in kept if row["individual"] in wanted]
+    kept = kept[:: int(keys["each"])]
     kept = kept[: int(keys["first"])] if int(keys["first"]) else kept
     if not kept:
         raise SnowmatchError(f"no annotation of {source} fits {keys}: change these keys")

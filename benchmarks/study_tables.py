@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from as_markdown import NOTHING, number, percent, plain, quantity, shown, table
+from as_markdown import NOTHING, code, number, percent, plain, quantity, shown, table
 from store import Result
 
 LEVELS_MEAN = (
@@ -252,6 +252,12 @@ APP_MEANS = (
 )
 
 
+INDEXING_MEANS = (
+    "CPU seconds of a whole index run with all its workers, and of the extractor alone on the same boxes of the same "
+    "photos; the share is the second by the first. With one worker, the share of each stage follows: reading and "
+    "hashing photos, the network that finds the animal, the rest of the foreground maps, reading photos again for the "
+    "extractor, the extractor, the search index, and what remains."
+)
 WATCHING_MEANS = (
     "Seconds from a photo on the disk to its answer in `snowmatch watch`. The catalog is a drawn survey. The program "
     "is at work already, except for the last line, which has its start too."
@@ -305,3 +311,16 @@ def importing_table(runs: Sequence[Result]) -> str:
         memory = NOTHING if run["memory_mb"] is None else f"{run['memory_mb']}"
         rows.append([f"{run['photos']:,}", f"{run['rows']:,}", *times, memory])
     return table(("photos", "rows", "import (s)", "again (s)", "memory (MB)"), rows)
+
+
+def indexing_table(runs: Sequence[Result]) -> str:
+    """Return the CPU seconds of index runs and of the extractor alone, and the share of each stage."""
+    stages = list(dict.fromkeys(stage for run in runs for stage in run["stages"] or ()))
+    rows = []
+    for run in runs:
+        s, own = run["seconds"], run["stages"]
+        shares = [NOTHING if own is None else f"{own[stage] / s['index_cpu']:.1%}" for stage in stages]
+        figures = [f"{s['index_cpu']:.1f}", f"{s['extractor_cpu']:.1f}", f"{run['share']:.1%}", *shares]
+        rows.append([code(run["extractor"]), run["classifier"], f"{run['workers']}", f"{run['photos']}", *figures])
+    head = ("extractor", "classifier", "workers", "photos", "run (CPU s)", "extractor alone (CPU s)", "share")
+    return table((*head, *stages), rows)

@@ -16,6 +16,7 @@ DATASETS = {
     "snow_leopard-all-boxes": (f"{LEOPARDS},boxed=yes,masks=no", "snow leopards, boxed, flank unknown as well"),
     "snow_leopard-mask-boxes": (f"{LEOPARDS},boxes=mask,masks=no,flanks=no", "snow leopards, box round the mask"),
     "snow_leopard-whole": (f"{LEOPARDS},masks=no,boxes=no,flanks=no", "snow leopards, whole photos"),
+    "snow_leopard-third": (f"{LEOPARDS},masks=no,boxes=no,each=3", "snow leopards, every third photo, whole"),
     "snow_leopard-boxed": (f"{LEOPARDS},named=boxed,masks=no,flanks=no", "snow leopards with a box, flank unknown"),
     "snow_leopard-unboxed": (
         f"{LEOPARDS},named=boxed,masks=no,flanks=no,boxes=no",
@@ -81,6 +82,7 @@ OTHERS = (
 IDENTITY_WAYS = ("queue", "auto+queue", "ranked", "ranked_names", "graph")
 DRAWN_SURVEY = "synthetic,individuals=30,encounters=6,stations=12,seed={0},name=survey-{0}"
 ONE_OBSERVER = ("--way", "queue", "--accuracy", "0.97", "--seeds", "1")
+INDEXED = ("hesaff", "sift")
 CALIBRATED = ("hesaff:lnbnn", "sift:lnbnn")
 PHOTOS = ("--data", "{data}")
 HOTSPOTTERS_SCORES = "{work}/scores/snow_leopard-boxes/cross-encounter/hotspotter/0.npz"
@@ -184,6 +186,12 @@ SUITES: dict[str, list[Run] | list[Script]] = {
     "draws": [Script(("draws.py",), ("0.5 answers a sighting, accuracy 0.97",))],
     "importing": [Script(("importing.py",), ("megadetector, 10000 photos", "megadetector, 100000 photos"))],
     "decisions": [Script(("decisions.py",), ("20000 sightings, 200000 decisions",))],
+    "indexing": [
+        Script(
+            ("indexing.py", "--extractor", *INDEXED, *PHOTOS),
+            tuple(f"snow_leopard-third {extractor}, workers: {count}" for extractor in INDEXED for count in (1, 2)),
+        )
+    ],
     "screening": [Script(("screening.py", *PHOTOS), ("efficientnet_lite0",))],
     "found_boxes": [Script(("found_boxes.py", *PHOTOS), ("classifier=none", "classifier=efficientnet_lite0"))],
     "app": [Script(("app.py",), ("app",))],
@@ -221,6 +229,7 @@ ABOUT = {
     "draws": ("intervals of the number of animals, with and without draws of identities", 3),
     "importing": ("a season of 100,000 photos, mostly empty: time and memory of an import", 2),
     "decisions": ("200,000 decisions about 20,000 sightings: reading, who is who, the next question", 2),
+    "indexing": ("how much of an index run is the extractor's own time", 6),
     "screening": ("which photos show a snow leopard, beside nyala and leopards painted out", 5),
     "found_boxes": ("the boxes and maps that snowmatch finds, beside boxes of a person and masks", 5),
     "app": ("how long a person waits in the app", 10),

@@ -44,6 +44,7 @@ from store import Result, read_runs
 from study_tables import (
     CALIBRATION_MEANS,
     IMPORTING_MEANS,
+    INDEXING_MEANS,
     LEVELS_MEAN,
     POPULATION_MEANS,
     SCENERY_MEANS,
@@ -51,6 +52,7 @@ from study_tables import (
     app_table,
     calibration_table,
     importing_table,
+    indexing_table,
     large_table,
     levels_table,
     lists_table,
@@ -151,6 +153,9 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         parts += ["## Who is who", IDENTITY_MEANS, identities_table(held["identities"])]
         if halves := at_half_table(held["identities"]):
             parts += [AT_HALF_MEANS, halves]
+    if held["indexing"]:
+        check_one_engine(held["indexing"], "Index runs")
+        parts += ["## Index runs", INDEXING_MEANS, indexing_table(held["indexing"])]
     if held["importing"]:
         check_one_engine(held["importing"], "Imports")
         parts += ["## Imports", IMPORTING_MEANS, importing_table(held["importing"])]

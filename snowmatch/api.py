@@ -77,12 +77,14 @@ class Catalog:
         options: Mapping[str, str] | None = None,
         *,
         compact: bool = False,
+        building: Progress | None = None,
         **run: Unpack[IndexOptions],
     ) -> IndexReport:
         """Extract missing and stale features and build the search index. If the run stops, finished work is kept.
 
         A photo that cannot be read does not stop the run: it is in the report's `failed`. `run`: see IndexOptions.
         compact: drop what can be made again, the search index too; the report says how many bytes that frees.
+        building: called with (done, total) descriptors of the search index.
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
@@ -92,7 +94,7 @@ class Catalog:
         if compact:
             return replace(report, compacted=compact_catalog(self.folder).summary(len(self.data.annotations)))
         if report.done or report.reused:
-            mended = build_index(self.data, plugin, self._galleries)
+            mended = build_index(self.data, plugin, self._galleries, building)
             report = replace(report, notes=(*report.notes, *mended))
         return report
 

@@ -60,6 +60,14 @@ def test_two_halves_of_a_catalog_share_no_individual(survey, tmp_path):
     assert halves[0] | halves[1] == everybody
 
 
+def test_each_nth_annotation_is_kept(survey, tmp_path):
+    source = survey / "catalog"
+    whole = [row["path"] for row in rows_in(datasets.prepare(f"{source},name=whole", tmp_path).folder)]
+    third = [row["path"] for row in rows_in(datasets.prepare(f"{source},each=3", tmp_path).folder)]
+    assert third == whole[::3]
+    assert len(third) > 2
+
+
 def test_a_relative_box_is_given_to_every_photo(survey, tmp_path):
     made = datasets.prepare(f"{survey / 'catalog'},box=0.25/0.5/0.5/0.25,first=3", tmp_path)
     assert [row["bbox"] for row in rows_in(made.folder)] == ["200,266,400,133"] * 3  # photos are 800 x 533

@@ -4,12 +4,13 @@ import json
 import shutil
 
 import importing
+import indexing
 import levels
 import pytest
 import ship_calibration
 import speed
 from store import read_runs
-from study_tables import importing_table
+from study_tables import importing_table, indexing_table
 
 import snowmatch
 from snowmatch.confidence.score_table import save_table
@@ -83,6 +84,26 @@ def test_the_waiting_times_of_a_user_are_measured(tmp_path, monkeypatch):
     assert run["annotations"] > 8
     for name in ("help", "index_one_worker", "index_all_workers", "query_loaded", "query_one_flank", "query_command"):
         assert run[name] > 0
+
+
+def test_an_index_run_is_measured_beside_its_extractor_and_tabled(tmp_path):
+    words = ["--dataset", "synthetic,individuals=2,encounters=2", "--extractor", "sift", "--workers", "1", "2"]
+    out = tmp_path / "indexing.json"
+    indexing.main([*words, "--work", str(tmp_path / "work"), "--out", str(out)])
+    one, two = read_runs(out)
+    assert (one["workers"], two["workers"]) == (1, 2)
+    assert one["photos"] == two["photos"] > 3
+    assert one["features"] == two["features"] > 0
+    for run in (one, two):
+        assert (
+            0 < run["share"] == pytest.approx(run["seconds"]["extractor_cpu"] / run["seconds"]["index_cpu"], abs=0.01)
+        )
+    assert sum(one["stages"].values()) == pytest.approx(one["seconds"]["index_cpu"], abs=0.1)
+    assert min(one["stages"].values()) >= 0
+    assert one["stages"]["extractor"] == pytest.approx(one["seconds"]["extractor_cpu"], rel=0.5, abs=0.2)
+    assert two["stages"] is None
+    rows = indexing_table([one, two]).splitlines()[-2:]
+    assert [row.split(" | ")[:3] for row in rows] == [["| `sift`", one["classifier"], n] for n in ("1", "2")]
 
 
 def test_an_import_of_a_season_is_measured_and_tabled(tmp_path):

@@ -40,7 +40,7 @@ def looked(monkeypatch):
     """Make the map of a photo depend on the classifier's number only, and return the paths that were looked at."""
     paths = []
 
-    def look(folder, seen, finders):
+    def look(folder, seen, finders, greys):
         paths.append(seen.photo[0])
         number = finders.classifier.number
         return Looked(True, map_of(number) if number else None, {"nothing": 0.5})

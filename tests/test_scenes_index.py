@@ -309,7 +309,7 @@ def test_lost_boxes_of_many_maps_are_made_again_in_parts(data, monkeypatch):
 
 def test_a_map_is_made_again_if_a_companion_could_not_be_read(data, monkeypatch):
     read, away = scenes.read_preview, data.folder / "photos/s0e0n1.png"
-    monkeypatch.setattr(scenes, "read_preview", lambda path, sha: None if path == away else read(path, sha))
+    monkeypatch.setattr(scenes, "read_preview", lambda path, *of: None if path == away else read(path, *of))
     index_catalog(data, Fake(), 1)
     monkeypatch.undo()
     report = index_catalog(data, Fake(), 1)
@@ -321,7 +321,7 @@ def test_a_map_is_made_again_if_a_companion_could_not_be_read(data, monkeypatch)
     assert index_catalog(data, Fake(), 1).mapped == 0
 
 
-@pytest.mark.parametrize("lost", ["read_photo", "take_fingerprint"])
+@pytest.mark.parametrize("lost", ["read_photo", "take_photo"])
 def test_photos_that_once_needed_too_much_memory_are_compared_by_the_next_run(data, monkeypatch, lost):
     """As if nothing had failed: also where the photo was known to the first run, and in the same process."""
     notes = index_catalog(data, Fake(), 1).notes

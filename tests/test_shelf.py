@@ -304,6 +304,24 @@ def test_a_part_without_annotations_has_no_blocks(tmp_path):
     assert files_in(place.folder) == {}
 
 
+@pytest.mark.parametrize("searched", [False, True])
+def test_each_row_that_is_written_is_told_and_merges_add_to_the_total(tmp_path, searched):
+    place, wrote = shelf_in(tmp_path), []
+    for count in (40, 50, 60, 70, 80):
+        held, told = content(range(count)), []
+        if searched:
+            held = replace(held, searched=lambda at, held=held: [np.arange(held.counts[n]) % 3 > 0 for n in at])
+        shelf.arrange_blocks(place, held, lambda done, total, told=told: told.append((done, total)))
+        done, total = np.cumsum(told, axis=0).T
+        assert (done <= total).all()
+        assert done[-1] == total[-1]
+        wrote.append(int(total[-1]))
+    rows = int(content(range(80)).counts.sum())
+    assert wrote[0] == rows // 2
+    assert sum(wrote) > rows  # merged
+    assert wrote.count(rows // 8) > 0  # only what is new
+
+
 def origins(place, held):
     return [one.open_it()[1] for one in shelf.plan_blocks(place, held)]
 

@@ -1,6 +1,8 @@
 """The worker processes of a run: each starts once, serves all stages, and is not used again if work is left in it."""
 
+import dataclasses
 import os
+import shutil
 import time
 from dataclasses import dataclass
 
@@ -10,7 +12,6 @@ from fake_extractor import Fake
 
 from snowmatch.core import executor
 from snowmatch.core.executor import Workers, in_order, open_pool
-from snowmatch.features import hashing
 from snowmatch.features.indexing import index_catalog
 from snowmatch.screening import mapping
 
@@ -47,7 +48,6 @@ def said(pool, count=20):
 
 def test_an_index_run_starts_each_worker_once_for_all_its_stages(tmp_path, monkeypatch, started):
     stages, real = [], executor.Pool.__init__
-    monkeypatch.setattr(hashing, "FEW_PHOTOS", 1)
     monkeypatch.setattr(executor.Pool, "__init__", lambda pool, *of: stages.append(of[0]) or real(pool, *of))
     report = index_catalog(make_survey(tmp_path / "catalog"), Fake(), 2, again=True)
     assert (report.done, report.mapped) == (12, 12)
@@ -56,12 +56,16 @@ def test_an_index_run_starts_each_worker_once_for_all_its_stages(tmp_path, monke
     assert all(process.returncode is not None for process in started)
 
 
-def test_few_maps_are_made_without_workers_unless_they_are_there_already(tmp_path, started):
+def test_few_photos_that_are_on_record_need_no_workers(tmp_path, started):
     data = make_survey(tmp_path / "catalog")
-    contents = {a.path: str(a.row) for a in data.annotations}
+    index_catalog(data, Fake(), 1)
+    copy = dataclasses.replace(data, folder=shutil.copytree(data.folder, tmp_path / "copy"))  # all are read again
+    report = index_catalog(copy, Fake(), 2)
+    assert (report.done, report.reused, report.mapped) == (0, 12, 0)
     with Workers() as workers:
+        contents = {a.path: str(a.row) for a in data.annotations}
         assert mapping.update_maps(data.folder, data.annotations, contents, {}, 2, workers=workers) == 12
-        assert started == []
+    assert started == []
 
 
 def test_stages_share_processes_and_each_has_its_own_context(started):

@@ -16,13 +16,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from snowmatch.catalog.database import DamagedError, database_stamp, reading, sound, with_sum, writing
 from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, unreadable
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.facts import PhotoFacts, facts_from_row, facts_to_row, read_facts
-from snowmatch.photos.likeness import photo_likeness
+from snowmatch.photos.likeness import DECODED, likeness
+from snowmatch.photos.pixels import read_greys
 
 # If a file was written less than this time before it was hashed, it may have been written again with the same time
 # stamp: FAT stores times in steps of 2 s. Such a record is not trusted. Git does the same with its index.
@@ -94,6 +97,26 @@ def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
     photo: True for a photo, False for a mask. Raises SnowmatchError if the file is missing, cannot be read or is being
     written at this moment.
     """
+    return take_photo(path, DECODED)[0] if photo else _take(path)
+
+
+def take_photo(path: Path, larger: int) -> tuple[Fingerprint, np.ndarray | None]:
+    """Read one photo. Return its fingerprint, and a grey copy as of `read_grey(path, larger)` if that costs nothing.
+
+    Raises SnowmatchError as `take_fingerprint` does.
+    """
+    taken, grey = _take(path), None
+    try:
+        facts = read_facts(path)
+    except SnowmatchError:  # decoding the photo says what is wrong with it, and that is what gets listed
+        return taken, None
+    with suppress(SnowmatchError, MemoryError):  # the same
+        small, grey = read_greys(path, DECODED, larger)
+        facts = facts._replace(likeness=likeness(small))
+    return taken._replace(facts=facts), grey
+
+
+def _take(path: Path) -> Fingerprint:
     for _ in range(3):
         checked = time.time_ns()
         try:
@@ -104,18 +127,8 @@ def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
             raise unreadable(path, error) from error
         taken = Fingerprint(before.st_size, before.st_mtime_ns, before.st_ctime_ns, checked, content)
         if taken.matches(after, strictly=True):
-            break
-    else:
-        raise SnowmatchError(f"{path} is being written: index again when the file is complete")
-    if not photo:
-        return taken
-    try:
-        facts = read_facts(path)
-    except SnowmatchError:  # decoding the photo says what is wrong with it, and that is what gets listed
-        return taken
-    with suppress(SnowmatchError, MemoryError):  # the same
-        facts = facts._replace(likeness=photo_likeness(path))
-    return taken._replace(facts=facts)
+            return taken
+    raise SnowmatchError(f"{path} is being written: index again when the file is complete")
 
 
 def load_records(folder: Path) -> Records:

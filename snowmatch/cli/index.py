@@ -79,7 +79,12 @@ def index(
 
     opened = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None})
     try:
-        with Bar("reading", "photo") as files, Bar("foreground", "photo") as maps, Bar("indexing", "annotation") as bar:
+        with (
+            Bar("reading", "photo") as files,
+            Bar("foreground", "photo") as maps,
+            Bar("indexing", "annotation") as bar,
+            Bar("search index", "descriptor") as blocks,
+        ):
             report = opened.index(
                 extractor,
                 options,
@@ -90,6 +95,7 @@ def index(
                 reading=files.update,
                 mapping=maps.update,
                 progress=bar.update,
+                building=blocks.update,
             )
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the finished photos are stored, and the same command continues") from None

@@ -208,6 +208,7 @@ class Bar:
         if self.bar is None:
             scale = self.unit == "B"  # bytes are shown as 2.7M, photos as 2700
             self.bar = tqdm(total=total, desc=self.title, unit=f" {self.unit}", unit_scale=scale, disable=None)
+        self.bar.total = total  # it may grow
         self.bar.update(done - self.bar.n)
         if self.file and (done >= total or time.monotonic() - self.written > 0.5):
             self._write(done, total)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.records import Fingerprint, Records
-from snowmatch.core.executor import Workers, in_order, open_pool
+from snowmatch.core.executor import Workers, has_cluster, in_order, open_pool
 from snowmatch.core.types import Annotation
 from snowmatch.features.tasks import Measure
+from snowmatch.screening.previews import Previews
 
 FEW_PHOTOS = 32  # for each worker process, to be worth its start; a photo takes about 20 ms
 SAVE_SECONDS = 30.0  # interval between two calls of `save`
@@ -32,21 +33,25 @@ def hash_photos(
     told: Callable[[int, int], None] | None,
     save: Callable[[], None],
     workers: Workers | None = None,
+    previews: Previews | None = None,
 ) -> dict[str, str]:
     """Hash the photos and masks of annotations that have no trusted record, and write the results into `records`.
 
     Returns why files cannot be read, by path. The record of such a file stays: a photo that is missing for a while
     keeps its features. A photo with new content is no longer a failure. told: a function that is called with (done,
     total) photos. save: a function that stores the records; it is called every SAVE_SECONDS. workers: as for
-    `open_pool`.
+    `open_pool`. previews: those that cost no further decoding are added.
     """
     photos = [photo for photo in _by_photo(annotations) if _measure(folder, records, photo) is not None]
     unreadable: dict[str, str] = {}
     saved = time.monotonic()
-    with open_pool(min(processes, len(photos) // FEW_PHOTOS), (folder, None), workers) as pool:
-        results = in_order(pool, photos, lambda photo: _measure(folder, records, photo))
+    # The workers of a run extract new photos later, so that their start costs nothing
+    new = sum(photo.photo not in records.photos for photo in photos) if workers is not None else 0
+    with open_pool(min(processes, max(new, len(photos) // FEW_PHOTOS)), (folder, None), workers) as pool:
+        wanted = previews is not None and not has_cluster()  # a cluster's workers read photos from the shared folder
+        results = in_order(pool, photos, lambda photo: _measure(folder, records, photo, preview=wanted))
         for done, (_, result) in enumerate(results, start=1):
-            for path, is_photo, value in result or ():
+            for path, is_photo, value, grey in result or ():
                 known = records.photos if is_photo else records.masks
                 if not isinstance(value, Fingerprint):
                     unreadable[path] = value
@@ -54,6 +59,8 @@ def hash_photos(
                 if is_photo and path in known and known[path].sha256 != value.sha256:
                     records.failures.pop(path, None)  # another photo may be a good one
                 known[path] = value
+                if grey is not None and previews is not None:
+                    previews.add(value.sha256, grey)
             if told is not None:
                 told(done, len(photos))
             if time.monotonic() - saved > SAVE_SECONDS:
@@ -62,11 +69,11 @@ def hash_photos(
     return unreadable
 
 
-def _measure(folder: Path, records: Records, photo: ToHash) -> Measure | None:
+def _measure(folder: Path, records: Records, photo: ToHash, *, preview: bool = False) -> Measure | None:
     """Return the task that hashes those files of a photo that have no trusted record; None if all have."""
     new = tuple(m for m in photo.masks if not trusted(folder / m, records.masks.get(m)))
     known = trusted(folder / photo.photo, records.photos.get(photo.photo))
-    return None if known and not new else Measure(None if known else photo.photo, new)
+    return None if known and not new else Measure(None if known else photo.photo, new, preview)
 
 
 def _by_photo(annotations: Iterable[Annotation]) -> list[ToHash]:

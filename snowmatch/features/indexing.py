@@ -151,7 +151,9 @@ def index_catalog(
                 finders,
                 notes=lost,
                 workers=shared,
+                previews=run.previews,
             )
+            run.previews = None
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
                 run.read(data.annotations, processes, None)  # rows that were added while the maps were made

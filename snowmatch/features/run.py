@@ -18,6 +18,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.features.hashing import hash_photos
 from snowmatch.features.tasks import AnnotationTask, Extract, PhotoTask
 from snowmatch.features.writer import FeatureWriter
+from snowmatch.screening.previews import Previews
 from snowmatch.screening.scenes import read_preview
 
 RECORDS_SHARE = 0.02  # largest share of the time for writing records; they make the work of a killed run usable
@@ -45,6 +46,7 @@ class IndexRun:
         workers: Workers,
     ) -> None:
         self.folder, self.writer, self.records, self._workers = folder, writer, records, workers
+        self.previews: Previews | None = Previews()  # until the maps are made
         self.new = self.reused = self.features = 0
         self._progress = progress
         self._done = self._total = self._waiting = 0  # waiting: extracted but not on disk yet
@@ -58,7 +60,9 @@ class IndexRun:
 
     def read(self, annotations: Iterable[Annotation], processes: int, told: Callable[[int, int], None] | None) -> None:
         """Hash the photos and masks that have no trusted record. told: called with (done, total) photos."""
-        found = hash_photos(self.folder, self.records, annotations, processes, told, self.save, self._workers)
+        found = hash_photos(
+            self.folder, self.records, annotations, processes, told, self.save, self._workers, self.previews
+        )
         self._unreadable |= found
 
     def photos_to_do(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:

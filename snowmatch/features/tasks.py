@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 
-from snowmatch.catalog.records import Fingerprint, take_fingerprint
+from snowmatch.catalog.records import Fingerprint, take_fingerprint, take_photo
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
 from snowmatch.core.types import BBox, Chip, Features
 from snowmatch.features.extractors import batch_of, chip_of, extract_chips
 from snowmatch.photos.pixels import read_mask, read_photo
+from snowmatch.screening.scenery import PREVIEW, make_preview
 
 LARGE = 50_000_000  # pixels: reading a JPEG of this size needs 360 MB, one of 178 megapixels 1.2 GB (measured)
 Failure = str  # the reason why a file or annotation cannot be used
 
 
+class Measured(NamedTuple):
+    """What the reading of a file gave. photo: whether it is a photo, not a mask. grey: its preview, (h, w) uint8, if it
+    is of the same decoding as the fingerprint.
+    """
+
+    path: str
+    photo: bool
+    taken: Fingerprint | Failure
+    grey: np.ndarray | None = None
+
+
 @dataclass(frozen=True)
 class Measure:
-    """The task to hash a photo (None: its hash is known) and masks. The result is (path, whether a photo, result)
-    for each.
+    """The task to hash a photo (None: its hash is known) and masks. The result has an entry for each.
+
+    preview: whether the photo's preview is sent back.
     """
 
     photo: str | None
     masks: tuple[str, ...]
+    preview: bool = False
 
-    def run(self, folder: Path, extractor: Any) -> list[tuple[str, bool, Fingerprint | Failure]]:
-        files = [(self.photo, True)] if self.photo is not None else []
-        files += [(mask, False) for mask in self.masks]
-        return [(path, photo, _or_failure(folder / path, _fingerprint, photo)) for path, photo in files]
+    def run(self, folder: Path, extractor: Any) -> list[Measured]:
+        measured = []
+        if self.photo is not None:
+            seen = _or_failure(folder / self.photo, take_photo, PREVIEW)
+            taken, grey = (seen, None) if isinstance(seen, Failure) else seen
+            measured.append(Measured(self.photo, True, taken, _small(grey) if self.preview else None))
+        for mask in self.masks:
+            measured.append(Measured(mask, False, _or_failure(folder / mask, _fingerprint)))
+        return measured
 
     @property
     def path(self) -> str:
@@ -97,8 +117,15 @@ def _turn(folder: Path, photo: Fingerprint) -> AbstractContextManager[Any]:
     return file_lock(home_of(folder) / "large-photo.lock") if width * height > LARGE else nullcontext()
 
 
-def _fingerprint(path: Path, photo: bool) -> Fingerprint:
-    return take_fingerprint(path, photo=photo)
+def _small(grey: np.ndarray | None) -> np.ndarray | None:
+    """Return the preview of a grey photo, (h, w) uint8; None without one, or if there is too little memory."""
+    with suppress(MemoryError, cv2.error):
+        return None if grey is None else make_preview(grey).grey.astype(np.uint8)
+    return None
+
+
+def _fingerprint(mask: Path) -> Fingerprint:
+    return take_fingerprint(mask, photo=False)
 
 
 def _read(path: Path, known: Fingerprint, read: Callable[..., Any], *args: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -248,16 +248,21 @@ def indexed(
     return joint, tuple(cache.get(data, reader, joint, part=part) for reader, part in pairs)
 
 
-def build_index(data: CatalogData, extractor: Extractor, cache: Galleries) -> tuple[Note, ...]:
+def build_index(
+    data: CatalogData,
+    extractor: Extractor,
+    cache: Galleries,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Note, ...]:
     """Bring the search index of the default matcher up to date, so that the first query does not wait for it.
 
-    A part of the existing index is checked. Returns notes on blocks that were damaged and were built again, or on an
-    index that could not be stored: it then stays as it was.
+    A part of the existing index is checked. progress: as of `Gallery.build_indexes`. Returns notes on blocks that were
+    damaged and were built again, or on an index that could not be stored: it then stays as it was.
     """
     votes = make_plugin("matchers", DEFAULT_MATCHER)
     _, (gallery,) = indexed(data, as_method([extractor], votes, Geometry()), cache)
     try:
-        damaged = gallery.build_indexes()
+        damaged = gallery.build_indexes(progress)
     except NotKeptError as error:
         text = f"the search index could not be stored, so the first query builds what is missing ({error})"
         return (Note("indexes-not-kept", text, {"catalog": str(data.folder)}),)

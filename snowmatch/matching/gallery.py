@@ -331,16 +331,25 @@ class Gallery:
         """
         return prepare(self.blocks(backend, part, foreground), allowed)
 
-    def build_indexes(self) -> int:
+    def build_indexes(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again.
 
-        Body parts are arranged at the same time, each by one thread, unless they need much memory together.
+        Body parts are arranged at the same time, unless they need much memory together. progress: a function that is
+        called with (descriptors done, descriptors in total); merges of blocks add to the total.
         """
         limit = block_rows(self.reader.dimension)
+        done, total, telling = 0, 0, threading.Lock()
+
+        def told(more: int, further: int) -> None:
+            nonlocal done, total
+            with telling:
+                done, total = done + more, total + further
+                if progress is not None and total:
+                    progress(done, total)
 
         def arrange(part: str) -> int:
             content, _ = self._content(part, "auto")
-            return arrange_blocks(Shelf(self.index_folder, part, self.extractor_key, limit), content)
+            return arrange_blocks(Shelf(self.index_folder, part, self.extractor_key, limit), content, told)
 
         with ThreadPoolExecutor(cores() if self._counts.sum() <= limit else 1) as threads:
             damaged = sum(threads.map(arrange, BODY_PARTS))

@@ -22,12 +22,12 @@ LENGTH = BITS // 8  # bytes
 NEARLY_EQUAL = 12
 BLANK = 8  # grey levels between the darkest and the brightest position: with fewer, only noise is compared
 _PARTS = NEARLY_EQUAL + 1  # parts of a likeness: two that differ in at most NEARLY_EQUAL bits have an equal part
-_DECODED = 8 * SIDE  # longest side (px) that is decoded; a JPEG is decoded quickly at a smaller scale
+DECODED = 8 * SIDE  # longest side (px) that is decoded; a JPEG is decoded quickly at a smaller scale
 
 
 def photo_likeness(path: Path) -> bytes:
     """Return the likeness (32 bytes) of a photo file. Raises SnowmatchError if it cannot be read."""
-    return likeness(read_grey(path, _DECODED))
+    return likeness(read_grey(path, DECODED))
 
 
 def likeness(grey: np.ndarray) -> bytes:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.exif import orientation, upright_size
@@ -63,6 +64,19 @@ def read_grey(path: Path, least: int) -> np.ndarray:
     at full size. Raises SnowmatchError as `read_photo` does.
     """
     return _read(path, "L", TRANSPARENT, least)
+
+
+def read_greys(path: Path, least: int, larger: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what `read_grey` returns for `least`, and for `larger` if the same decoding gives it; None otherwise.
+
+    One decoding gives both of a JPEG of more than eight times `larger`, and of any photo in another format.
+    """
+    with open_photo(path) as image:
+        wide = _prepared(image, path)
+        both = not isinstance(image, JpegImageFile) or _scale(image, least) == _scale(image, larger)
+        flat, turn = _decoded(image, path, wide, least)
+        grey = _upright(_pixels(flat, "L", TRANSPARENT), turn)
+    return grey, grey if both else None
 
 
 def read_small(path: Path, least: int) -> np.ndarray:
@@ -166,12 +180,22 @@ def _decoded(image: ImageFile.ImageFile, path: Path, wide: bool, least: int | No
     wide: what `_prepared` returned. least: as in `_read`. What is decoded already is not decoded again.
     """
     if least is not None:
-        factor = least / max(image.size)
-        # Only a JPEG can be decoded at a smaller scale; for other formats this call does nothing
-        image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
+        image.draft(None, _asked_size(image, least))  # this does nothing for formats other than JPEG
     image.load()
     turn = orientation(image)
     return _narrowed(path, image) if wide else _grey_in_eight_bits(image), turn
+
+
+def _asked_size(image: Image.Image, least: int) -> tuple[int, int]:
+    factor = least / max(image.size)
+    return max(1, int(image.width * factor)), max(1, int(image.height * factor))
+
+
+def _scale(image: Image.Image, least: int) -> int:
+    """Return by which number Pillow divides the sides of a JPEG that is decoded at `least` px or more."""
+    width, height = _asked_size(image, least)
+    times = min(image.width // width, image.height // height)
+    return next((scale for scale in (8, 4, 2) if times >= scale), 1)
 
 
 def _pixels(flat: Image.Image, mode: str, background: int) -> np.ndarray:
@@ -179,8 +203,9 @@ def _pixels(flat: Image.Image, mode: str, background: int) -> np.ndarray:
     width, height = flat.size
     pixels = np.empty((height, width, 3) if mode == "RGB" else (height, width), np.uint8)
     for top in range(0, height, STRIP_ROWS):
-        strip = flat.crop((0, top, width, min(top + STRIP_ROWS, height)))
-        pixels[top : top + STRIP_ROWS] = np.asarray(_opaque(strip, background).convert(mode))
+        strip = _opaque(flat.crop((0, top, width, min(top + STRIP_ROWS, height))), background)
+        # Pillow's convert copies also what has the mode already: 14 of 55 ms of a photo of 12 megapixels
+        pixels[top : top + STRIP_ROWS] = np.asarray(strip if strip.mode == mode else strip.convert(mode))
     return pixels
 
 

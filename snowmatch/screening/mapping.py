@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from snowmatch.catalog.found import BY_MAPS, Found, load_found, save_found
 from snowmatch.catalog.screened import load_classes, save_classes
 from snowmatch.core.executor import Workers, in_order, open_pool
@@ -18,6 +20,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.locate import boxes_of
 from snowmatch.screening.maps import KEY, MapEntry, forget_maps, load_maps, load_marks, save_maps
+from snowmatch.screening.previews import Previews, decoded
 from snowmatch.screening.scenes import Companions, Finders, Looked, companions, look
 
 NO_FINDERS = Finders()
@@ -29,13 +32,14 @@ AT_ONCE = 1000  # stored maps that are in memory at once
 
 @dataclass(frozen=True)
 class Look:
-    """The task to compute the foreground map of one photo. The result is that of `scenes.look`."""
+    """The task to compute the foreground map of one photo. The parameters and the result are those of `scenes.look`."""
 
     seen: Companions
+    greys: tuple[np.ndarray | None, ...] = ()
 
     def run(self, folder: Path, finders: Finders) -> Looked:
         """Compute the map. folder: the catalog's folder."""
-        return look(folder, self.seen, finders)
+        return look(folder, self.seen, finders, self.greys)
 
     @property
     def path(self) -> str:
@@ -55,6 +59,7 @@ def update_maps(
     all_classes: bool = False,
     notes: list[Note] | None = None,
     workers: Workers | None = None,
+    previews: Previews | None = None,
 ) -> int:
     """Compute the foreground maps of all photos that are new or changed, or whose companions have changed.
 
@@ -62,8 +67,8 @@ def update_maps(
     every readable photo, by path. sizes: (width, height) of the photos, by path. processes: number of worker processes.
     progress: a function that is called with (maps done, maps in total). all_classes: the classifier also looks at
     photos whose animals have masks. A note on damaged maps, which are computed again, is added to `notes`. Maps of
-    photos that are no longer in the catalog are removed. workers: as for `open_pool`. Returns the number of computed
-    maps.
+    photos that are no longer in the catalog are removed. workers: as for `open_pool`. previews: those that were
+    made when photos were read. Returns the number of computed maps.
     """
     stored = load_marks(folder)
     if notes is not None and (count := sum(mark is None for mark in stored.values())):
@@ -109,8 +114,9 @@ def update_maps(
     try:
         ready = workers is not None and workers.started > 0
         with open_pool(processes if ready or len(to_do) > FEW_MAPS else 1, (folder, finders), workers) as pool:
-            looks = in_order(pool, to_do, lambda photo: Look(to_do[photo]))
-            for done, (photo, looked) in enumerate(looks, start=1):
+            photos = decoded(pool, to_do, Previews() if previews is None else previews)
+            looks = in_order(pool, photos, lambda item: Look(to_do[item[0]], item[1]))
+            for done, ((photo, _), looked) in enumerate(looks, start=1):
                 # If a photo could not be read, the empty mark makes the next run compute this map again
                 made[photo] = (to_do[photo].mark(finders.mark) if looked.complete else "", looked.found)
                 content, path = to_do[photo].photo[1], to_do[photo].photo[0]

@@ -12,8 +12,9 @@ import json
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,11 @@ class Companions:
     station: tuple[tuple[str, str], ...]
     masked: bool = False
     classified: bool = True
+
+    @property
+    def photos(self) -> tuple[tuple[str, str], ...]:
+        """The photo, then those of the burst, then those of the station."""
+        return (self.photo, *self.burst, *self.station)
 
     def mark(self, finders: str) -> str:
         """Return 32 hex digits that change if the content of any of the photos, or a network, changes."""
@@ -160,20 +166,31 @@ def make_map(
     return ForegroundMap(np.round(cells * 255).astype(np.uint8), evidence)
 
 
-def read_preview(path: Path, content: str) -> Preview | None:
+@dataclass(frozen=True)
+class Content:
+    """The content of a photo: its sha256, and the grey pixels of its preview, (h, w) uint8, if they are known."""
+
+    sha256: str
+    grey: np.ndarray | None = field(default=None, compare=False)
+
+
+def read_preview(path: Path, content: str, grey: np.ndarray | None = None) -> Preview | None:
     """Return the preview of a photo file; None if it cannot be read. The index run reports the reason.
 
-    content: the sha256 of the file. It is a part of the cache's key, so that a changed photo is read again.
+    content: the sha256 of the file. It is a part of the cache's key, so that a changed photo is read again. grey: the
+    pixels of its preview; the file is not read then.
     """
     try:
-        return kept_preview(path, content)
+        return kept_preview(path, Content(content, grey))
     except (SnowmatchError, OSError, MemoryError, cv2.error):
         return None  # not kept: the next attempt may have more memory
 
 
 @lru_cache(maxsize=KEPT_PREVIEWS)
-def kept_preview(path: Path, _: str) -> Preview:
+def kept_preview(path: Path, content: Content) -> Preview:
     """Return the preview of a photo file and keep it in memory, as `read_preview`. Raises errors of reading."""
+    if content.grey is not None:
+        return Preview(content.grey.astype(np.float32))
     return make_preview(read_grey(path, PREVIEW))
 
 
@@ -199,9 +216,16 @@ class Looked(NamedTuple):
     classes: dict[str, float] | None
 
 
-def look(folder: Path, seen: Companions, finders: Finders) -> Looked:
-    """Read a photo and its companions, and look for the animal. folder: the catalog's folder."""
-    preview, *others = (read_preview(folder / path, sha) for path, sha in (seen.photo, *seen.burst, *seen.station))
+def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.ndarray | None] = ()) -> Looked:
+    """Read a photo and its companions, and look for the animal.
+
+    folder: the catalog's folder. greys: the previews (h, w) uint8 of `seen.photos`, which are not read then; None for
+    one to read, () to read all.
+    """
+    preview, *others = (
+        read_preview(folder / path, sha) if grey is None else read_preview(folder / path, sha, grey)
+        for (path, sha), grey in zip_longest(seen.photos, greys)
+    )
     if preview is None:
         return Looked(False, None, None)
     complete = all(other is not None for other in others)

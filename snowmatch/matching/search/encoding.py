@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snowmatch.core.executor import in_order, open_threads
+from snowmatch.core.executor import Cluster, Threads, in_order, open_threads
 from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, Lists, code_rows, pack, train_codebook
 
 ROWS_AT_ONCE = 1 << 16
@@ -51,7 +51,11 @@ def encode(codebook: Codebook, rows: Sequence[np.ndarray], searched: Sequence[np
     """
     keys = [str(number) for number in range(len(rows))]
     counts = np.array([len(each) for each in rows], np.int64)
-    return _encoded(codebook, keys, counts, searched, lambda some: [rows[int(key)] for key in some], here=True)
+
+    def descriptors(some: Sequence[str]) -> list[np.ndarray]:
+        return [rows[int(key)] for key in some]
+
+    return _encoded(codebook, keys, counts, searched, descriptors, lambda _: None, here=True)
 
 
 def encode_stored(
@@ -60,12 +64,14 @@ def encode_stored(
     counts: np.ndarray,
     searched: Sequence[np.ndarray] | None,
     descriptors: Descriptors,
+    told: Callable[[int], None],
 ) -> Lists:
     """Return an inverted file of the rows of stored entries, as `encode` does, by the cluster in use, if there is one.
 
     counts: (E,) int64, the rows of each. descriptors: for a cluster it must be a value that another process can use.
+    told: called with a number of rows when so many more are encoded.
     """
-    return _encoded(codebook, keys, counts, searched, descriptors, here=False)
+    return _encoded(codebook, keys, counts, searched, descriptors, told, here=False)
 
 
 def build_faiss(rows: Sequence[np.ndarray]) -> FaissIndex:
@@ -80,6 +86,7 @@ def _encoded(
     counts: np.ndarray,
     searched: Sequence[np.ndarray] | None,
     descriptors: Descriptors,
+    told: Callable[[int], None],
     *,
     here: bool,
 ) -> Lists:
@@ -89,8 +96,15 @@ def _encoded(
         numbers = np.flatnonzero(np.concatenate([np.zeros(0, bool), *searched]))
         sizes = np.array([some.sum() for some in searched], np.int64)
     with open_threads((descriptors, codebook), here=here) as pool:
-        coded = (found for _, found in in_order(pool, _tasks(keys, sizes, searched), lambda task: task))
-        return pack(codebook, numbers, coded)
+        return pack(codebook, numbers, _coded(pool, _tasks(keys, sizes, searched), told))
+
+
+def _coded(
+    pool: Threads | Cluster, tasks: Iterator[CodeRows], told: Callable[[int], None]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for task, found in in_order(pool, tasks, lambda task: task):
+        yield found
+        told(task.count)
 
 
 def _tasks(keys: Sequence[str], sizes: np.ndarray, searched: Sequence[np.ndarray] | None) -> Iterator[CodeRows]:

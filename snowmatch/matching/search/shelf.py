@@ -53,6 +53,7 @@ GROWTH = 4  # a codebook is trained anew if a body part has so many times more o
 LEAST_LIVE = 0.5  # a block is written again without what is gone if this share of its rows or less is left
 CHECK_BYTES = 1 << 30  # of blocks that each index run checks; those checked longest ago come first
 LEFT_OVER_SECONDS = 3600.0  # files of no block are deleted when they are older: another process may be writing them
+Told = Callable[[int, int], None]  # of progress: how much more is done, and how much more there is to do
 
 
 class NotKeptError(SnowmatchError):
@@ -211,11 +212,12 @@ def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
     return planned
 
 
-def arrange_blocks(shelf: Shelf, content: Content) -> int:
+def arrange_blocks(shelf: Shelf, content: Content, told: Told = lambda done, total: None) -> int:
     """Bring the blocks on disk up to date, and return the number of blocks and codebooks that were damaged.
 
     New annotations make new blocks, small blocks are merged, and blocks that are not needed any more are deleted. Some
-    blocks are checked. Raises NotKeptError if the disk is full or not writable; what was there stays valid.
+    blocks are checked. told: a function that is called with how many more rows are done, and how many more there are to
+    do. Raises NotKeptError if the disk is full or not writable; what was there stays valid.
     """
     damaged = _check(shelf)
     stored, unread = list_blocks(shelf.folder, shelf.part)
@@ -229,11 +231,13 @@ def arrange_blocks(shelf: Shelf, content: Content) -> int:
         if chosen is None or not _fits(chosen, content):
             chosen = _renew(shelf, stored, content)
         book = _Book(shelf, content, chosen, kept=True)
+        told(0, int(content.counts[chosen.missing].sum()))
         for keys in _cut(content, chosen.missing, shelf.limit):
-            _write(shelf, content, keys, book)
+            _write(shelf, content, keys, book, told)
         while (group := _to_merge(shelf, content, book.name)) is not None:
             keys, parts = group
-            _write(shelf, content, keys, book)
+            told(0, int(content.counts[np.searchsorted(content.keys, keys)].sum()))
+            _write(shelf, content, keys, book, told)
             for path in parts:  # the new block is complete
                 remove(path)
         keep = {block.path for block, _ in _used(shelf, content, book.name).blocks}
@@ -412,7 +416,7 @@ def _to_merge(shelf: Shelf, content: Content, name: str) -> tuple[np.ndarray, li
     return None
 
 
-def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book) -> None:
+def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book, told: Told) -> None:
     """Build a block and write it."""
     places = np.searchsorted(content.keys, keys)
     codebook, searched, counts, marks = (
@@ -422,11 +426,14 @@ def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book) -> Non
         content.marks[places],
     )
     names = [key.decode() for key in keys.tolist()]
-    lists = None if codebook is None else encode_stored(codebook, names, counts, searched, content.descriptors)
+    lists = None
+    if codebook is not None:
+        lists = encode_stored(codebook, names, counts, searched, content.descriptors, lambda more: told(more, 0))
     try:
         write_block(shelf.block_path(book.name, keys, marks), keys, counts, _sums(counts, searched), marks, lists)
     except SnowmatchError as error:
         raise NotKeptError(str(error)) from error
+    told(int(counts.sum()) - (0 if lists is None else int(lists.ntotal)), 0)
 
 
 def _open(shelf: Shelf, content: Content, block: Stored, places: np.ndarray, book: _Book) -> tuple[FaissIndex, str]:
