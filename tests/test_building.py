@@ -5,7 +5,7 @@ from fake_extractor import Fake, make_catalog
 
 from snowmatch.features.indexing import index_catalog
 from snowmatch.identify.session import Galleries, build_index
-from snowmatch.matching.search import inverted_file
+from snowmatch.matching.search import encoding, inverted_file
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_each_descriptor_counts_once_and_the_end_is_the_total(data, monkeypatch,
     features = index_catalog(data, Fake(), 1).features
     if not few:
         monkeypatch.setattr(inverted_file, "EXHAUSTIVE_ROWS", 20)
-        monkeypatch.setattr(inverted_file, "ADDED_AT_ONCE", 50)
+        monkeypatch.setattr(encoding, "ROWS_AT_ONCE", 50)
     calls = build(data)
     assert calls[-1] == (features, features)
     assert calls == sorted(calls)
