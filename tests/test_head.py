@@ -384,6 +384,7 @@ def test_too_few_labels_are_told_before_a_photo_is_looked_at(tmp_path, monkeypat
     assert not (tmp_path / "ours.npz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawn_network")
 def test_where_a_classifier_may_be_written(tmp_path):
     folder = make_catalog(tmp_path / "catalog", lesson())

@@ -234,7 +234,7 @@ def test_no_folder_of_a_catalog_is_a_link(own_survey, tmp_path):
 # --- folders that move ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("phase", ["reading", "progress"])
 def test_a_catalog_that_is_renamed_during_a_run_does_not_return_as_a_ghost(own_survey, phase, workers):
     catalog, moved = own_survey / "catalog", own_survey / "moved"

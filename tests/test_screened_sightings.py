@@ -55,7 +55,9 @@ def test_an_animal_of_which_no_photo_is_kept_is_no_sighting(catalog):
     assert note.data["count"] == 3
 
 
-@pytest.mark.parametrize("kind", ["name", "pair", "species"])
+@pytest.mark.parametrize(
+    "kind", ["pair", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("name", "species"))]
+)
 def test_a_decision_makes_it_one_and_its_undo_takes_that_back(catalog, kind):
     identities = open_identities(catalog)
     ids = {a.path: a.annotation for a in identities.annotations}

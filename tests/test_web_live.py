@@ -76,6 +76,7 @@ def tell(catalog, event=EVENT):
     write_step(catalog, read_memory(catalog), photos=[], events=[event])
 
 
+@pytest.mark.slow
 def test_a_sighting_is_told_while_the_page_is_open(served):
     state, _, client = served
     tell(state.folder, EVENT | {"id": "before"})
