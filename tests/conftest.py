@@ -83,10 +83,10 @@ def texts(notes):
 def enough(patch, scored={}):  # noqa: B006, several tests share the table of scores
     """Allow calibration with the few pairs of a small survey, and score the encounters only once for each method."""
 
-    def once(trial, galleries, matcher, geometry, progress=None):
+    def once(trial, galleries, matcher, geometry, progress=None, notes=None):
         key = len(trial.queries), repr(matcher), repr(geometry)
         if key not in scored:
-            scored[key] = score_trial(trial, galleries, matcher, geometry, progress)
+            scored[key] = score_trial(trial, galleries, matcher, geometry, progress, notes)
         return scored[key]
 
     for module in ("calibrate", "evaluate"):

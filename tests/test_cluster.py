@@ -1,6 +1,8 @@
 """A cluster gives the bytes of one process, also if a worker is killed; what is wrong with it is told in one line."""
 
+import json
 import os
+import pickle
 import shutil
 import signal
 import time
@@ -12,12 +14,13 @@ import pytest
 from click.testing import CliRunner
 
 import snowmatch
-from snowmatch.cli import main
+from snowmatch.cli import main, shared
+from snowmatch.confidence import scoring
 from snowmatch.core import executor
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool, use_cluster
 from snowmatch.core.home import features_path, indexes_path
-from snowmatch.matching.search import encoding
+from snowmatch.matching.search import encoding, holders, loaded
 
 distributed = pytest.importorskip("distributed")
 
@@ -98,6 +101,56 @@ def test_a_batch_on_a_cluster_gives_the_same_tables(own_survey, tmp_path):
         assert told.exit_code == 0, told.output
         tables.append([out.with_suffix(suffix).read_bytes() for suffix in (".csv", ".jsonl")])
     assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize("memory", [[], ["--memory", "1MB"]])
+def test_an_evaluation_on_a_cluster_has_the_same_scores_also_if_a_worker_is_killed(
+    own_survey, tmp_path, monkeypatch, memory
+):
+    """With little memory, the workers hold the search index instead."""
+    catalog = own_survey / "catalog"
+    tasks, killed = [], []
+    submit = executor.Cluster.submit
+
+    def watched(self, task, worker=None):
+        waiting = submit(self, task, worker)
+        tasks.append(type(task))
+        if len(tasks) == 2 and not memory:
+            killed.append(min(executor._clusters[-1].run(os.getpid).values()))
+            os.kill(killed[0], signal.SIGKILL)
+        return waiting
+
+    monkeypatch.setattr(executor.Cluster, "submit", watched)
+    monkeypatch.setattr(scoring, "AT_ONCE", 4)
+    monkeypatch.setattr(loaded, "_limit", [])
+    monkeypatch.setitem(shared.UNITS, "MB", 1)
+    told = []
+    for name, more in (("one", []), ("cluster", ["--cluster", "local:2", *memory])):
+        found = CliRunner().invoke(
+            main, ["evaluate", str(catalog), "--json", "--save", str(tmp_path / f"{name}.npz"), *more]
+        )
+        assert found.exit_code == 0, found.output
+        told.append((json.loads(found.stdout), (tmp_path / f"{name}.npz").read_bytes()))
+    assert set(tasks) == {holders.LookAt if memory else scoring.ScoreGroups}
+    assert bool(killed) == (not memory)
+    assert told[0] == told[1]
+
+
+def test_a_gallery_is_the_same_in_another_process_or_none(own_survey, tmp_path):
+    catalog = shutil.copytree(own_survey / "catalog", tmp_path / "catalog")
+    gallery = snowmatch.open_catalog(catalog).session().gallery
+    sent = pickle.dumps(gallery)
+    there = pickle.loads(sent)
+    assert there.annotations == gallery.annotations
+    assert there.reader.fingerprint == gallery.reader.fingerprint
+    entries = range(len(gallery.annotations))
+    maps = [
+        [np.nan if m is None else m.values.tobytes() for m in map(each.map_of, entries)] for each in (gallery, there)
+    ]
+    assert str(maps[0]) == str(maps[1])
+    shutil.rmtree(features_path(catalog))
+    with pytest.raises(SnowmatchError, match="has changed, or is another one"):
+        pickle.loads(sent)
 
 
 def test_a_screening_on_a_cluster_gives_the_same_table(tmp_path, monkeypatch):

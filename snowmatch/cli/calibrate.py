@@ -9,6 +9,7 @@ import click
 from snowmatch.cli.shared import (
     PATH,
     Bar,
+    cluster_option,
     extractor_option,
     fast_option,
     json_option,
@@ -43,6 +44,7 @@ def _levels(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @fast_option
 @setting_option
 @memory_option
+@cluster_option
 @sample_option
 @click.option(
     "--levels",
@@ -73,6 +75,7 @@ def calibrate(
     Example:
       snowmatch calibrate catalog/
       snowmatch calibrate catalog/ --levels 0.995,0.97,0.8
+      snowmatch calibrate catalog/ --cluster tcp://10.0.0.5:8786
     """
     from snowmatch.api import open_catalog
     from snowmatch.core.home import calibration_path

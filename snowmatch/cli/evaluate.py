@@ -9,6 +9,7 @@ import click
 from snowmatch.cli.shared import (
     PATH,
     Bar,
+    cluster_option,
     extractor_option,
     fast_option,
     force_option,
@@ -40,6 +41,7 @@ from snowmatch.cli.shared import (
 @fast_option
 @setting_option
 @memory_option
+@cluster_option
 @sample_option
 @click.option("--save", type=PATH, metavar="FILE", help="Write all scores to FILE (npz) for your own analysis.")
 @click.option("--failures", type=PATH, metavar="DIR", help="Write a page with pictures of the wrong answers to DIR.")
@@ -68,6 +70,7 @@ def evaluate(
     Example:
       snowmatch evaluate catalog/
       snowmatch evaluate catalog/ --protocol cross-station --save scores.npz --failures wrong/
+      snowmatch evaluate catalog/ --cluster local:4
     """
     from snowmatch.api import is_table, open_catalog, save_table
     from snowmatch.core.outputs import check_file

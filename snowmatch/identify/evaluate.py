@@ -24,11 +24,9 @@ from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.text import counted
-from snowmatch.core.types import BODY_PARTS
 from snowmatch.identify.calibrate import facts_of
 from snowmatch.identify.method import Method
 from snowmatch.identify.session import Galleries, indexed
-from snowmatch.matching.query import voter
 
 
 @dataclass(frozen=True)
@@ -86,12 +84,7 @@ def evaluate(
     most = most_queries(*sides, galleries, method.matcher)
     trial = make_trial(data.annotations, protocol, most, sample=sample)
     notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(data.folder, states)]
-    everything = np.ones(len(galleries[0].annotations), bool)
-    if (votes := voter(method.matcher)) is not None:
-        for gallery in galleries:
-            for part in BODY_PARTS:
-                notes += gallery.prepare(votes.backend, part, everything, votes.foreground)
-    table = score_trial(trial, galleries, method.matcher, method.geometry, progress)
+    table = score_trial(trial, galleries, method.matcher, method.geometry, progress, notes)
     cases = make_cases(table, **facts_of(data.annotations, galleries[0]))
     shipped = load_shipped(method.extractor, method.matching)
     groups = choose_groups(cases, shipped)
@@ -99,7 +92,7 @@ def evaluate(
     levels = load_calibrations(data.folder).levels
     quality = measure_quality(together, cross_validate(cases, groups, shipped, together), levels)
     if method.matcher.foreground == "auto":
-        notes += galleries[0].evidence_notes(np.arange(len(everything)))
+        notes += galleries[0].evidence_notes(np.arange(len(galleries[0].annotations)))
         notes += galleries[0].maps.notes()
     if unnamed := sum(a.individual is None for a in data.annotations):
         text = f"{counted(unnamed, 'unidentified annotation')} skipped, because the right answer is not known"

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
@@ -82,6 +83,20 @@ class Gallery:
     loaded: Loaded = field(default_factory=Loaded, repr=False, compare=False)
     _blocks: dict[tuple[str, str, str], tuple[Block, ...]] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process it is opened again, from the same folder."""
+        folder = self.index_folder.absolute()
+        return _open_there, (
+            self.annotations,
+            self.keys,
+            self.reader,
+            folder,
+            self.extractor_key,
+            self.maps,
+            self.supposed,
+            self.loaded,
+        )
 
     @cached_property
     def individuals(self) -> tuple[Animal, ...]:
@@ -467,6 +482,14 @@ class Gallery:
         offsets = np.concatenate([[0], np.cumsum(counts)])
         views = (np.where(places >= 0, owner[np.maximum(places, 0)], -1) for owner in owners)
         return [Block(entries, offsets, index, group, rows, home) for entries in views if (entries >= 0).any()]
+
+
+def _open_there(*held: Any) -> Gallery:
+    gallery = Gallery(*held)
+    if not all(key in gallery.reader for key in gallery.keys):
+        home = gallery.index_folder.parent.parent
+        raise SnowmatchError(f"{home} has changed, or is another one on a computer of the cluster: ask again")
+    return gallery
 
 
 def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:

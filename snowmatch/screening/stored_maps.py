@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,6 +86,23 @@ class StoredMaps:
     def of_content(self, content: str) -> ForegroundMap | None:
         """Return the map of one photo. content, and the result: as in `of_contents`."""
         return self.of_contents([content])[0]
+
+    @property
+    def damaged(self) -> frozenset[str]:
+        """The keys of the maps that were read and found damaged."""
+        with self._lock:
+            return frozenset(self._damaged)
+
+    def tell_damaged(self, keys: Iterable[str]) -> None:
+        """Take note of maps that another process found damaged."""
+        with self._lock:
+            self._damaged.update(keys)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process, maps are read from the same folder."""
+        folder = None if self.folder is None else self.folder.absolute()
+        known = self.photos, self.evidences, self.numbers, self.checksums, self.unsound, self.unreadable
+        return StoredMaps, (folder, *known)
 
     def notes(self) -> list[Note]:
         """Return a note if stored maps are damaged, as far as they were read; otherwise none."""

@@ -49,6 +49,10 @@ class Loaded:
         self._held: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process nothing is loaded yet, and the bound is what was asked for, or that of its computer."""
+        return Loaded, (limited_memory(),)
+
     def get(self, name: str) -> Any:
         """Return an index, or None. It counts as used."""
         with self._lock:
