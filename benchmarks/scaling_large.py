@@ -2,10 +2,10 @@
 
 The catalog grows in steps, as far as the time allows. Features are drawn as `scaling.py` does, from a file of real
 features (`--pool`; made from `--dataset` if it is not there), and written by the project's own writer, one for each
-process. How many features an annotation shares with its individual is drawn, too (`--shared`), so that some animals are
-hard to find. With `--scenery`, each photo has a foreground map. The blocks of a step are encoded by many processes at
-once. Then two cores ask: after the files were dropped from memory, if that is allowed, and again. Last, the same
-queries are answered with exact search. Results are written after each part.
+process. How many features an annotation shares with its individual is drawn, too (`--shared`), so that some animals
+are hard to find. With `--scenery`, each photo has a foreground map. The blocks of a step are encoded by all cores.
+Then two cores ask: after the files were dropped from memory, if that is allowed, and again. Last, the same queries are
+answered with exact search. Results are written after each part.
 
 The left flank is indexed at each step, the right flank too if the time allows. Seconds are of the clock, unless they
 are called CPU seconds.

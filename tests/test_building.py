@@ -1,5 +1,7 @@
 """The progress of building the search index: it counts up to a total that is true."""
 
+import signal
+
 import pytest
 from fake_extractor import Fake, make_catalog
 
@@ -32,3 +34,20 @@ def test_each_descriptor_counts_once_and_the_end_is_the_total(data, monkeypatch,
     assert len({done for done, _ in calls}) > (1 if few else 3)
     assert all(done <= total for done, total in calls)
     assert build(data) == []  # nothing is left to do
+
+
+def test_ctrl_c_stops_it_between_two_pieces(data, monkeypatch):
+    index_catalog(data, Fake(), 1)
+    monkeypatch.setattr(inverted_file, "EXHAUSTIVE_ROWS", 20)
+    monkeypatch.setattr(encoding, "ROWS_AT_ONCE", 10)
+    calls = []
+
+    def stop(*now):
+        calls.append(now)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(data, Fake(), Galleries(), stop)
+    assert len(calls) == 3
+    assert calls[-1][0] < calls[-1][1]

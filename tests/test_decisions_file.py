@@ -16,7 +16,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions import file, merge, opening
 from snowmatch.decisions.file import Decisions, append, decisions_path, read_decisions, read_since
 from snowmatch.decisions.merge import export_lines, import_lines, merge_file
-from snowmatch.decisions.row import FIELDS, canonical, from_json
+from snowmatch.decisions.row import FIELDS, Decision, canonical, from_json
 from snowmatch.decisions.schema import COLUMNS
 from snowmatch.decisions.uuid7 import id_time, is_id, next_id
 
@@ -318,3 +318,10 @@ def test_an_export_replaces_no_file(filled, tmp_path):
     assert export_lines(tmp_path / "none", tmp_path / "out").decisions == 0
     with pytest.raises(SnowmatchError, match="replaces nothing"):
         export_lines(filled, tmp_path / "out")
+
+
+def test_a_value_that_was_replaced_is_checked_when_it_is_stored(tmp_path):
+    wrong = Decision("", "", "Anna", "pair", ("a",), ("b",), "same")._replace(answer="maybe")
+    with pytest.raises(SnowmatchError, match="'maybe' is not an answer"):
+        append(tmp_path / "decisions.sqlite", [wrong])
+    assert read_decisions(tmp_path / "decisions.sqlite").rows == ()

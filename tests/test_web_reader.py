@@ -382,6 +382,10 @@ def test_what_practice_tells_a_reader_comes_at_its_end(server, dina):
         assert dina.get("/review/results", headers=HTML).text == results
     anna = logged_in(server, "anna")
     assert later not in anna.get("/review/results", headers=HTML).text
+    again = logged_in(Lan(server.folder), "dina")  # after a new start of the app
+    while "comparing" in again.get("/review/next?mode=training", headers=JSON).json():
+        time.sleep(0.02)
+    assert later not in again.get("/review/results", headers=HTML).text
 
 
 def test_who_becomes_a_reader_sees_no_more_than_a_reader(server):

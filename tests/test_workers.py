@@ -11,6 +11,7 @@ from drawn_scenes import make_survey
 from fake_extractor import Fake
 
 from snowmatch.core import executor
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import Workers, in_order, open_pool
 from snowmatch.features.indexing import index_catalog
 from snowmatch.screening import mapping
@@ -89,6 +90,29 @@ def test_a_process_whose_result_nobody_awaits_is_not_used_again(started):
         with open_pool(2, ("second",), workers) as pool:
             assert {context for _, context in said(pool)} == {("second",)}
     assert len(started) == 4
+
+
+def test_a_process_that_was_killed_while_it_waited_is_not_used_again(started):
+    with Workers() as workers:
+        with open_pool(2, ("first",), workers) as pool:
+            said(pool)
+        for process in started:
+            process.kill()
+            while process.poll() is None:
+                time.sleep(0.01)
+        with open_pool(2, ("second",), workers) as pool:
+            assert {context for _, context in said(pool)} == {("second",)}
+    assert len(started) == 4
+
+
+def test_a_process_that_cannot_start_is_ended(started, monkeypatch):
+    monkeypatch.setattr(executor, "_BOOT", "raise SystemExit(3)")
+    for workers in (Workers(), None):
+        with pytest.raises(SnowmatchError), open_pool(2, ("first", "x" * 1_000_000), workers) as pool:
+            said(pool)
+        if workers is not None:
+            workers.__exit__()
+    assert all(process.returncode is not None for process in started)
 
 
 def test_without_workers_of_a_run_a_pool_ends_its_own(started):

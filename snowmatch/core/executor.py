@@ -102,9 +102,10 @@ class Workers:
 
     def take(self) -> subprocess.Popen[bytes]:
         """Return a process that nobody uses; a new one if there is none."""
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        while process := self._waiting():
+            if process.poll() is None:
+                return process
+            self.end([process])  # it was killed while it waited
         # A new session, so that Ctrl-C in the terminal reaches only the parent. One thread per process, because the
         # processes together already use all cores.
         process = subprocess.Popen(
@@ -117,8 +118,16 @@ class Workers:
         )
         with self._lock:
             self._all.append(process)
-        _send(process.stdin, sys.path)
+        try:
+            _send(process.stdin, sys.path)
+        except OSError:
+            self.end([process])
+            raise
         return process
+
+    def _waiting(self) -> subprocess.Popen[bytes] | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
 
     def give_back(self, processes: Iterable[subprocess.Popen[bytes]]) -> None:
         """Let others use processes that wait for a task."""
@@ -220,7 +229,7 @@ class Threads:
 class Cluster:
     """An executor that runs tasks on the workers of a Dask cluster, which see the same folders under the same paths.
 
-    If a worker is lost, its tasks run again elsewhere. Results go to this process, which alone writes files.
+    If a worker is lost, its tasks run again elsewhere. Results go to this process, which alone writes them.
     """
 
     def __init__(self, client: Any, context: tuple[Any, ...]) -> None:

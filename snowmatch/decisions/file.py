@@ -129,7 +129,8 @@ def append(path: Path, decisions: Sequence[Decision]) -> Appended:
         for decision in decisions:
             last = next_id(last, now)
             given_time, program = decision.decided_at or moment, decision.program or __version__
-            stored.append(decision._replace(id=last, decided_at=given_time, program=program))
+            complete = decision._replace(id=last, decided_at=given_time, program=program)
+            stored.append(Decision(*complete))  # `_replace` alone checks nothing
         add_rows(connection, stored)
     return Appended(tuple(stored), notes)
 

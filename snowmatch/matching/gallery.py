@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import itemgetter
@@ -14,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
@@ -349,25 +347,21 @@ class Gallery:
     def build_indexes(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again.
 
-        Body parts are arranged at the same time, unless they need much memory together. progress: a function that is
-        called with (descriptors done, descriptors in total); merges of blocks add to the total.
+        progress: a function that is called with (descriptors done, descriptors in total); merges of blocks add to the
+        total.
         """
         limit = block_rows(self.reader.dimension)
-        done, total, telling = 0, 0, threading.Lock()
+        done = total = damaged = 0
 
         def told(more: int, further: int) -> None:
             nonlocal done, total
-            with telling:
-                done, total = done + more, total + further
-                if progress is not None and total:
-                    progress(done, total)
+            done, total = done + more, total + further
+            if progress is not None and total:
+                progress(done, total)
 
-        def arrange(part: str) -> int:
+        for part in BODY_PARTS:  # in this thread, so that Ctrl-C stops it
             content, _ = self._content(part, "auto")
-            return arrange_blocks(Shelf(self.index_folder, part, self.extractor_key, limit), content, told)
-
-        with ThreadPoolExecutor(cores() if self._counts.sum() <= limit else 1) as threads:
-            damaged = sum(threads.map(arrange, BODY_PARTS))
+            damaged += arrange_blocks(Shelf(self.index_folder, part, self.extractor_key, limit), content, told)
         with self._lock:
             self._blocks.clear()
         return damaged

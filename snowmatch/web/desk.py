@@ -325,9 +325,25 @@ class Desk:
         return found[0]
 
     def finished(self) -> bool:
-        """Return whether all pairs of this practice are answered."""
+        """Return whether all pairs of this practice are answered.
+
+        After a new start of the app, it is over if pairs were answered and none is left.
+        """
         with self._lock:
-            return self._training is not None and len(self._trained) >= len(self._training)
+            if self._training is not None:
+                return len(self._trained) >= len(self._training)
+            queue = self._ready()
+            if queue is None or not any(
+                row.mode == "training" and row.observer == self.observer for row in queue.identities.rows
+            ):
+                return False
+            try:
+                self._lessons(queue)
+            except SnowmatchError as error:
+                if error.code != "no-training":
+                    raise
+                return True
+            return False
 
     # --- turns -------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import Cluster, Threads, in_order, open_threads
 from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, Lists, code_rows, pack, train_codebook
 
@@ -33,7 +34,10 @@ class CodeRows:
 
     def run(self, descriptors: Descriptors, codebook: Codebook) -> tuple[np.ndarray, np.ndarray]:
         """Return the list (R,) int32 and the code (R, C) uint8 of each row."""
-        rows = descriptors(self.keys)
+        try:
+            rows = descriptors(self.keys)
+        except KeyError as error:
+            raise SnowmatchError("a worker sees other features than this computer: index again") from error
         if self.searched is not None:
             some = (np.unpackbits(bits, count=len(r)).astype(bool) for r, bits in zip(rows, self.searched, strict=True))
             rows = [each[chosen] for each, chosen in zip(rows, some, strict=True)]

@@ -15,10 +15,9 @@ from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
-from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.core.types import Annotation
 from snowmatch.identify.calibrate import facts_of
 from snowmatch.identify.session import Session
-from snowmatch.matching.query import voter
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +55,6 @@ def judge_names(
     annotations, gallery, matcher = session.data.annotations, session.gallery, session.method.matcher
     most = most_queries(*sides_of(annotations, "cross-encounter"), session.galleries, matcher)
     trial = make_trial(annotations, "cross-encounter", most)
-    if (votes := voter(matcher)) is not None:
-        everything = np.ones(len(gallery.annotations), bool)
-        for each in session.galleries:
-            for part in BODY_PARTS:
-                each.prepare(votes.backend, part, everything, votes.foreground)
     table = score_trial(trial, session.galleries, matcher, session.method.geometry, progress)
     facts = facts_of(annotations, gallery)
     judged, comparable, names = [], table.cells.comparable(), tuple(table.individual_names.tolist())
