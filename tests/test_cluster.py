@@ -5,6 +5,8 @@ import os
 import pickle
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -165,6 +167,28 @@ def test_a_screening_on_a_cluster_gives_the_same_table(tmp_path, monkeypatch):
         tables.append(out.read_bytes())
     assert tables[0] == tables[1]
     assert not executor._clusters
+
+
+INTERRUPTED = """
+import time
+from snowmatch.core.executor import use_cluster
+try:
+    with use_cluster("local:2"):
+        print("there", flush=True)
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups of this kind")
+def test_ctrl_c_in_a_terminal_reaches_only_the_command_and_not_its_workers():
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], start_new_session=True, **pipes) as process:
+        assert process.stdout.readline() == "there\n"
+        os.killpg(process.pid, signal.SIGINT)
+        told, errors = process.communicate(timeout=60)
+    assert (told, errors, process.returncode) == ("stopped\n", "", 0)
 
 
 class Wait:

@@ -11,8 +11,10 @@ advantages:
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -365,9 +367,16 @@ def use_cluster(where: str | None) -> Iterator[None]:
         try:
             address: Any = where
             if kind == "local":
-                address = opened.enter_context(
-                    LocalCluster(int(number), threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0)
-                )
+                with _interrupted_later():
+                    address = opened.enter_context(
+                        LocalCluster(
+                            int(number),
+                            threads_per_worker=1,
+                            dashboard_address="127.0.0.1:0",
+                            memory_limit=0,
+                            silence_logs=logging.ERROR,  # a lost worker is replaced: nobody has to do anything
+                        )
+                    )
             client = opened.enter_context(Client(address, timeout=CLUSTER_SECONDS, set_as_default=False))
             client.wait_for_workers(1, timeout=CLUSTER_SECONDS)
         except (OSError, ValueError) as error:  # a timeout is an OSError
@@ -380,6 +389,26 @@ def use_cluster(where: str | None) -> Iterator[None]:
             yield
         finally:
             _clusters.pop()
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Let a Ctrl-C wait until the end of the `with` block.
+
+    Threads that start meanwhile, and the processes that these start, never see one: in a terminal it would reach all
+    processes, and each would print an error.
+    """
+    if os.name == "nt":
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # the first start of a process would do it, and let Ctrl-C pass again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def open_pool(processes: int, context: tuple[Any, ...], workers: Workers | None = None) -> Pool | Here | Cluster:
