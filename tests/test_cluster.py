@@ -22,6 +22,7 @@ from snowmatch.core import executor
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool, use_cluster
 from snowmatch.core.home import features_path, indexes_path
+from snowmatch.core.notes import Note
 from snowmatch.matching.search import encoding, holders, loaded
 
 distributed = pytest.importorskip("distributed")
@@ -135,6 +136,26 @@ def test_an_evaluation_on_a_cluster_has_the_same_scores_also_if_a_worker_is_kill
         told.append((json.loads(found.stdout), (tmp_path / f"{name}.npz").read_bytes()))
     assert set(tasks) == {holders.LookAt if memory else scoring.ScoreGroups}
     assert bool(killed) == (not memory)
+    assert told[0] == told[1]
+
+
+def test_notes_on_search_indexes_are_the_same_whichever_worker_tells_them_first(own_survey, tmp_path, monkeypatch):
+    told = []
+
+    def turned(*arguments, **more):
+        """Two workers have built all of them; each tells what it took for the reason, and in another order."""
+        for item, (found, notes, damaged) in executor.spread(*arguments, **more):
+            others = [Note(n.code, f"{n.text}, because it was damaged", {**n.data, "damaged": True}) for n in notes]
+            yield item, (found, (*notes[::-1], *others[1:], *notes[1:]), damaged)
+
+    for name, spread in (("one", executor.spread), ("two", turned)):
+        catalog = shutil.copytree(own_survey / "catalog", tmp_path / name)
+        for sums in indexes_path(catalog).rglob("*-*-*.sums"):
+            sums.unlink()
+        monkeypatch.setattr(scoring, "spread", spread)
+        notes = snowmatch.open_catalog(catalog).evaluate(sample=1).notes
+        told.append([note.data["index"] for note in notes if note.code == "index-made"])
+    assert len(told[0]) > 1
     assert told[0] == told[1]
 
 
