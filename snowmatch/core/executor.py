@@ -384,6 +384,11 @@ def use_cluster(where: str | None) -> Iterator[None]:
                 f"no worker of the cluster {where} answers ({error}): start its scheduler and workers, and give the "
                 "scheduler's address, such as tcp://10.0.0.5:8786"
             ) from error
+        except RuntimeError as error:  # one was killed before it was ready
+            raise SnowmatchError(
+                f"the processes of the cluster {where} do not start ({str(error).rstrip('.')}), probably because memory "
+                "ran out: use fewer"
+            ) from error
         _clusters.append(client)
         try:
             yield
