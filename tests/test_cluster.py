@@ -190,13 +190,13 @@ def test_a_screening_on_a_cluster_gives_the_same_table(tmp_path, monkeypatch):
     assert not executor._clusters
 
 
-def test_processes_of_a_cluster_that_do_not_start_are_told_in_one_line(own_survey, monkeypatch):
+def test_processes_of_a_cluster_that_do_not_start_are_told_in_one_line(tmp_path, monkeypatch):
     def killed(*_, **__):
         """Do as distributed does if one is killed while it starts."""
         raise RuntimeError("Nanny failed to start.")
 
     monkeypatch.setattr(distributed, "LocalCluster", killed)
-    told = CliRunner().invoke(main, ["evaluate", str(own_survey / "catalog"), "--cluster", "local:2"])
+    told = CliRunner().invoke(main, ["evaluate", str(tmp_path), "--cluster", "local:2"])
     assert told.exit_code == 1
     assert told.stderr.count("\n") == 1
     assert "local:2 do not start (Nanny failed to start), probably because memory ran out: use fewer" in told.stderr

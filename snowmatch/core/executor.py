@@ -386,8 +386,8 @@ def use_cluster(where: str | None) -> Iterator[None]:
             ) from error
         except RuntimeError as error:  # one was killed before it was ready
             raise SnowmatchError(
-                f"the processes of the cluster {where} do not start ({str(error).rstrip('.')}), probably because memory "
-                "ran out: use fewer"
+                f"the processes of the cluster {where} do not start ({str(error).rstrip('.')}), probably because "
+                "memory ran out: use fewer"
             ) from error
         _clusters.append(client)
         try:
