@@ -202,6 +202,27 @@ def test_processes_of_a_cluster_that_do_not_start_are_told_in_one_line(tmp_path,
     assert "local:2 do not start (Nanny failed to start), probably because memory ran out: use fewer" in told.stderr
 
 
+class Elsewhere:
+    """A context that cannot be opened in another process."""
+
+    def __reduce__(self):
+        return _not_here, ()
+
+
+def _not_here():
+    raise SnowmatchError("it has changed: ask again")
+
+
+def test_a_context_that_a_worker_cannot_open_is_told_without_its_log(capfd):
+    with (
+        use_cluster("local:1"),
+        open_pool(1, (Elsewhere(),)) as pool,
+        pytest.raises(SnowmatchError, match="it has changed: ask again"),
+    ):
+        pool.submit(Wait(1)).result()
+    assert capfd.readouterr().err == ""
+
+
 INTERRUPTED = """
 import time
 from snowmatch.core.executor import use_cluster

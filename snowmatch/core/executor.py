@@ -258,7 +258,7 @@ class Cluster:
         self.window = 4 * len(found) + 4
         # made by a task, so that it can be made again if its worker is lost
         made = pickle.dumps(self._context, protocol=pickle.HIGHEST_PROTOCOL)
-        self._there = self._client.submit(pickle.loads, made, pure=False)
+        self._there = self._client.submit(_open_context, made, pure=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -331,9 +331,20 @@ def _about(folders: Iterable[str], dask_worker: Any = None) -> tuple[dict[str, s
     return versions, threads, [folder for folder in folders if not os.path.exists(folder)]
 
 
-def _run(task: Any, context: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+def _open_context(made: bytes) -> tuple[Any, ...] | Exception:
+    """Return what tasks are run with. If it cannot be opened here, return why: workers log what is raised."""
+    try:
+        context: tuple[Any, ...] = pickle.loads(made)
+    except SnowmatchError as error:
+        return error
+    return context
+
+
+def _run(task: Any, context: tuple[Any, ...] | Exception) -> tuple[Any, Exception | None]:
     """Return the result of a task, or its exception: those of the cluster itself are raised."""
     cv2.setNumThreads(1)
+    if isinstance(context, Exception):
+        return None, context
     try:
         return task.run(*context), None
     except Exception as error:
