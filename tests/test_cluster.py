@@ -5,6 +5,8 @@ import os
 import pickle
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from snowmatch.core import executor
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool, use_cluster
 from snowmatch.core.home import features_path, indexes_path
+from snowmatch.core.notes import Note
 from snowmatch.matching.search import encoding, holders, loaded
 
 distributed = pytest.importorskip("distributed")
@@ -136,6 +139,26 @@ def test_an_evaluation_on_a_cluster_has_the_same_scores_also_if_a_worker_is_kill
     assert told[0] == told[1]
 
 
+def test_notes_on_search_indexes_are_the_same_whichever_worker_tells_them_first(own_survey, tmp_path, monkeypatch):
+    told = []
+
+    def turned(*arguments, **more):
+        """Two workers have built all of them; each tells what it took for the reason, and in another order."""
+        for item, (found, notes, damaged) in executor.spread(*arguments, **more):
+            others = [Note(n.code, f"{n.text}, because it was damaged", {**n.data, "damaged": True}) for n in notes]
+            yield item, (found, (*notes[::-1], *others[1:], *notes[1:]), damaged)
+
+    for name, spread in (("one", executor.spread), ("two", turned)):
+        catalog = shutil.copytree(own_survey / "catalog", tmp_path / name)
+        for sums in indexes_path(catalog).rglob("*-*-*.sums"):
+            sums.unlink()
+        monkeypatch.setattr(scoring, "spread", spread)
+        notes = snowmatch.open_catalog(catalog).evaluate(sample=1).notes
+        told.append([note.data["index"] for note in notes if note.code == "index-made"])
+    assert len(told[0]) > 1
+    assert told[0] == told[1]
+
+
 def test_a_gallery_is_the_same_in_another_process_or_none(own_survey, tmp_path):
     catalog = shutil.copytree(own_survey / "catalog", tmp_path / "catalog")
     gallery = snowmatch.open_catalog(catalog).session().gallery
@@ -165,6 +188,61 @@ def test_a_screening_on_a_cluster_gives_the_same_table(tmp_path, monkeypatch):
         tables.append(out.read_bytes())
     assert tables[0] == tables[1]
     assert not executor._clusters
+
+
+def test_processes_of_a_cluster_that_do_not_start_are_told_in_one_line(tmp_path, monkeypatch):
+    def killed(*_, **__):
+        """Do as distributed does if one is killed while it starts."""
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(distributed, "LocalCluster", killed)
+    told = CliRunner().invoke(main, ["evaluate", str(tmp_path), "--cluster", "local:2"])
+    assert told.exit_code == 1
+    assert told.stderr.count("\n") == 1
+    assert "local:2 do not start (Nanny failed to start), probably because memory ran out: use fewer" in told.stderr
+
+
+class Elsewhere:
+    """A context that cannot be opened in another process."""
+
+    def __reduce__(self):
+        return _not_here, ()
+
+
+def _not_here():
+    raise SnowmatchError("it has changed: ask again")
+
+
+def test_a_context_that_a_worker_cannot_open_is_told_without_its_log(capfd):
+    with (
+        use_cluster("local:1"),
+        open_pool(1, (Elsewhere(),)) as pool,
+        pytest.raises(SnowmatchError, match="it has changed: ask again"),
+    ):
+        pool.submit(Wait(1)).result()
+    assert capfd.readouterr().err == ""
+
+
+INTERRUPTED = """
+import time
+from snowmatch.core.executor import use_cluster
+try:
+    with use_cluster("local:2"):
+        print("there", flush=True)
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups of this kind")
+def test_ctrl_c_in_a_terminal_reaches_only_the_command_and_not_its_workers():
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], start_new_session=True, **pipes) as process:
+        assert process.stdout.readline() == "there\n"
+        os.killpg(process.pid, signal.SIGINT)
+        told, errors = process.communicate(timeout=60)
+    assert (told, errors, process.returncode) == ("stopped\n", "", 0)
 
 
 class Wait:

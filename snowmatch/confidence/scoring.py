@@ -254,10 +254,12 @@ def score_trial(
     here = any(needed > gallery.loaded.most for gallery in galleries)
     runs = (range(start, min(start + AT_ONCE, e)) for start in range(0, e, AT_ONCE))
     done = 0
+    made: dict[str, Note] = {}  # by the name of the search index: several workers may have built it at once
     task = partial(ScoreGroups, telling=notes is not None)
     for groups, (found, told, damaged) in spread(runs, task, (scorer,), here=here):
-        if notes is not None:
-            notes += [note for note in told if note not in notes]
+        for note in told:
+            if note.data["damaged"] or note.data["index"] not in made:
+                made[note.data["index"]] = note
         for group, scored in zip(groups, found, strict=True):
             individual[scored.members], left_out[scored.members] = scored.individual, scored.left_out
             together[group], together_left_out[group] = scored.together, scored.together_left_out
@@ -269,5 +271,7 @@ def score_trial(
             gallery.maps.tell_damaged(names)
         if progress is not None:
             progress(done, q)
+    if notes is not None:
+        notes += [made[index] for index in sorted(made)]
     cells = Cells(trial.open_to, blank, scorer.bare, tuple(rows))
     return make_table(trial, cells, individual, left_out, together, together_left_out, priors)

@@ -11,8 +11,10 @@ advantages:
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -265,7 +267,7 @@ class Cluster:
         self.window = 4 * len(found) + 4
         # made by a task, so that it can be made again if its worker is lost
         made = pickle.dumps(self._context, protocol=pickle.HIGHEST_PROTOCOL)
-        self._there = self._client.submit(pickle.loads, made, pure=False)
+        self._there = self._client.submit(_open_context, made, pure=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -338,9 +340,20 @@ def _about(folders: Iterable[str], dask_worker: Any = None) -> tuple[dict[str, s
     return versions, threads, [folder for folder in folders if not os.path.exists(folder)]
 
 
-def _run(task: Any, context: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+def _open_context(made: bytes) -> tuple[Any, ...] | Exception:
+    """Return what tasks are run with. If it cannot be opened here, return why: workers log what is raised."""
+    try:
+        context: tuple[Any, ...] = pickle.loads(made)
+    except SnowmatchError as error:
+        return error
+    return context
+
+
+def _run(task: Any, context: tuple[Any, ...] | Exception) -> tuple[Any, Exception | None]:
     """Return the result of a task, or its exception: those of the cluster itself are raised."""
     cv2.setNumThreads(1)
+    if isinstance(context, Exception):
+        return None, context
     try:
         return task.run(*context), None
     except Exception as error:
@@ -374,9 +387,16 @@ def use_cluster(where: str | None) -> Iterator[None]:
         try:
             address: Any = where
             if kind == "local":
-                address = opened.enter_context(
-                    LocalCluster(int(number), threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0)
-                )
+                with _interrupted_later():
+                    address = opened.enter_context(
+                        LocalCluster(
+                            int(number),
+                            threads_per_worker=1,
+                            dashboard_address="127.0.0.1:0",
+                            memory_limit=0,
+                            silence_logs=logging.ERROR,  # a lost worker is replaced: nobody has to do anything
+                        )
+                    )
             client = opened.enter_context(Client(address, timeout=CLUSTER_SECONDS, set_as_default=False))
             client.wait_for_workers(1, timeout=CLUSTER_SECONDS)
         except (OSError, ValueError) as error:  # a timeout is an OSError
@@ -384,11 +404,36 @@ def use_cluster(where: str | None) -> Iterator[None]:
                 f"no worker of the cluster {where} answers ({error}): start its scheduler and workers, and give the "
                 "scheduler's address, such as tcp://10.0.0.5:8786"
             ) from error
+        except RuntimeError as error:  # one was killed before it was ready
+            raise SnowmatchError(
+                f"the processes of the cluster {where} do not start ({str(error).rstrip('.')}), probably because "
+                "memory ran out: use fewer"
+            ) from error
         _clusters.append(client)
         try:
             yield
         finally:
             _clusters.pop()
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Let a Ctrl-C wait until the end of the `with` block.
+
+    Threads that start meanwhile, and the processes that these start, never see one: in a terminal it would reach all
+    processes, and each would print an error.
+    """
+    if os.name == "nt":
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # the first start of a process would do it, and let Ctrl-C pass again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def open_pool(processes: int, context: tuple[Any, ...], workers: Workers | None = None) -> Pool | Here | Cluster:
