@@ -202,24 +202,33 @@ def test_processes_of_a_cluster_that_do_not_start_are_told_in_one_line(tmp_path,
     assert "local:2 do not start (Nanny failed to start), probably because memory ran out: use fewer" in told.stderr
 
 
-class Elsewhere:
-    """A context that cannot be opened in another process."""
+class OpenedOnce:
+    """A context that only the first process opens: the catalog has changed before the second one does."""
+
+    def __init__(self, mark):
+        self.mark = mark
 
     def __reduce__(self):
-        return _not_here, ()
+        return _open_once, (self.mark,)
+
+    def __add__(self, number):
+        return 7 + number
 
 
-def _not_here():
-    raise SnowmatchError("it has changed: ask again")
+def _open_once(mark):
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        raise SnowmatchError("it has changed: ask again") from None
+    return OpenedOnce(mark)
 
 
-def test_a_context_that_a_worker_cannot_open_is_told_without_its_log(capfd):
-    with (
-        use_cluster("local:1"),
-        open_pool(1, (Elsewhere(),)) as pool,
-        pytest.raises(SnowmatchError, match="it has changed: ask again"),
-    ):
-        pool.submit(Wait(1)).result()
+def test_a_context_that_a_second_worker_cannot_open_is_told_and_not_waited_for(tmp_path, capfd):
+    with use_cluster("local:2"), open_pool(1, (OpenedOnce(tmp_path / "opened"),)) as pool:
+        first, second = (pool.submit(Wait(1), worker) for worker in pool.workers)
+        told = [waiting.future.result(timeout=20) for waiting in (first, second)]
+        assert sorted(str(error) for _, error in told) == ["None", "it has changed: ask again"]
+        assert [found for found, error in told if error is None] == [8]
     assert capfd.readouterr().err == ""
 
 

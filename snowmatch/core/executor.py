@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -267,7 +267,7 @@ class Cluster:
         self.window = 4 * len(found) + 4
         # made by a task, so that it can be made again if its worker is lost
         made = pickle.dumps(self._context, protocol=pickle.HIGHEST_PROTOCOL)
-        self._there = self._client.submit(_open_context, made, pure=False)
+        self._there = self._client.submit(Sent, made, pure=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -340,20 +340,33 @@ def _about(folders: Iterable[str], dask_worker: Any = None) -> tuple[dict[str, s
     return versions, threads, [folder for folder in folders if not os.path.exists(folder)]
 
 
-def _open_context(made: bytes) -> tuple[Any, ...] | Exception:
-    """Return what tasks are run with. If it cannot be opened here, return why: workers log what is raised."""
-    try:
-        context: tuple[Any, ...] = pickle.loads(made)
-    except SnowmatchError as error:
-        return error
-    return context
+class Sent:
+    """What tasks are run with, as it was sent to a worker. The first task there opens it.
+
+    A worker that hands it on to another one sends the same bytes: what the other one cannot open must not fail while it
+    is received, because a cluster then waits for ever.
+    """
+
+    def __init__(self, made: bytes) -> None:
+        self._made = made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sent, (self._made,)
+
+    @cached_property
+    def context(self) -> tuple[Any, ...]:
+        """What was sent."""
+        values: tuple[Any, ...] = pickle.loads(self._made)
+        return values
 
 
-def _run(task: Any, context: tuple[Any, ...] | Exception) -> tuple[Any, Exception | None]:
-    """Return the result of a task, or its exception: those of the cluster itself are raised."""
+def _run(task: Any, there: Sent) -> tuple[Any, Exception | None]:
+    """Return the result of a task, or its exception: those of the cluster itself are raised, and logged there."""
     cv2.setNumThreads(1)
-    if isinstance(context, Exception):
-        return None, context
+    try:
+        context = there.context
+    except SnowmatchError as error:
+        return None, error
     try:
         return task.run(*context), None
     except Exception as error:
