@@ -12,7 +12,7 @@ graph         graph identification with twofold redundancy (Crall, 2017)
 split: animals with more than one identity; lumped: identities of more than one animal. A left and a right flank that no
 passage joins are two animals here, because nothing in the photos joins them. For the queue, the number of individuals
 that `snowmatch identities count` tells is kept as well, whether its interval holds the truth, and the mistakes after
-each decision that changed them (`course`).
+each decision that changed them (`course`, with the columns COURSE).
 
 Example: python benchmarks/identity_catalogs.py snow_leopard-all-boxes --data ../shared/data --work /tmp/work
 """
@@ -35,6 +35,7 @@ from datasets import prepare
 from drawn_pairs import Case
 from identities import errors
 from identity_pairs import arrays_of
+from identity_tables import COURSE
 from identity_ways import SAME, Observer, by_graph_identification, by_ranked_list
 from measure import RESULTS, circumstances, command_line, run_command
 from store import put_run
@@ -161,7 +162,7 @@ def by_queue(
         row["machine"] = len(stored.rows)
     queue = Queue(who, evidence, "observer", levels, repeats=0)
     asked: dict[str, int] = defaultdict(int)
-    course: list[dict[str, int]] = []
+    course: list[list[int]] = []
 
     def answered(queue: Queue) -> None:
         while items := queue.next():
@@ -171,8 +172,8 @@ def by_queue(
             after, stored = decide(queue.identities, [answer_item(queue, item, answer, "", hidden=False)])
             queue.take(after, item, stored.rows[0])
             now = errors(observer.truth[known], np.array(after.who.of, np.int64)[known])
-            if not course or now != {k: course[-1][k] for k in now}:
-                course.append({"decisions": observer.decisions, **now})
+            if not course or [now[key] for key in COURSE[1:]] != course[-1][1:]:
+                course.append([observer.decisions, *(now[key] for key in COURSE[1:])])
 
     answered(queue)
     judge = Queue(queue.identities, evidence, "adjudicator", levels, mode="adjudicate")

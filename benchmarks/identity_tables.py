@@ -20,6 +20,7 @@ IDENTITY_MEANS = (
 AT_HALF_MEANS = (
     "`queue` when half of the decisions of `ranked` are spent, beside `ranked` at its end. Means of the same observers."
 )
+COURSE = ("decisions", "split", "lumped", "names")  # the columns of a course: mistakes after some decisions
 SURVEY = "survey-"  # the beginning of the names of drawn surveys that are told together
 DECISIONS_MEAN = "Seconds of the processor, on one core. next, answer: median, and the most of 20."
 
@@ -61,9 +62,9 @@ def at_half_table(runs: Sequence[dict[str, Any]]) -> str:
     return table(headings, rows, left=2) if rows else ""
 
 
-def _at(course: Sequence[dict[str, int]], decisions: float) -> dict[str, int]:
+def _at(course: Sequence[Sequence[int]], decisions: float) -> dict[str, int]:
     """Return the mistakes after some decisions."""
-    return [step for step in course if step["decisions"] <= decisions][-1]
+    return dict(zip(COURSE, [step for step in course if step[0] <= decisions][-1], strict=True))
 
 
 def signed(value: float) -> str:

@@ -434,7 +434,7 @@ def test_the_queue_at_half_of_the_decisions_is_told_beside_the_ranked_list():
     def run(way, surveys):
         return {"data": "leopards", "way": way, "accuracy": 0.97, "surveys": [{"true": 10, **row} for row in surveys]}
 
-    course = [{"decisions": n, "split": 5 - n, "lumped": 0, "names": 20 - n} for n in (1, 2, 3, 4)]
+    course = [[n, 5 - n, 0, 20 - n] for n in (1, 2, 3, 4)]
     ranked = [{"decisions": n, "split": 1, "lumped": 2, "names": 9} for n in (5, 7)]
     queue = run("queue", [{"decisions": 4, "course": course}] * 2)
     assert identity_tables.at_half_table([queue, run("ranked", ranked)]).splitlines()[2:] == [
