@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import snowmatch
+from snowmatch.catalog.database import writing
 from snowmatch.cli import main, shared
 from snowmatch.confidence import scoring
 from snowmatch.core import executor
@@ -174,6 +175,29 @@ def test_a_gallery_is_the_same_in_another_process_or_none(own_survey, tmp_path):
     shutil.rmtree(features_path(catalog))
     with pytest.raises(SnowmatchError, match="has changed, or is another one"):
         pickle.loads(sent)
+
+
+def test_what_another_process_finds_damaged_is_told(own_survey, tmp_path, monkeypatch):
+    """Maps without their cells, and search indexes that it builds: the same notes as in one process."""
+
+    def elsewhere(items, task_of, context, *, here):
+        there = pickle.loads(pickle.dumps(context))
+        for item in items:
+            yield item, pickle.loads(pickle.dumps(task_of(item).run(*there)))
+
+    told = []
+    for name in ("one", "other"):
+        catalog = shutil.copytree(own_survey / "catalog", tmp_path / name)
+        with writing(catalog) as database:
+            database.execute("UPDATE maps SET cells = CAST(substr(cells, 2) || X'07' AS BLOB)")
+        for file in indexes_path(catalog).rglob("*.faiss"):
+            file.write_bytes(b"damaged")
+        if name == "other":
+            monkeypatch.setattr(scoring, "spread", elsewhere)
+        found = snowmatch.open_catalog(catalog).evaluate()
+        told.append([(note.code, note.text.replace(str(catalog), "")) for note in found.notes])
+    assert told[0] == told[1]
+    assert {"index-made", "maps-damaged"} <= {code for code, _ in told[0]}
 
 
 def test_a_screening_on_a_cluster_gives_the_same_table(tmp_path, monkeypatch):

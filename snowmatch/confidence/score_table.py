@@ -15,6 +15,8 @@ from snowmatch.confidence.trial import Trial
 from snowmatch.core.arrays import Rows, load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
 
+AT_ONCE = 256  # queries whose individuals are ranked at once: 20 MB with 10,000 individuals
+
 
 @dataclass(frozen=True)
 class ScoreTable:
@@ -227,6 +229,5 @@ def load_table(path: Path) -> ScoreTable:
         raise SnowmatchError(f"{path} is damaged or is not a valid score table file: {advice}") from error
 
 
-AT_ONCE = 256  # queries whose individuals are ranked at once
 # The names of the arrays in a file: the scores of annotations are an array there
 _FIELDS = tuple("scores" if field.name == "cells" else field.name for field in fields(ScoreTable))

@@ -17,7 +17,7 @@ from snowmatch.core.executor import spread
 from snowmatch.core.notes import Note
 from snowmatch.core.types import BODY_PARTS, Annotation, Matches, Subject, same_part
 from snowmatch.matching.fusion import fuse
-from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.gallery import Gallery, fit_memory
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.query import Memory, Photos, match_many, score_matches, voter
 from snowmatch.matching.scores import Scores
@@ -82,7 +82,10 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """What all queries of a trial have in common. In another process, it opens the same galleries there."""
+    """What all queries of a trial have in common. In another process, it opens the same galleries there.
+
+    galleries: one for each extractor, all with the same annotations in the same order.
+    """
 
     trial: Trial
     galleries: tuple[Gallery, ...]
@@ -250,13 +253,11 @@ def score_trial(
     blank = np.ones(q, bool)
     individual, left_out = (np.full((q, i), -np.inf, np.float32) for _ in range(2))
     together, together_left_out, priors = (np.empty((e, i), np.float32) for _ in range(3))
-    needed = sum(gallery.index_memory for gallery in galleries)
-    here = any(needed > gallery.loaded.most for gallery in galleries)
     runs = (range(start, min(start + AT_ONCE, e)) for start in range(0, e, AT_ONCE))
     done = 0
     made: dict[str, Note] = {}  # by the name of the search index: several workers may have built it at once
     task = partial(ScoreGroups, telling=notes is not None)
-    for groups, (found, told, damaged) in spread(runs, task, (scorer,), here=here):
+    for groups, (found, told, damaged) in spread(runs, task, (scorer,), here=not fit_memory(galleries)):
         for note in told:
             if note.data["damaged"] or note.data["index"] not in made:
                 made[note.data["index"]] = note

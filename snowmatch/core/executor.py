@@ -1,5 +1,7 @@
-"""Executors: they run tasks in this process, in several worker processes or on a cluster. Results come in the order of
-the tasks, and are the same everywhere: a task is a value whose result depends on it and on the context only.
+"""Executors: they run tasks in this process, in its threads, in worker processes or on a cluster.
+
+Results come in the order of the tasks, and are the same everywhere: a task is a value whose result depends on it and on
+the context only.
 
 Each worker process is a new Python interpreter. It receives tasks and sends results through pipes. This has three
 advantages:
@@ -458,6 +460,11 @@ def open_pool(processes: int, context: tuple[Any, ...], workers: Workers | None 
     if _clusters:
         return Cluster(_clusters[-1], context)
     return Pool(processes, context, workers) if processes > 1 else Here(context)
+
+
+def changed_there(folder: Path) -> SnowmatchError:
+    """Return the error for a catalog that another process finds otherwise than the one that asks."""
+    return SnowmatchError(f"{folder} has changed, or is another one on a computer of the cluster: ask again")
 
 
 def open_threads(context: tuple[Any, ...], *, here: bool = False) -> Threads | Cluster:

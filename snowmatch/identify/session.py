@@ -27,7 +27,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.features.reader import FeatureReader, list_features, open_features
 from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settings_text
-from snowmatch.matching.gallery import Gallery, make_gallery, named_again
+from snowmatch.matching.gallery import Gallery, fit_memory, make_gallery, named_again
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.shelf import NotKeptError
@@ -70,8 +70,7 @@ class Session:
     @property
     def fits_memory(self) -> bool:
         """Whether the search indexes of all extractors may be loaded together."""
-        needed = sum(gallery.index_memory for gallery in self.galleries)
-        return all(needed <= gallery.loaded.most for gallery in self.galleries)
+        return fit_memory(self.galleries)
 
     def map_notes(self) -> list[Note]:
         """Return notes on foreground maps that were read and found damaged."""

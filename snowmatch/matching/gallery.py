@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.executor import changed_there
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
@@ -478,11 +478,16 @@ class Gallery:
         return [Block(entries, offsets, index, group, rows, home) for entries in views if (entries >= 0).any()]
 
 
+def fit_memory(galleries: Sequence[Gallery]) -> bool:
+    """Return whether the search indexes of all galleries may be loaded together."""
+    needed = sum(gallery.index_memory for gallery in galleries)
+    return all(needed <= gallery.loaded.most for gallery in galleries)
+
+
 def _open_there(*held: Any) -> Gallery:
     gallery = Gallery(*held)
     if not all(key in gallery.reader for key in gallery.keys):
-        home = gallery.index_folder.parent.parent
-        raise SnowmatchError(f"{home} has changed, or is another one on a computer of the cluster: ask again")
+        raise changed_there(gallery.index_folder.parents[2])
     return gallery
 
 

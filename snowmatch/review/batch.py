@@ -17,7 +17,7 @@ from snowmatch.api import Catalog, limit_memory, open_catalog
 from snowmatch.catalog.load import check_body_part, check_locations
 from snowmatch.catalog.screened import Screened, load_screened
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.executor import spread
+from snowmatch.core.executor import changed_there, spread
 from snowmatch.core.files import replace_together
 from snowmatch.core.notes import Note
 from snowmatch.core.outputs import csv_path, jsonl_path
@@ -160,9 +160,7 @@ class Asker:
         catalog = open_catalog(self._folder, self._decisions, **self._settings)
         self.session = catalog.session(**self._method)
         if state_of(self.session) != self.state:
-            raise SnowmatchError(
-                f"{self._folder} has changed, or is another one on a computer of the cluster: ask again"
-            )
+            raise changed_there(self._folder)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows are encoded by several threads, or by the workers of a cluster, and become an inverted file.
+"""The inverted file of a block's rows: they are encoded by several threads, or by the workers of a cluster.
 
 They are encoded in pieces that do not depend on who encodes them. So the result is the same, to the byte.
 """
@@ -14,7 +14,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import Cluster, Threads, in_order, open_threads
 from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, Lists, code_rows, pack, train_codebook
 
-ROWS_AT_ONCE = 1 << 16
+ROWS_AT_ONCE = 1 << 16  # of one task: with 5,590 lists a second of work, and 2 MB to send back
 
 Descriptors = Callable[[Sequence[str]], list[np.ndarray]]  # returns the rows (R, D) of some entries, by their keys
 
@@ -59,7 +59,7 @@ def encode(codebook: Codebook, rows: Sequence[np.ndarray], searched: Sequence[np
     def descriptors(some: Sequence[str]) -> list[np.ndarray]:
         return [rows[int(key)] for key in some]
 
-    return _encoded(codebook, keys, counts, searched, descriptors, lambda _: None, here=True)
+    return encode_stored(codebook, keys, counts, searched, descriptors, here=True)
 
 
 def encode_stored(
@@ -68,32 +68,15 @@ def encode_stored(
     counts: np.ndarray,
     searched: Sequence[np.ndarray] | None,
     descriptors: Descriptors,
-    told: Callable[[int], None],
+    told: Callable[[int], None] = lambda rows: None,
+    *,
+    here: bool = False,
 ) -> Lists:
     """Return an inverted file of the rows of stored entries, as `encode` does, by the cluster in use, if there is one.
 
     counts: (E,) int64, the rows of each. descriptors: for a cluster it must be a value that another process can use.
-    told: called with a number of rows when so many more are encoded.
+    told: called with a number of rows when so many more are encoded. here: in this process in any case.
     """
-    return _encoded(codebook, keys, counts, searched, descriptors, told, here=False)
-
-
-def build_faiss(rows: Sequence[np.ndarray]) -> FaissIndex:
-    """Return an index of the rows (R, D) of all entries, with a codebook of its own."""
-    codebook = train_codebook("", rows)
-    return FaissIndex(np.concatenate(rows), None if codebook is None else encode(codebook, rows), codebook)
-
-
-def _encoded(
-    codebook: Codebook,
-    keys: Sequence[str],
-    counts: np.ndarray,
-    searched: Sequence[np.ndarray] | None,
-    descriptors: Descriptors,
-    told: Callable[[int], None],
-    *,
-    here: bool,
-) -> Lists:
     if searched is None:
         numbers, sizes = np.arange(counts.sum()), counts
     else:
@@ -101,6 +84,12 @@ def _encoded(
         sizes = np.array([some.sum() for some in searched], np.int64)
     with open_threads((descriptors, codebook), here=here) as pool:
         return pack(codebook, numbers, _coded(pool, _tasks(keys, sizes, searched), told))
+
+
+def build_faiss(rows: Sequence[np.ndarray]) -> FaissIndex:
+    """Return an index of the rows (R, D) of all entries, with a codebook of its own."""
+    codebook = train_codebook("", rows)
+    return FaissIndex(np.concatenate(rows), None if codebook is None else encode(codebook, rows), codebook)
 
 
 def _coded(

@@ -168,7 +168,7 @@ def train_codebook(
     lists = make_lists(centres, count)
     lists.own_fields = True
     centres.this.disown()  # type: ignore[attr-defined] # every class of SWIG's has it
-    with one_thread():
+    with _one_thread():
         lists.train(sample)
     return Codebook(name, total, lists)
 
@@ -186,7 +186,7 @@ def code_rows(codebook: Codebook, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Return the list (R,) int32 and the code (R, C) uint8 of each row (R, D)."""
     claim_memory()
     wide = np.ascontiguousarray(rows, np.float32)
-    with one_thread():  # several take more CPU time for the nearest lists, and no less time of the clock
+    with _one_thread():  # several take more CPU time for the nearest lists, and no less time of the clock
         near = faiss.downcast_index(codebook.empty.quantizer).search(wide, 1)[1]
         return near[:, 0].astype(np.int32), codebook.empty.pq.compute_codes(wide)
 
@@ -277,7 +277,7 @@ def _train(sample: np.ndarray, lists: int) -> np.ndarray:
     clusters.min_points_per_centroid = 1  # the sample is large enough: this avoids a warning on stderr
     clusters.seed = 42
     centres = faiss.IndexFlatL2(sample.shape[1])
-    with one_thread():
+    with _one_thread():
         clusters.train(sample, centres)
     return faiss.vector_to_array(clusters.centroids).reshape(lists, -1)
 
@@ -309,7 +309,7 @@ def claim_memory() -> None:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Let this thread use no others for linear algebra, so that the sums of k-means are always the same."""
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
