@@ -31,9 +31,9 @@ def measured(queries: int, gallery: int, individuals: int, scores: int, photos: 
 
     from snowmatch.confidence import fit
     from snowmatch.confidence.cases import make_cases
-    from snowmatch.confidence.cells import CELL, Cells, held_row
+    from snowmatch.confidence.cells import Cells, held_row
     from snowmatch.confidence.score_table import make_table
-    from snowmatch.confidence.scoring import INDIVIDUAL, QUERY
+    from snowmatch.confidence.scoring import query_bytes
     from snowmatch.confidence.trial import make_trial
     from snowmatch.core.types import Annotation
 
@@ -60,7 +60,6 @@ def measured(queries: int, gallery: int, individuals: int, scores: int, photos: 
     table = make_table(trial, cells, of_photos, of_photos, of_groups, of_groups)
     fit.minimize = one_step
     fit.fit(make_cases(table))
-    reckoned = CELL * min(scores, gallery) + gallery / 8 + INDIVIDUAL * individuals + QUERY
     return {
         "queries": count,
         "gallery": gallery,
@@ -68,7 +67,7 @@ def measured(queries: int, gallery: int, individuals: int, scores: int, photos: 
         "scores": scores,
         "photos": photos,
         "bytes_of_a_query": round(((peak_memory() or 0) - before) / count),
-        "reckoned": round(reckoned),
+        "reckoned": round(query_bytes(min(scores, gallery), gallery, individuals)),
     }
 
 

@@ -60,7 +60,15 @@ def most_queries(
         counts = [[gallery.feature_count(e) for e in range(len(gallery.annotations))] for gallery in galleries]
         scores = min(scores, votes * sum(float(np.mean(of)) for of in counts if of))
     individuals = len({a.individual for a in answering})
-    return int(MEMORY / (CELL * scores + len(answering) / 8 + INDIVIDUAL * individuals + QUERY))
+    return int(MEMORY / query_bytes(scores, len(answering), individuals))
+
+
+def query_bytes(scores: float, answering: int, individuals: int) -> float:
+    """Return the bytes of a query with so many scores that are not 0, and of what is learned from it.
+
+    answering: the number of annotations that may answer. individuals: how many these show.
+    """
+    return CELL * scores + answering / 8 + INDIVIDUAL * individuals + QUERY
 
 
 class Scored(NamedTuple):
