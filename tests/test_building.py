@@ -47,7 +47,11 @@ def test_ctrl_c_stops_it_between_two_pieces(data, monkeypatch):
         if len(calls) == 3:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        build_index(data, Fake(), Galleries(), stop)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the background jobs of a shell ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build_index(data, Fake(), Galleries(), stop)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(calls) == 3
     assert calls[-1][0] < calls[-1][1]

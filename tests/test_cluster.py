@@ -98,13 +98,14 @@ def test_search_blocks_are_encoded_by_workers_and_a_killed_one_changes_nothing(s
 
 def test_a_batch_on_a_cluster_gives_the_same_tables(own_survey, tmp_path):
     tables = []
-    for name, more in (("one", []), ("cluster", ["--cluster", "local:2"])):
+    clusters = (("two", ["--cluster", "local:2"]), ("four", ["--cluster", "local:4"]))
+    for name, more in (("one", []), *clusters):
         out = tmp_path / name
         asked = ["batch", str(own_survey / "catalog"), "--unidentified", "--again", "--out", str(out), *more]
         told = CliRunner().invoke(main, asked)
         assert told.exit_code == 0, told.output
         tables.append([out.with_suffix(suffix).read_bytes() for suffix in (".csv", ".jsonl")])
-    assert tables[0] == tables[1]
+    assert tables[0] == tables[1] == tables[2]
 
 
 @pytest.mark.parametrize("memory", [[], ["--memory", "1MB"]])
@@ -226,6 +227,11 @@ def test_processes_of_a_cluster_that_do_not_start_are_told_in_one_line(tmp_path,
     assert "local:2 do not start (Nanny failed to start), probably because memory ran out: use fewer" in told.stderr
 
 
+def test_local_starts_as_many_processes_as_asked_for():
+    with use_cluster("local:3"), open_pool(1, (1,)) as pool:
+        assert len(pool.workers) == 3
+
+
 class OpenedOnce:
     """A context that only the first process opens: the catalog has changed before the second one does."""
 
@@ -257,7 +263,8 @@ def test_a_context_that_a_second_worker_cannot_open_is_told_and_not_waited_for(t
 
 
 INTERRUPTED = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the background jobs of a shell ignore it
 from snowmatch.core.executor import use_cluster
 try:
     with use_cluster("local:2"):

@@ -405,7 +405,7 @@ def use_cluster(where: str | None) -> Iterator[None]:
                 with _interrupted_later():
                     address = opened.enter_context(
                         LocalCluster(
-                            int(number),
+                            n_workers=int(number),
                             threads_per_worker=1,
                             dashboard_address="127.0.0.1:0",
                             memory_limit=0,
