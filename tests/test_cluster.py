@@ -228,8 +228,9 @@ def test_processes_of_a_cluster_that_do_not_start_are_told_in_one_line(tmp_path,
 
 
 def test_local_starts_as_many_processes_as_asked_for():
-    with use_cluster("local:3"), open_pool(1, (1,)) as pool:
-        assert len(pool.workers) == 3
+    number = 2 if executor.cores() != 2 else 3  # the number of cores would also start by default
+    with use_cluster(f"local:{number}"), open_pool(1, (1,)) as pool:
+        assert len(pool.workers) == number
 
 
 class OpenedOnce:
