@@ -3,6 +3,7 @@
 import csv
 import json
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -238,6 +239,13 @@ def test_an_observer_is_needed_once(catalog):
     assert observer_name(catalog) == "Anna"
     with pytest.raises(SnowmatchError, match="the program's own"):
         observer_name(catalog, "Machine")
+
+
+def test_an_observer_who_lets_the_machine_decide_is_remembered(tmp_path, monkeypatch):
+    folder = write_catalog(tmp_path / "c", ROWS)
+    monkeypatch.setattr("snowmatch.cli.identities_ask.gathered", lambda *_: (SimpleNamespace(calibration=None), None))
+    run(folder, "auto", "--observer", "Anna", code=1)
+    assert observer_name(folder) == "Anna"
 
 
 def test_two_files_merge(catalog, tmp_path):

@@ -208,6 +208,8 @@ def auto(
 
     policy = Policy(lowest, read_share(sample))
     who = place.open()
+    if place.given:
+        place.observer()  # the next commands know the name
     if take_back:
         drafts = undo(who, machine_rows(who.rows), place.observer())
     else:
