@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 from drawn_table import ROWS, write_catalog
+from PIL import Image
 
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
+from snowmatch.cli.identities_ask import _draw
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
@@ -34,7 +36,8 @@ from snowmatch.review.likely import LEAST, Evidence, Likely, gather_evidence
 from snowmatch.review.links import links_of
 from snowmatch.review.observer_name import observer_name
 from snowmatch.review.queue import Queue, answer_item, doubtful_answers
-from snowmatch.views.identities import format_item
+from snowmatch.views import pairs
+from snowmatch.views.identities import format_item, format_pair
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
@@ -117,6 +120,46 @@ def test_a_question_replaces_no_picture_of_somebody_else(own_survey, tmp_path):
     assert "choose another folder" in told
     assert "--force" not in told  # the command has no such option
     assert mine.read_text() == "mine"
+
+
+def write_two_sightings(folder, times):
+    """Write a catalog of one animal in two encounters of two photos, whose paths and encounters have its name."""
+    folder.mkdir()
+    lines = ["path,individual,body_part,timestamp,encounter,annotation"]
+    for n, time in enumerate(times):
+        Image.new("RGB", (60, 40), (40 * n, 90, 90)).save(folder / f"aika-{n}.png")
+        lines.append(f"aika-{n}.png,aika,left_flank,{time},aika {n // 2},a{n}")
+    (folder / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return open_identities(folder)
+
+
+def test_a_hidden_question_and_its_picture_tell_neither_names_nor_the_photos_that_agree_best(tmp_path, monkeypatch):
+    times = ["2023-05-01T10:00:00", "2023-05-01T10:00:05", "2023-06-02", "2023-06-02"]
+    who = write_two_sightings(tmp_path / "c", times)
+    told, read = [], []
+    for module in ("pairs", "side_by_side"):
+        monkeypatch.setattr(f"snowmatch.views.{module}.write_text", lambda draw, at, text, *_, **__: told.append(text))
+    photo = pairs.read_photo
+    monkeypatch.setattr(pairs, "read_photo", lambda path: (read.append(path.name), photo(path))[1])
+    monkeypatch.setattr(pairs, "spots_between", lambda *_: pairs.NO_SPOTS)
+    best = Likely(0, 1, 3.0, 0.9, 0.9, 12, ("a1", "a3"))
+    for hidden, names, files in (
+        (True, ["aika-0.png", "aika-2.png"], ["question.jpg"]),
+        (False, ["aika-1.png", "aika-3.png"], ["question.jpg", "question-lines.jpg"]),
+    ):
+        told.clear(), read.clear()
+        written = pairs.write_pair(None, who, 0, 1, best, tmp_path / "questions", hidden=hidden)
+        assert [path.name for path in written] == files
+        assert read[:2] == names
+        assert ("aika" in " ".join(told)) is not hidden
+        assert any("2023-05-01 10:00" in text for text in told)
+    for mode, files in (("blind", 1), ("adjudicate", 2)):
+        queue = Queue(who, Evidence({(0, 1): best}, 0.001, -6.0, 0), "Anna", mode=mode)
+        _draw(None, queue, queue.about(0, 1), tmp_path / mode)
+        assert len(list((tmp_path / mode).glob("*.jpg"))) == files
+    timeless = write_two_sightings(tmp_path / "d", [""] * 4)
+    assert "aika" not in format_pair(timeless, 0, 1, hidden=True)
+    assert "aika" in format_pair(timeless, 0, 1, hidden=False)
 
 
 def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_path):

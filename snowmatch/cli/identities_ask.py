@@ -159,8 +159,8 @@ def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> None:
     from snowmatch.views.pairs import write_pair
 
     likely = queue.evidence.pairs.get((min(item.a, item.b), max(item.a, item.b)))
-    lines = queue.mode == "open"
-    for path in write_pair(session, queue.identities, item.a, item.b, likely, folder, lines=lines):
+    hidden = queue.mode == "blind"
+    for path in write_pair(session, queue.identities, item.a, item.b, likely, folder, hidden=hidden):
         say(f"picture: {path}")
 
 

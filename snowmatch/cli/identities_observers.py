@@ -59,8 +59,7 @@ def train(
     for n, pair in enumerate(pairs, start=1):
         print_text(f"{n} of {len(pairs)}\n{format_pair(who, pair.one, pair.other, hidden=True)}")
         if draw is not None:
-            likely = evidence.pairs.get((min(pair.one, pair.other), max(pair.one, pair.other)))
-            write_pair(session, who, pair.one, pair.other, likely, draw, lines=False)
+            write_pair(session, who, pair.one, pair.other, None, draw, hidden=True)
         opened = timestamp()
         said = ""
         while said[:1] not in (*ANSWERS, "q") or said[1:] not in ("", "1", "2", "3", "4"):

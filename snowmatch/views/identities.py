@@ -190,7 +190,9 @@ def format_pair(identities: Identities, a: int, b: int, *, hidden: bool) -> str:
         s = who.sightings[n]
         parts = " and ".join(part.replace("_", " ") for part in s.body_parts)
         name = "" if hidden else f"   [{who.individuals[who.of[n]].handle}]" if _known(who, n) else ""
-        lines.append(f"  {printable(sighting_words(s))}   {parts}, {counted(len(s.rows), 'photo')}{printable(name)}")
+        told = not hidden or s.location or s.station or s.time  # else an encounter, which may be the path of a photo
+        where = sighting_words(s) if told else "no place and no time"
+        lines.append(f"  {printable(where)}   {parts}, {counted(len(s.rows), 'photo')}{printable(name)}")
     return "\n".join(lines)
 
 

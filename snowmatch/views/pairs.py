@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,15 @@ from snowmatch.views.text import place_texts
 NO_SPOTS = Spots(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
 
 
-def draw_question(folder: Path, photos: Sequence[Annotation], title: str, spots: Spots | None = None) -> Image.Image:
+def draw_question(
+    folder: Path, photos: Sequence[Annotation], title: str, spots: Spots | None = None, *, hidden: bool = False
+) -> Image.Image:
     """Return the picture of two photos of the catalog in `folder`.
 
-    spots: lines join them; None: neither lines nor outlines, as observers see a question. Raises SnowmatchError if a
-    photo cannot be read.
+    spots: lines join them; None: neither lines nor outlines, as observers see a question. hidden: without paths and
+    encounters, which may tell the animals' names. Raises SnowmatchError if a photo cannot be read.
     """
-    sides = [_side(folder, a) for a in photos]
+    sides = [_side(folder, a, hidden) for a in photos]
     shown = NO_SPOTS if spots is None else spots
     views = cuts_of((sides[0], sides[1]), (shown.keypoints0, shown.keypoints1))
     widths = [max(view.size[0], NARROWEST) for view in views]
@@ -68,22 +71,23 @@ def draw_question(folder: Path, photos: Sequence[Annotation], title: str, spots:
 
 
 def write_pair(
-    session: Session, identities: Identities, a: int, b: int, likely: Likely | None, folder: Path, *, lines: bool
+    session: Session, identities: Identities, a: int, b: int, likely: Likely | None, folder: Path, *, hidden: bool
 ) -> list[Path]:
     """Write the picture of two sightings into `folder`, question.jpg, and with lines question-lines.jpg.
 
     likely: the evidence, which names the photos that agree best; None: the first photo of either sighting is drawn.
+    hidden: the first photos without lines, paths and encounters; they tell neither names nor what the photos say.
     Earlier pictures of questions are replaced. Raises SnowmatchError if a photo cannot be read or a file not written.
     """
     check_folder(folder, identities.data.folder)
     by_name = {x.annotation: identities.boxed(x.row) for x in identities.annotations}
     sightings = identities.who.sightings
     names = (sightings[a].annotations[0], sightings[b].annotations[0])
-    if likely is not None:
+    if likely is not None and not hidden:
         names = likely.photos if likely.one == a else (likely.photos[1], likely.photos[0])
     photos = [by_name[name] for name in names]
     kinds: list[tuple[str, Spots | None]] = [("question", None)]
-    if lines:
+    if not hidden:
         kinds.append(("question-lines", spots_between(session, photos[0].row, photos[1].row)))
     make_output_folder(folder)
     drawn = []
@@ -92,18 +96,19 @@ def write_pair(
         if path.is_file() and not has_mark(path):
             raise SnowmatchError(f"{path} exists, and snowmatch did not write it: choose another folder")
         check_file(path, identities.data.folder, has_mark)
-        drawn.append(write_picture(draw_question(identities.data.folder, photos, "One animal?", spots), path))
+        picture = draw_question(identities.data.folder, photos, "One animal?", spots, hidden=hidden)
+        drawn.append(write_picture(picture, path))
     return drawn
 
 
-def _side(folder: Path, a: Annotation) -> Side:
+def _side(folder: Path, a: Annotation, hidden: bool) -> Side:
     photo = read_photo(folder / a.path)
     size = photo.shape[1::-1]
     when = f"{a.timestamp:%Y-%m-%d %H:%M}" if a.timestamp is not None else ""
     caption = (
         printable(a.body_part.replace("_", " ")),
-        printable("   ".join(filter(None, (*place_texts(a), when)))),
-        printable(a.path),
+        printable("   ".join(filter(None, (*place_texts(replace(a, encounter="") if hidden else a), when)))),
+        "" if hidden else printable(a.path),
     )
     mask = read_mask(folder / a.mask, size) if a.mask else None
     return Side(photo, clip_bbox(a.bbox, size) if a.bbox else None, mask, caption)
