@@ -122,6 +122,25 @@ def test_a_question_replaces_no_picture_of_somebody_else(own_survey, tmp_path):
     assert mine.read_text() == "mine"
 
 
+def test_a_check_of_the_machine_and_a_repetition_look_like_new_questions(tmp_path):
+    head = "path,individual,body_part,location,timestamp,encounter,annotation\n"
+    rows = [f"p{n}.jpg,,left_flank,naryn,2023-05-0{n + 1},e{n},a{n}\n" for n in range(4)]
+    (tmp_path / "catalog.csv").write_text(head + "".join(rows), encoding="utf-8")
+    who = open_identities(tmp_path)
+    machine = {"role": "machine", "tags": ("sample",)}
+    drafts = [answer_pair(who, 0, 1, "same", "machine", **machine), answer_pair(who, 2, 3, "same", "Anna")]
+    who, _ = decide(who, drafts)
+    queue = Queue(who, Evidence({}, 0.001, -6.0, 0), "Anna", repeats=0.0)
+    (check,) = queue.next()
+    queue.repeats, queue._order = 1.0, [(2, 3)] * 30
+    repeat = queue.next()[0]
+    for item, why, pair in ((check, "check", "e0 (1 sighting) and e1"), (repeat, "repeat", "e2 (1 sighting) and e3")):
+        told = format_item(who, item, hidden=False)
+        assert item.why == why
+        assert "unnamed" not in told
+        assert f"`same` joins {pair} (1 sighting)" in told
+
+
 def write_two_sightings(folder, times):
     """Write a catalog of one animal in two encounters of two photos, whose paths and encounters have its name."""
     folder.mkdir()

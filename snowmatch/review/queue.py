@@ -331,12 +331,15 @@ class Queue:
             yield self._item(*pair, "doubtful", f"{first.observer}: {first.answer}; the photos {share}")
 
     def _joins(self, a: int, b: int) -> str:
+        """Return what `same` would join. Of a pair that is joined (a check, a repetition): as if nobody had."""
         who = self.identities.who
+        joined = who.of[a] == who.of[b]
         one, other = (who.individuals[who.of[n]] for n in (a, b))
         sizes = []
         for each, n in ((one, a), (other, b)):
-            photos = counted(len(each.sightings), "sighting")
-            sizes.append(f"{each.name or who.sightings[n].encounter} ({photos})")
+            photos = counted(1 if joined else len(each.sightings), "sighting")
+            name = None if joined else each.name
+            sizes.append(f"{name or who.sightings[n].encounter} ({photos})")
         return f"`same` joins {sizes[0]} and {sizes[1]}"
 
     def _item(self, a: int, b: int, why: str, reason: str) -> Item:

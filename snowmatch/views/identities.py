@@ -183,13 +183,17 @@ def format_item(identities: Identities, item: Item, *, hidden: bool) -> str:
 
 
 def format_pair(identities: Identities, a: int, b: int, *, hidden: bool) -> str:
-    """Return two sightings in words, one a line: where, when, what they show. hidden: without their names."""
+    """Return two sightings in words, one a line: where, when, what they show. hidden: without their names.
+
+    Those of one individual have no names either: a check of the machine or a repetition must look like a new question.
+    """
     who = identities.who
+    nameless = hidden or who.of[a] == who.of[b]
     lines = []
     for n in (a, b):
         s = who.sightings[n]
         parts = " and ".join(part.replace("_", " ") for part in s.body_parts)
-        name = "" if hidden else f"   [{who.individuals[who.of[n]].handle}]" if _known(who, n) else ""
+        name = "" if nameless else f"   [{who.individuals[who.of[n]].handle}]" if _known(who, n) else ""
         told = not hidden or s.location or s.station or s.time  # else an encounter, which may be the path of a photo
         where = sighting_words(s) if told else "no place and no time"
         lines.append(f"  {printable(where)}   {parts}, {counted(len(s.rows), 'photo')}{printable(name)}")
