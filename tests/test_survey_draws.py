@@ -85,6 +85,25 @@ def test_who_identified_a_capture_and_whether_they_agree(tmp_path):
     assert found["e7"].probability is None
 
 
+def test_a_split_is_a_decision_about_what_it_takes_out_and_what_stays(tmp_path):
+    folder = catalog(tmp_path)
+    machine = {"role": "machine", "observer": "snowmatch"}
+    said = ("", "2026-05-04T09:00:00.000Z", "ann", "split")
+    decide(
+        folder,
+        *(pair(0, 2, **machine), pair(2, 3, **machine), pair(3, 4, **machine), pair(4, 5, **machine)),
+        Decision(*said, ("a3",), ("a0", "a1", "a2", "a4", "a5"), "Bars"),  # e3; e1, e2, e4 and e5 stay
+        Decision(*said, ("a4", "a5"), ("a0", "a1", "a2")),  # e4 and e5 get no name
+    )
+    assert {e: (f.status, f.observers, f.decided_by) for e, f in told(folder).items()} == {
+        **dict.fromkeys(("e1", "e2"), ("single", 1, ("ann",))),
+        **dict.fromkeys(("e3", "e4", "e5"), ("single", 1, ("ann",))),
+        "e7": ("import", 0, ("catalog",)),
+    }
+    decide(folder, Decision("", "2026-05-04T09:00:00.000Z", "ben", "name", ("a3",), answer="Umut"))
+    assert told(folder)["e3"].decided_by == ("ben",)
+
+
 def test_sex_and_quality_are_those_that_persons_decided(tmp_path):
     folder = catalog(tmp_path)  # the table says that a0 (e1) is a female, and a4 (e4) a male
     said = "2026-05-04T09:00:00.000Z"

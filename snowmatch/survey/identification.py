@@ -72,16 +72,27 @@ def identify_captures(
 
 
 def _said(rows: Sequence[Decision], who: Who) -> dict[Link, list[Decision]]:
-    """Return what was said about each pair of sightings, and the names that sightings were given: the last counts."""
+    """Return what was said about each pair of sightings, and the names that sightings were given: the last counts.
+
+    A split names what it takes out, and says that the sightings of either side are one animal: of the side that stays,
+    those that have no name in the catalog's table.
+    """
     said: dict[Link, list[Decision]] = {pair: list(state.answers) for pair, state in who.pairs.items()}
     for row in in_effect(rows):
         if row.kind == "merge" and counts(row):
             a, b = (find_sighting(who.number_of, side) for side in (row.side_a, row.side_b))
             if a is not None and b is not None and a != b:
                 said.setdefault((min(a, b), max(a, b)), []).append(row)
-        elif row.kind == "name":
-            for number in sorted({who.number_of[name] for name in row.side_a if name in who.number_of}):
+        elif row.kind in ("name", "split"):
+            chosen = sorted({who.number_of[name] for name in row.side_a if name in who.number_of})
+            for number in chosen:
                 said[number, -1] = [row] if row.answer else []
+            if row.kind == "split":
+                rest = sorted({who.number_of[name] for name in row.side_b if name in who.number_of} - {*chosen})
+                rest = [number for number in rest if who.sightings[number].named is None]
+                for side in (chosen, rest):
+                    for number in side[1:]:
+                        said.setdefault((side[0], number), []).append(row)
     return said
 
 
