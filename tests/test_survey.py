@@ -57,6 +57,19 @@ def test_headings_of_other_programs_and_whole_days(tmp_path):
     assert not notes
 
 
+def test_a_passage_before_two_cameras_without_a_station_is_a_capture(tmp_path):
+    lines = ["path,individual,body_part,location,camera,timestamp,encounter"]
+    photos = (("c2", "2023-05-01T10:01", "x"), ("c1", "2023-05-01T10:00", "x"), ("c1", "2023-05-09T10:00", "y"))
+    lines += [f"p{n}.jpg,aika,left_flank,naryn,{','.join(photo)}" for n, photo in enumerate(photos)]
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    survey = survey_of(tmp_path)
+    assert not survey.left_out
+    assert [(c.place, c.encounters, c.cameras) for c in survey.captures] == [
+        ("c1", ("x",), ("c1", "c2")),
+        ("c1", ("y",), ("c1",)),
+    ]
+
+
 def test_semicolons_decimal_commas_degrees_minutes_and_repeated_problem_columns(tmp_path):
     text = (
         "station;x;y;from;to;problem_from;problem_to;problem_from;problem_to\n"

@@ -127,7 +127,7 @@ def independent(sightings: Sequence[Sighting], apart: timedelta) -> list[tuple[S
     for s in sightings:
         if s.start is None or s.end is None:
             raise ValueError(f"the sighting of {s.individual} in {s.encounter} has no time")
-        key = (s.location, s.station or "/".join(s.cameras), s.individual or "")
+        key = (s.location, s.station or next(iter(s.cameras), ""), s.individual or "")
         n = last.get(key)
         if n is not None and apart and s.start - max(e.end for e in groups[n] if e.end is not None) < apart:
             groups[n].append(s)

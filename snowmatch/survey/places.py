@@ -35,8 +35,10 @@ class Place:
 
 
 def site_of(s: Sighting) -> str:
-    """Return the name of the place of a sighting: its station, else its camera, else its location."""
-    return s.station or "/".join(s.cameras) or s.location
+    """Return the name of the place of a sighting: its station, else its camera (of several the first by name), else its
+    location.
+    """
+    return s.station or next(iter(s.cameras), "") or s.location
 
 
 def find_places(
