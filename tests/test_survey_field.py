@@ -18,6 +18,7 @@ from scipy.special import iv
 import snowmatch
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.interchange.exporting import export_survey
 from snowmatch.survey.activity import bandwidth, hour_counts, hour_density, month_activity, times_of
 from snowmatch.survey.co_use import co_use
 from snowmatch.survey.gaps import AFTER, BEFORE, BETWEEN, NEVER, effort_gaps, runs
@@ -44,6 +45,34 @@ def at(day, hour=0):
 
 
 # --- rates ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stations", "labels"),
+    [(("S1", "S2"), ["S1"]), (("", ""), ["naryn"])],
+)
+def test_a_station_whose_location_no_table_tells_is_where_its_photos_are(tmp_path, stations, labels):
+    folder = tmp_path / "c"
+    folder.mkdir()
+    lines = ["path,individual,body_part,location,station,timestamp,encounter"]
+    for n, location in enumerate(("naryn", "sarychat")):
+        lines.append(f"p{n}.jpg,aika,left_flank,{location},{stations[n]},2023-05-0{n + 1}T10:00,e{n}")
+    (folder / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if stations[0]:
+        table = "station,from,to\nS1,2023-05-01,2023-05-10\nS2,2023-05-01,2023-05-10\n"
+        (folder / "stations.csv").write_text(table, encoding="utf-8")
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    head, rows = survey_table(survey, "captures.csv")
+    assert [row[head.index("location")] for row in rows] == ["naryn", "sarychat"]
+    part = select(survey, location="naryn")
+    assert [p.label for p in part.places] == labels
+    assert [c.encounters for c in part.captures] == [("e0",)]
+    with pytest.raises(SnowmatchError, match="no station is in the location"):
+        select(survey, location="elsewhere")
+    if stations[0]:
+        export_survey(survey, "wildbook", tmp_path / "out")
+        sheet = read_rows(tmp_path / "out" / "wildbook-1.csv")
+        assert [row["Encounter.locationID"] for row in sheet] == ["naryn", "sarychat"]
 
 
 def test_rates_are_counts_for_100_camera_days(survey):

@@ -19,11 +19,13 @@ def select(survey: Survey, first: date | None = None, last: date | None = None, 
     """Return the part of a survey from `first` to `last` (both belong to it; None: open) in one location ("": all).
 
     Sessions are cut to the whole days inside, and their occasions are counted anew. Working periods of cameras
-    (`spans`) and notes stay as they are. Raises SnowmatchError if no day or no station is left.
+    (`spans`) and notes stay as they are. A station whose location no table tells is where its photos are. Raises
+    SnowmatchError if no day or no station is left.
     """
     if first is None and last is None and not location:
         return survey
-    rows = [n for n, p in enumerate(survey.places) if location in ("", p.location)]
+    there = {a.station or a.camera or a.location for a in survey.data.annotations if a.location == location}
+    rows = [n for n, p in enumerate(survey.places) if location in ("", p.location or (p.station in there and location))]
     if not rows:
         raise SnowmatchError(f"no station is in the location {location!r}: choose another one", "nothing-selected")
     places = tuple(survey.places[n] for n in rows)

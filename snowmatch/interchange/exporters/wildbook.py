@@ -49,6 +49,7 @@ class Wildbook:
         most = max((len(own) for own in names.values()), default=0)
         rows: list[dict[str, object]] = []
         for c in survey.seen:
+            own = survey.data.annotations[c.rows[0]]
             row: dict[str, object] = {
                 "Encounter.genus": genus,
                 "Encounter.specificEpithet": epithet,
@@ -57,7 +58,7 @@ class Wildbook:
                 "Encounter.day": c.start.day,
                 "Encounter.hour": c.start.hour,
                 "Encounter.minutes": c.start.minute,
-                "Encounter.locationID": self.location or places[c.place].location or c.place,
+                "Encounter.locationID": self.location or places[c.place].location or own.location or c.place,
                 "Encounter.verbatimLocality": c.place,
                 "MarkedIndividual.individualID": c.individual,
                 "Encounter.sightingID": sightings[event_id(c)],
