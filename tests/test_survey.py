@@ -57,6 +57,14 @@ def test_headings_of_other_programs_and_whole_days(tmp_path):
     assert not notes
 
 
+def test_a_sighting_is_of_the_session_whose_camera_took_it_where_two_sessions_share_a_day(tmp_path):
+    rows = [("aika", "left_flank", "S1", f"2023-05-{day}", f"e{day}", "") for day in ("15T20:00", "16T08:00")]
+    stations = "station,session,from,to\nS1,a,2023-05-01,2023-05-15\nS1,b,2023-05-16,2023-05-30\n"
+    folder = write_catalog(tmp_path / "c", rows, stations)
+    for hour in (0, 12):  # from noon on, both sessions have the day that begins on the 15th
+        assert [c.session for c in survey_of(folder, start_hour=hour).captures] == ["a", "b"]
+
+
 def test_a_passage_before_two_cameras_without_a_station_is_a_capture(tmp_path):
     lines = ["path,individual,body_part,location,camera,timestamp,encounter"]
     photos = (("c2", "2023-05-01T10:01", "x"), ("c1", "2023-05-01T10:00", "x"), ("c1", "2023-05-09T10:00", "y"))

@@ -160,10 +160,19 @@ def _photo_times(place: Place, data: CatalogData) -> list[datetime]:
 
 
 class Finder:
-    """Finds session, occasion and place of sightings."""
+    """Finds session, occasion and place of sightings.
 
-    def __init__(self, places: Sequence[Place], sessions: Sequence[Session], effort: Mapping[str, np.ndarray]) -> None:
-        self.sessions, self.effort = sessions, effort
+    Sessions may share a day that does not begin at midnight: a session whose camera worked at that moment comes first.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        sessions: Sequence[Session],
+        effort: Mapping[str, np.ndarray],
+        spans: Mapping[str, Sequence[tuple[Span, str]]],
+    ) -> None:
+        self.sessions, self.effort, self.spans = sessions, effort, spans
         self.exact = {(p.location, p.station): n for n, p in enumerate(places)}
         self.by_station: dict[str, list[int]] = defaultdict(list)
         for n, p in enumerate(places):
@@ -184,10 +193,16 @@ class Finder:
                 return f"station {site} is not in the table of stations"
             number = alike[0]
         inside = False
+        worked: list[tuple[str, int, int]] = []
         for session in self.sessions:
             occasion = session.occasion(s.start)
             if occasion is not None:
                 inside = True
                 if self.effort[session.name][number, occasion] > 0:
-                    return session.name, occasion, number
+                    worked.append((session.name, occasion, number))
+        if len(worked) > 1:
+            own = {name for span, name in self.spans[self.places[number].label] if s.start in span}
+            worked.sort(key=lambda found: found[0] not in own)
+        if worked:
+            return worked[0]
         return f"no camera of {site} worked on that occasion" if inside else "outside all sessions"

@@ -155,7 +155,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         s.name: np.array([day_effort([span for span, own in spans[p.label] if own in ("", s.name)], s) for p in places])
         for s in sessions
     }
-    finder = Finder(places, sessions, {s.name: occasion_effort(effort[s.name], s) for s in sessions})
+    finder = Finder(places, sessions, {s.name: occasion_effort(effort[s.name], s) for s in sessions}, spans)
     captures, left_out = _captures(sightings, finder, timedelta(minutes=apart))
     chosen, named = choose_flanks(captures, flanks), tuple(sessions)
     notes += short_occasions(sessions)
