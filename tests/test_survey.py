@@ -65,6 +65,22 @@ def test_a_sighting_is_of_the_session_whose_camera_took_it_where_two_sessions_sh
         assert [c.session for c in survey_of(folder, start_hour=hour).captures] == ["a", "b"]
 
 
+def test_a_date_of_a_session_is_the_day_that_begins_at_the_start_hour(tmp_path):
+    days = ("01T08:00", "01T12:00", "15T20:00", "16T08:00", "16T12:00", "31T11:00", "31T12:00")
+    rows = [("aika", "left_flank", "S1", f"2023-05-{day}", f"e{day}", "") for day in days]
+    folder = write_catalog(tmp_path / "c", rows, "station,from,to\nS1,2023-04-01,2023-06-30\n")
+    asked = ["a=2023-05-01..2023-05-15", "b=2023-05-16..2023-05-30"]
+    survey = survey_of(folder, sessions=asked, start_hour=12)
+    assert [(s.first, s.days) for s in survey.sessions] == [(at(1, 12), 15), (at(16, 12), 15)]
+    assert [(c.session, c.encounters) for c in survey.captures] == [
+        (name, (f"e{day}",)) for name, day in zip("aaabb", days[1:6], strict=False)
+    ]
+    assert [each.encounter for each in survey.left_out] == ["e01T08:00", "e31T12:00"]
+    assert read_session("a=2023-05-01T08:00..2023-05-02", 12) == ("a", Span(at(1, 8), at(3, 12)))
+    with pytest.raises(SnowmatchError, match="is not clear"):
+        read_session("a=2023-05-01..2023-05-01T08:00", 12)
+
+
 def test_a_passage_before_two_cameras_without_a_station_is_a_capture(tmp_path):
     lines = ["path,individual,body_part,location,camera,timestamp,encounter"]
     photos = (("c2", "2023-05-01T10:01", "x"), ("c1", "2023-05-01T10:00", "x"), ("c1", "2023-05-09T10:00", "y"))

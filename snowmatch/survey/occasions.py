@@ -70,10 +70,10 @@ def read_length(text: str) -> int:
     return days
 
 
-def read_session(text: str) -> tuple[str, Span]:
-    """Return name and dates of a session from `NAME=2023-05-01..2023-08-31`; both days belong to it.
+def read_session(text: str, start_hour: int = 0) -> tuple[str, Span]:
+    """Return name and time of a session from `NAME=2023-05-01..2023-08-31`; both days belong to it.
 
-    Raises SnowmatchError.
+    start_hour: a date is the 24 hours from this hour of it. Raises SnowmatchError.
     """
     name, _, dates = text.partition("=")
     if not dates:
@@ -83,13 +83,11 @@ def read_session(text: str) -> tuple[str, Span]:
     if any(t.moment is not None and not FIRST_YEAR <= t.moment.year <= LAST_YEAR for t in (start, end)):
         raise SnowmatchError(f"the session {text!r} is not from {FIRST_YEAR} to {LAST_YEAR}, expected other years")
     unclear = mixed or start.unclear or end.unclear  # 03/04/2023 may be in March or in April
-    if (
-        not dots
-        or not name.strip()
-        or unclear
-        or start.moment is None
-        or end.moment is None
-        or end.moment < start.moment
-    ):
-        raise SnowmatchError(f"the session {text!r} is not clear, expected one such as 2023=2023-05-01..2023-08-31")
-    return name.strip(), Span(start.moment, end.moment + (DAY if end.dated else timedelta(0)))
+    told = f"the session {text!r} is not clear, expected one such as 2023=2023-05-01..2023-08-31"
+    if not dots or not name.strip() or unclear or start.moment is None or end.moment is None:
+        raise SnowmatchError(told)
+    begins = timedelta(hours=start_hour)
+    since, until = start.moment + begins * start.dated, end.moment + begins * end.dated
+    if until < since:
+        raise SnowmatchError(told)
+    return name.strip(), Span(since, until + DAY * end.dated)

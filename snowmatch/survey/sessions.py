@@ -28,7 +28,7 @@ def find_sessions(
     if not 0 <= start_hour <= 23:
         raise SnowmatchError(f"start hour {start_hour}, expected 0 to 23")
     if asked:
-        given = [read_session(text) for text in asked]
+        given = [read_session(text, start_hour) for text in asked]
         if len({name for name, _ in given}) < len(given):
             raise SnowmatchError("two sessions have the same name: give each its own, such as a=2023-05-01..2023-08-31")
         sessions = [make_session(name, span, length, start_hour) for name, span in given]
