@@ -113,6 +113,13 @@ def test_a_training_ends_with_q_and_a_number(own_survey):
     assert "Nobody has answered pairs" in told
 
 
+def test_an_odd_number_of_pairs_is_told_to_be_odd_not_that_no_more_are_left(own_survey):
+    for number, note, other in ((3, "3 is odd", "are left"), (999, "pairs are left to train with", "is odd")):
+        told = run(own_survey / "catalog", "train", "--observer", "Anna", "--number", str(number), input="q\n")
+        assert note in told
+        assert other not in told
+
+
 def test_a_question_replaces_no_picture_of_somebody_else(own_survey, tmp_path):
     mine = tmp_path / "question.jpg"
     mine.write_text("mine")

@@ -16,7 +16,7 @@ ANSWERS = {"s": "same", "d": "different", "c": "cannot_tell"}
 
 
 @identities.command()
-@click.option("--number", type=click.IntRange(2), default=40, show_default=True, help="Pairs to ask.")
+@click.option("--number", type=click.IntRange(2), default=40, show_default=True, help="Pairs to ask, an even number.")
 @click.option("--seed", default=0, show_default=True, help="The same seed asks the same pairs.")
 @click.option("--draw", type=PATH, metavar="FOLDER", help="Write the picture of each pair to FOLDER/question.jpg.")
 @extractor_option
@@ -53,8 +53,10 @@ def train(
     pairs = training_pairs(
         who.who.sightings, trusted_names(who.who), evidence.pairs, number, seed, observer, answered=known
     )
-    if len(pairs) < number:
+    if len(pairs) < number // 2 * 2:
         say(f"only {len(pairs)} pairs are left to train with")
+    elif len(pairs) < number:
+        say(f"{number} is odd, and the number of pairs is even: {len(pairs)} are asked")
     say("s same, d different, c cannot tell (with 1-4: your certainty, such as s4), q quit")
     for n, pair in enumerate(pairs, start=1):
         print_text(f"{n} of {len(pairs)}\n{format_pair(who, pair.one, pair.other, hidden=True)}")
