@@ -188,6 +188,19 @@ def test_a_hidden_question_and_its_picture_tell_neither_names_nor_the_photos_tha
     assert "aika" in format_pair(timeless, 0, 1, hidden=False)
 
 
+def test_lines_of_an_earlier_question_are_not_left_beside_a_hidden_one(tmp_path, monkeypatch):
+    who = write_two_sightings(tmp_path / "c", ["2023-05-01"] * 2 + ["2023-06-02"] * 2)
+    monkeypatch.setattr(pairs, "spots_between", lambda *_: pairs.NO_SPOTS)
+    folder, lines = tmp_path / "questions", tmp_path / "questions" / "question-lines.jpg"
+    pairs.write_pair(None, who, 0, 1, None, folder, hidden=False)
+    assert lines.exists()
+    pairs.write_pair(None, who, 0, 1, None, folder, hidden=True)
+    assert [path.name for path in folder.iterdir()] == ["question.jpg"]
+    lines.write_text("of somebody else")
+    pairs.write_pair(None, who, 0, 1, None, folder, hidden=True)
+    assert lines.read_text() == "of somebody else"
+
+
 def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_path):
     append(tmp_path / "other.sqlite", [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
     told = run(catalog, "merge-files", str(tmp_path / "other.sqlite"))

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import unwritable
 from snowmatch.core.outputs import check_file, check_folder, has_mark, make_output_folder
 from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
@@ -77,7 +78,8 @@ def write_pair(
 
     likely: the evidence, which names the photos that agree best; None: the first photo of either sighting is drawn.
     hidden: the first photos without lines, paths and encounters; they tell neither names nor what the photos say.
-    Earlier pictures of questions are replaced. Raises SnowmatchError if a photo cannot be read or a file not written.
+    Earlier pictures of questions are replaced, and one with lines is removed if hidden. Raises SnowmatchError if a
+    photo cannot be read or a file not written.
     """
     check_folder(folder, identities.data.folder)
     by_name = {x.annotation: identities.boxed(x.row) for x in identities.annotations}
@@ -90,6 +92,12 @@ def write_pair(
     if not hidden:
         kinds.append(("question-lines", spots_between(session, photos[0].row, photos[1].row)))
     make_output_folder(folder)
+    earlier = folder / "question-lines.jpg"
+    if hidden and not earlier.is_symlink() and has_mark(earlier):
+        try:
+            earlier.unlink()
+        except OSError as error:
+            raise unwritable(folder, error) from error
     drawn = []
     for name, spots in kinds:
         path = folder / f"{name}.jpg"
