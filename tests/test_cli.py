@@ -317,6 +317,9 @@ def test_no_option_takes_a_number_that_is_none(arguments):
         (["watch", "F", "--catalog", "C", "--allow-host", "camp.local"], "--hook"),
         (["survey", "C", "--coordinates", "exact"], "--out"),
         (["survey", "C", "--no-figures"], "--out"),
+        (["survey", "C", "--co-use", "7"], "--out"),
+        (["identities", "C", "ask", "--mode", "blind", "--repeats", "0.03"], "--mode open"),
+        (["identities", "C", "ask", "--mode", "adjudicate", "--repeats", "0"], "--mode open"),
         (["batch", "C", "--unidentified", "--bom"], "--out"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
@@ -326,6 +329,13 @@ def test_an_option_that_has_no_effect_alone_is_a_usage_error(arguments, needed, 
     assert result.exit_code == 2, result.output
     assert f" to {needed}" in result.stderr
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", [("--from", "excellent"), ("--sample", "5%")])
+def test_what_the_machine_decided_is_taken_back_as_a_whole(given, tmp_path):
+    result = run("identities", "C", "auto", "--undo", *given, cwd=tmp_path)
+    assert result.exit_code == 2, result.output
+    assert "--undo takes back all decisions of the machine" in result.stderr
 
 
 def test_an_empty_path_is_not_taken_for_the_working_directory(survey):

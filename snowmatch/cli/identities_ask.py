@@ -68,9 +68,8 @@ def gathered(
 @click.option(
     "--repeats",
     type=Number(0, 1),
-    default=0.03,
-    show_default=True,
-    help="Share of hidden repetitions, which measure how often you contradict yourself.",
+    help="Share of hidden repetitions in the mode open, which measure how often you contradict yourself.  "
+    "[default: 0.03]",
 )
 @extractor_option
 @setting_option
@@ -81,7 +80,7 @@ def ask(
     number: int | None,
     draw: Path | None,
     mode: str,
-    repeats: float,
+    repeats: float | None,
     extractors: Sequence[str] | None,
     options: dict[str, str],
     again: bool,
@@ -92,13 +91,16 @@ def ask(
     Example:
       snowmatch identities catalog/ ask --observer Anna --draw questions/
     """
+    if repeats is not None and mode != "open":
+        raise click.UsageError(f"--repeats belongs to --mode open: --mode {mode} repeats no question")
     from snowmatch.review.accuracy import accuracy_by_name
-    from snowmatch.review.queue import Queue
+    from snowmatch.review.queue import REPEATS, Queue
 
     observer, who = place.observer(), place.open()
     session, evidence = gathered(place, who, extractors, options, again)
     levels = session.calibration.levels if session.calibration is not None else None
-    queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows), mode, repeats)
+    share = REPEATS if repeats is None else repeats
+    queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows), mode, share)
     say(KEYS)
     answered = _ask_all(queue, session, number, draw)
     waiting = len(queue.next(2))  # with the pairs that tell most about the number of individuals
@@ -168,17 +170,13 @@ def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> None:
 @click.option(
     "--from",
     "lowest",
-    default="excellent",
-    show_default=True,
     metavar="LEVEL",
-    help="Lowest level of a pair that the machine decides: excellent, good or fair.",
+    help="Lowest level of a pair that the machine decides: excellent, good or fair.  [default: excellent]",
 )
 @click.option(
     "--sample",
-    default="5%",
-    show_default=True,
     metavar="SHARE",
-    help="Share of these decisions that persons check in `ask`, as if they were open.",
+    help="Share of these decisions that persons check in `ask`, as if they were open.  [default: 5%]",
 )
 @click.option("--undo", "take_back", is_flag=True, help="Take back all decisions of the machine.")
 @extractor_option
@@ -188,8 +186,8 @@ def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> None:
 @placed
 def auto(
     place: Place,
-    lowest: str,
-    sample: str,
+    lowest: str | None,
+    sample: str | None,
     take_back: bool,
     extractors: Sequence[str] | None,
     options: dict[str, str],
@@ -203,10 +201,12 @@ def auto(
       snowmatch identities catalog/ auto --from excellent --sample 5%
       snowmatch identities catalog/ auto --undo
     """
+    if take_back and (lowest is not None or sample is not None):
+        raise click.UsageError("--undo takes back all decisions of the machine: run auto again with --from or --sample")
     from snowmatch.review.auto import Policy, auto_drafts, machine_rows, read_share
     from snowmatch.review.identities import undo
 
-    policy = Policy(lowest, read_share(sample))
+    policy = Policy("excellent" if lowest is None else lowest, read_share("5%" if sample is None else sample))
     who = place.open()
     if place.given:
         place.observer()  # the next commands know the name
@@ -218,9 +218,8 @@ def auto(
             raise click.ClickException("nothing is calibrated for this method, so no pair has a level")
         drafts = auto_drafts(who, evidence, session.calibration.levels, policy)
     if not drafts:
-        print_text(
-            "the machine has no decisions to take back" if take_back else f"no pair to join is {lowest} or better"
-        )
+        none = f"no pair to join is {policy.lowest} or better"
+        print_text("the machine has no decisions to take back" if take_back else none)
         return
     store(place, who, drafts, dry_run, back="" if take_back else "auto --undo")
 

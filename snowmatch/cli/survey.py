@@ -90,10 +90,8 @@ def drawn_survey(made: Survey, draws: int | None, seed: int, options: dict[str, 
 @click.option(
     "--co-use",
     type=Number(0, 366),
-    default=7,
-    show_default=True,
     metavar="DAYS",
-    help="Two animals at one station within so many days are in co-use.csv.",
+    help="Two animals at one station within so many days are in co-use.csv.  [default: 7]",
 )
 @click.option("--out", type=PATH, metavar="DIR", help="Write tables, figures and a manifest into this folder.")
 @click.option("--no-figures", is_flag=True, help="Write no figures; they need snowmatch[survey].")
@@ -106,7 +104,7 @@ def survey(
     coordinates: str,
     draws: int | None,
     seed: int,
-    co_use: float,
+    co_use: float | None,
     **options: Any,
 ) -> None:
     """Count the captures of the individuals of CATALOG and the effort of its cameras.
@@ -120,9 +118,12 @@ def survey(
       snowmatch survey catalog/ --occasion 10d --flanks left --out survey/
       snowmatch survey catalog/ --draws 100 --out survey/
     """
-    if out is None and (coordinates or no_figures):
-        raise click.UsageError("--coordinates and --no-figures belong to --out: without it, nothing is written")
+    if out is None and (coordinates or no_figures or co_use is not None):
+        raise click.UsageError(
+            "--coordinates, --no-figures and --co-use belong to --out: without it, nothing is written"
+        )
     from snowmatch.core.errors import SnowmatchError
+    from snowmatch.survey.co_use import CO_USE_DAYS
     from snowmatch.survey.coordinates import read_coordinates
     from snowmatch.survey.figures import survey_figures
     from snowmatch.survey.folder import check_output, survey_manifest, write_output
@@ -130,14 +131,14 @@ def survey(
     from snowmatch.survey.output import survey_files
     from snowmatch.views.survey import format_draws, format_survey
 
-    how = read_coordinates(coordinates)
+    how, days = read_coordinates(coordinates), CO_USE_DAYS if co_use is None else co_use
     made = open_survey(catalog, **options)
     if out is not None:
-        check_output(out, catalog, list(survey_files(made, how, None, co_use)), force=force)
+        check_output(out, catalog, list(survey_files(made, how, None, days)), force=force)
     drawn = drawn_survey(made, draws, seed, options)
     files: dict[str, bytes] = {}
     if out is not None:
-        files = survey_files(made, how, drawn, co_use)
+        files = survey_files(made, how, drawn, days)
         check_output(out, catalog, list(files), force=force)
         try:
             files |= {} if no_figures else survey_figures(made, how)
@@ -150,7 +151,7 @@ def survey(
         print_text(format_draws(made, drawn))
     say_notes(made.notes)
     if out is not None:
-        more: dict[str, Any] = {"command": "survey", "co_use_days": co_use}
+        more: dict[str, Any] = {"command": "survey", "co_use_days": days}
         if drawn is not None:
             more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
         write_output(out, catalog, files, survey_manifest(made, how, more), force=force)
