@@ -258,6 +258,30 @@ def test_without_places_only_one_minute_decides_and_a_person_has_to_check(tmp_pa
     assert seen(tmp_path)["two-places"].severity == "check"
 
 
+def test_one_distance_does_not_make_cases_without_a_distance_serious(tmp_path):
+    rows = rows_of(tmp_path)
+    two_at_once(rows)  # between S0 and S1
+    rows[5].update(individual="bars", timestamp=rows[4]["timestamp"], station="S9")
+    rows[4]["individual"] = "bars"
+    write(tmp_path, rows, STATIONS)
+    found = [f for f in found_in(tmp_path).findings if f.code == "two-places"]
+    assert [(f.severity, len(f.cases), "km apart" in f.cases[0]) for f in found] == [
+        ("serious", 1, True),
+        ("check", 1, False),
+    ]
+
+
+@pytest.mark.parametrize(("location", "station"), [("", ""), ("naryn", ""), ("naryn", "S9")])
+def test_a_photo_of_an_unknown_place_hides_no_impossible_step(tmp_path, location, station):
+    rows = rows_of(tmp_path)
+    too_fast(rows)
+    between = (datetime.fromisoformat(rows[0]["timestamp"]) + timedelta(minutes=15)).isoformat()
+    rows[2].update(timestamp=between, individual=rows[0]["individual"], location=location, station=station)
+    rows[1]["individual"] = rows[0]["individual"]
+    write(tmp_path, rows, STATIONS)
+    assert "30 min later, 41.3 km apart" in seen(tmp_path)["too-fast"].cases[0]
+
+
 def test_two_stations_side_by_side_are_one_walk(tmp_path):
     rows = rows_of(tmp_path)
     two_at_once(rows)

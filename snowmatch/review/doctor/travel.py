@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
@@ -33,11 +33,13 @@ def findings_of_travel(patient: Patient) -> Iterator[Finding]:
         for step in _steps(patient, photos):
             _, _, km = step
             (together if _between(step) <= SAME_TIME else fast).append((*step[:2], km))
-    if together:
-        known = any(km is not None for _, _, km in together)
-        cases = [_words(step) for step in together]
-        text = f"{count_of(cases, 'time')} one animal is in two places at one time: a name or a clock is wrong"
-        yield patient.finding("two-places", SERIOUS if known else CHECK, text, cases, _photos(together))
+    # Without a distance, the two stations may stand side by side
+    for severity, known in ((SERIOUS, True), (CHECK, False)):
+        steps = [step for step in together if (step[2] is not None) is known]
+        if steps:
+            cases = [_words(step) for step in steps]
+            text = f"{count_of(cases, 'time')} one animal is in two places at one time: a name or a clock is wrong"
+            yield patient.finding("two-places", severity, text, cases, _photos(steps))
     if fast:
         fast.sort(key=lambda step: -_speed(step))
         cases = [_words(step) for step in fast]
@@ -50,10 +52,16 @@ def findings_of_travel(patient: Patient) -> Iterator[Finding]:
 
 
 def _steps(patient: Patient, photos: tuple[Annotation, ...]) -> Iterator[Step]:
-    """Yield the impossible steps of one animal, each pair of encounters once."""
-    timed = [(moment, a.row, a) for a in photos if (moment := patient.taken(a)) is not None]
+    """Yield the impossible steps of one animal, each pair of encounters once.
+
+    A photo without a station, a location or a place does not come between two photos that have one.
+    """
+    moments = [(moment, a.row, a) for a in photos if (moment := patient.taken(a)) is not None]
+    timed = [a for _, _, a in sorted(moments)]
+    posted, located = [a for a in timed if a.station], [a for a in timed if a.location]
+    placed = [a for a in posted if patient.stations.position(a.location, a.station) is not None]
     seen = set()
-    for (_, _, one), (_, _, other) in pairwise(sorted(timed)):
+    for one, other in chain(pairwise(posted), pairwise(located), pairwise(placed)):
         if not _elsewhere((one.location, one.station), (other.location, other.station)):
             continue
         places = [patient.stations.position(a.location, a.station) for a in (one, other) if a.station]
