@@ -124,6 +124,23 @@ def test_different_inside_a_sighting_divides_it():
     assert len(groups(who_is_who(photos, [*rows, act("undo", answer="0000")._replace(id="0001")]))) == 1
 
 
+@pytest.mark.parametrize("photos", [2, 3])
+def test_observers_who_disagree_about_two_sides_of_a_sighting_need_an_adjudicator(photos):
+    photos = [photo(n, "e0") for n in range(photos)]
+    rows = rows_of(pair("a00", "a01", DIFFERENT, "Boris"), pair("a00", "a01"))
+    who = who_is_who(photos, rows)
+    assert who.pairs[0, 1].answer == DISPUTED
+    assert of(who, "a00").quarrels == ((0, 1),)
+    assert len(groups(who)) == 1
+    assert advanced(who_is_who(photos, rows[:1]), photos, rows, rows[1:]).pairs == who.pairs
+    for answer in (SAME, DIFFERENT):
+        judged = pair("a00", "a01", answer, "Clara", role="adjudicator")
+        settled = who_is_who(photos, rows_of(*rows, judged, pair("a00", "a01", observer="Dmitri")))
+        assert len(groups(settled)) == (1 if answer == SAME else 2)
+        assert not of(settled, "a00").quarrels
+    assert len(who_is_who(photos, rows_of(*rows, pair("a00", "a01", observer="Boris"))).sightings) == 1  # he agrees now
+
+
 def test_names_of_two_sightings_stay_when_their_encounters_become_one():
     rows = rows_of(act("name", ["a00"], answer="Alpha"), act("name", ["a01"], answer="Beta"))
     apart = [photo(0, "e0"), photo(1, "e1"), photo(2, "e0"), photo(3, "e9")]

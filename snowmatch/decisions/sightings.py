@@ -47,8 +47,9 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     """Return the sightings of all annotations that have an identifier, sorted by their first rows.
 
     decisions: those in effect, in their order. If one says that two sides of a sighting are different animals, the
-    second side becomes a sighting of its own; so do photos that got another name, when their encounters were two. An
-    animal that the screening left out is none, unless a decision is about it. Nothing on record gives an empty tuple.
+    second side becomes a sighting of its own, also if observers disagree; so do photos that got another name, when
+    their encounters were two. An animal that the screening left out is none, unless a decision is about it. Nothing on
+    record gives an empty tuple.
     """
     decisions = tuple(decisions)
     asked_about = frozenset[str]()
@@ -61,7 +62,7 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     groups = {key: rows for key, rows in groups.items() if _counts(annotations, rows, asked_about)}
     place = {annotations[row].annotation: n for n, rows in enumerate(groups.values()) for row in rows}
     keys = list(groups)
-    inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], Decision]] = defaultdict(dict)
+    inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], list[Decision]]] = defaultdict(dict)
     called: dict[str, str] = {}
     for decision in _not_of_two(decisions, place):
         if decision.kind in ("name", "split"):
@@ -69,19 +70,32 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
         if decision.kind == "split":
             sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
             for n in sides[0] & sides[1]:  # its sides were two sightings then
-                inner[keys[n]][frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))] = decision
+                inner[keys[n]][frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))] = [decision]
         if decision.kind != "pair" or not counts(decision) or decision.answer not in (SAME, DIFFERENT):
             continue
         sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
         if len(sides[0]) == 1 and sides[0] == sides[1]:
             asked = frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))
-            inner[keys[next(iter(sides[0]))]][asked] = decision  # the last answer counts
+            said = inner[keys[next(iter(sides[0]))]]
+            said[asked] = [each for each in said.get(asked, ()) if each.kind == "pair"] + [decision]
     found = []
     for key, rows in groups.items():
         members = [(annotations[row].annotation, row) for row in rows]
-        for part in _parts(members, inner.get(key, {}).values(), called):
+        for part in _parts(members, map(_counting, inner.get(key, {}).values()), called):
             found.append(_sighting([annotations[row] for row in part]))
     return tuple(sorted(found, key=lambda sighting: sighting.rows))
+
+
+def _counting(said: Sequence[Decision]) -> Decision:
+    """Return the one that counts of the decisions about two sides of a sighting, in their order.
+
+    Of each observer the last one, and of adjudicators the last. If observers disagree, one that says different.
+    """
+    last = list({each.observer: each for each in said}.values())
+    judged = [each for each in last if each.role == "adjudicator"]
+    if judged:
+        return max(judged, key=lambda each: each.id)
+    return next((each for each in last if each.answer == DIFFERENT), last[-1])
 
 
 def _not_of_two(decisions: Iterable[Decision], place: Mapping[str, int]) -> list[Decision]:
