@@ -98,6 +98,18 @@ def test_observers_who_disagree_need_an_adjudicator(adjudicated):
     assert not of(settled, "a00").quarrels
 
 
+@pytest.mark.parametrize("encounters", [("e0", "e1"), ("e0", "e0")], ids=["two sightings", "one sighting"])
+def test_an_adjudicator_who_answers_as_an_observer_later_has_still_adjudicated(encounters):
+    photos = [photo(n, encounter) for n, encounter in enumerate(encounters)]
+    rows = [pair("a00", "a01", DIFFERENT, "Boris"), pair("a00", "a01", SAME, "Clara", role="adjudicator")]
+    rows += [pair("a00", "a01", DIFFERENT, "Clara")]
+    who = who_is_who(photos, rows_of(*rows))
+    assert len(groups(who)) == 1
+    assert not who.individuals[0].quarrels
+    again = who_is_who(photos, rows_of(*rows, pair("a00", "a01", DIFFERENT, "Clara", role="adjudicator")))
+    assert len(groups(again)) == 2
+
+
 def test_a_person_outranks_the_machine():
     rows = rows_of(pair("a00", "a01", observer="machine", role="machine"), pair("a00", "a01", DIFFERENT))
     assert who_is_who(FOUR, rows).pairs[0, 1].answer == DIFFERENT

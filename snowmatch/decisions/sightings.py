@@ -86,12 +86,25 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     return tuple(sorted(found, key=lambda sighting: sighting.rows))
 
 
+def last_answers(said: Iterable[Decision]) -> tuple[Decision, ...]:
+    """Return the last answer of each observer about a pair. said: in their order.
+
+    What somebody said as an adjudicator stays, whatever the same person says as an observer later.
+    """
+    last: dict[str, Decision] = {}
+    for each in said:
+        earlier = last.get(each.observer)
+        if earlier is None or earlier.role != "adjudicator" or each.role == "adjudicator":
+            last[each.observer] = each
+    return tuple(last.values())
+
+
 def _counting(said: Sequence[Decision]) -> Decision:
     """Return the one that counts of the decisions about two sides of a sighting, in their order.
 
-    Of each observer the last one, and of adjudicators the last. If observers disagree, one that says different.
+    Of adjudicators the last one. If observers disagree, one that says different.
     """
-    last = list({each.observer: each for each in said}.values())
+    last = last_answers(said)
     judged = [each for each in last if each.role == "adjudicator"]
     if judged:
         return max(judged, key=lambda each: each.id)

@@ -19,7 +19,7 @@ from snowmatch.core.unions import Unions
 from snowmatch.decisions.corrections import corrected_boxes, with_corrections
 from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
-from snowmatch.decisions.sightings import Sighting, find_sightings, in_one_photo, make_sightings
+from snowmatch.decisions.sightings import Sighting, find_sightings, in_one_photo, last_answers, make_sightings
 
 DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has decided
 UNNAMED = "unnamed "  # the beginning of what stands for an individual without a name
@@ -241,12 +241,13 @@ def _crosses(pair: Pair, one: set[int], other: set[int]) -> bool:
 
 
 def settled(answers: Iterable[Decision]) -> PairState:
-    """Return what counts of answers about a pair, in their order: of each observer, only the last one.
+    """Return what counts of answers about a pair, in their order: of each observer, only the last one, or the last one
+    as an adjudicator.
 
     An adjudicator outranks the others, persons outrank the machine, and of equals who say `same` and `different` none
     counts: the pair is DISPUTED.
     """
-    last = tuple({each.observer: each for each in answers}.values())
+    last = last_answers(answers)
     if len(last) == 1:
         return PairState(last, last[0].answer)
     for roles in (("adjudicator",), ("observer", "import"), ("machine",)):
