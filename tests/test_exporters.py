@@ -152,6 +152,22 @@ def test_a_workbook_has_a_sheet_for_each_table(tmp_path):
     assert rows[0][head.index("individual_id")] == "aika"
 
 
+def test_exported_tables_have_the_days_of_co_use_that_were_asked_for(tmp_path):
+    folder = write_catalog(tmp_path / "catalog")
+    for number, (days, animals) in enumerate((("7", ["bars"]), ("13", ["bars", "cholpon"]))):
+        words = ["-o", f"co_use={days}", "--format"]
+        out = tmp_path / str(number)
+        for name in ("csv", "xlsx"):
+            result = CliRunner().invoke(main, ["export", str(folder), str(out / name), *words, name])
+            assert result.exit_code == 0, result.output
+        assert [row["individual_b"] for row in read_rows(out / "csv" / "co-use.csv")] == animals
+        with CalamineWorkbook.from_path(out / "xlsx" / "survey.xlsx") as book:
+            assert len(book.get_sheet_by_name("co-use").to_python()) == 1 + len(animals)
+        assert json.loads((out / "csv" / "manifest.json").read_text())["format"]["co_use"] == float(days)
+    with pytest.raises(SnowmatchError, match="co_use is 400 days, expected 0 to 366"):
+        export(tmp_path, "csv", options={"co_use": "400"})
+
+
 def test_timelapse_and_wildlife_insights_have_a_row_a_photo(tmp_path):
     out, _ = export(tmp_path, "timelapse", [(*row,) for row in ROWS])
     rows = read_rows(out / "timelapse.csv")

@@ -9,16 +9,25 @@ from datetime import datetime
 from typing import ClassVar
 
 from snowmatch.interchange.exporting import Export
+from snowmatch.survey.co_use import CO_USE_DAYS
 from snowmatch.survey.tables import cell_text, survey_tables
 
 
 @dataclass(frozen=True)
 class Xlsx:
-    """The tables of `snowmatch survey` as one Excel workbook."""
+    """The tables of `snowmatch survey` as one Excel workbook.
+
+    co_use: days; two animals at one station within so many days are in the sheet co-use.
+    """
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "optional"
     NEEDS: ClassVar[tuple[str, ...]] = ("xlsxwriter",)
+    co_use: float = CO_USE_DAYS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.co_use <= 366:
+            raise ValueError(f"co_use is {self.co_use:g} days, expected 0 to 366")
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return survey.xlsx. Texts are written as texts, never as formulas or links."""
@@ -29,7 +38,7 @@ class Xlsx:
         with xlsxwriter.Workbook(content, plain) as book:
             book.set_properties({"created": datetime(2000, 1, 1)})  # the same survey is the same bytes
             bold = book.add_format({"bold": True})
-            for name, (head, rows) in survey_tables(given.survey, given.coordinates).items():
+            for name, (head, rows) in survey_tables(given.survey, given.coordinates, self.co_use).items():
                 sheet = book.add_worksheet(name.removesuffix(".csv"))
                 sheet.freeze_panes(1, 0)
                 for column, heading in enumerate(head):
