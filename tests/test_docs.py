@@ -170,3 +170,10 @@ def test_the_plugins_of_the_page_pass_the_conformance_checks(file, checks):
     for check in checks.values():
         check(module.PLUGIN())
     del sys.modules[module.__name__]
+
+
+def test_the_page_of_the_doctor_has_each_code():
+    sources = (ROOT / "snowmatch" / "review" / "doctor").glob("*.py")
+    codes = {code for path in sources for code in re.findall(r'[Ff]inding\(\s*"([a-z-]+)"', path.read_text("utf-8"))}
+    assert len(codes) > 20
+    assert not {code for code in codes if f"`{code}`" not in TEXTS["doctor.md"]}
