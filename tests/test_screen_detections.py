@@ -150,6 +150,17 @@ def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
     assert read_table(tmp_path / "out.csv")["p00.jpg"]["boxes"] == ""
 
 
+def test_a_photo_to_which_the_results_give_another_shape_is_not_told_to_show_nothing(catalog, tmp_path):
+    file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)]})
+    content = json.loads(file.read_text())
+    content["images"][0] |= {"width": SIZE[1], "height": SIZE[0]}
+    file.write_text(json.dumps(content))
+    result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
+    assert "its boxes are left out" in result.output
+    assert read_table(tmp_path / "out.csv")["p00.jpg"]["answer"] == "unknown"
+    assert not load_detections(catalog)
+
+
 def test_a_later_screening_remembers_the_persons(catalog, tmp_path):
     file = results(tmp_path / "md.json", {name: [] for name, *_ in ROWS} | {"p02.jpg": [("2", 0.9, BOX)]})
     assert run(catalog, "--results", file, "--out", tmp_path / "out").exit_code == 0

@@ -18,7 +18,7 @@ from snowmatch.core.types import Detection
 from snowmatch.features.tasks import Failure
 from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.passages import SHOWS
-from snowmatch.screening.results import detections_of, for_photos, read_results
+from snowmatch.screening.results import OTHER_SHAPE, detections_of, for_photos, read_results
 
 NO_ANIMAL = ("person", "vehicle")  # labels of detections that are not animals
 SAVE_SECONDS = 30.0  # between two saves: the work that is lost at most if the run is killed
@@ -53,8 +53,9 @@ def read_detections(
 ) -> dict[str, tuple[Detection, ...]]:
     """Return the detections in a file of results, by the photo's path. Remarks are added to `notes`.
 
-    photos: of the catalog. sizes: (width, height) of those that can be read; the others have no detections. Raises
-    SnowmatchError if the file cannot be read, or is about other photos.
+    photos: of the catalog. sizes: (width, height) of those that can be read; the others have no detections, and neither
+    have those to which the file gives another shape. Raises SnowmatchError if the file cannot be read, or is about
+    other photos.
     """
     results = read_results(path)
     paired = for_photos(results, photos)
@@ -64,8 +65,10 @@ def read_detections(
         if result.failure:
             notes.append(Note("result-failed", f"{photo}: {results.program} found nothing out ({result.failure})"))
         elif photo in sizes:
-            found[photo], told = detections_of(result, sizes[photo])
+            seen, told = detections_of(result, sizes[photo])
             notes += told
+            if not any(note.code in OTHER_SHAPE for note in told):  # else the photo would show nothing
+                found[photo] = seen
     return found
 
 

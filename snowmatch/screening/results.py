@@ -20,6 +20,7 @@ from snowmatch.screening.results_speciesnet import is_speciesnet, read_speciesne
 __all__ = ["ObjectResult", "Paired", "PhotoResult", "Results", "Species", "detections_of", "for_photos", "read_results"]
 SAME_SHAPE = 0.02  # two sizes are of one shape if width / height differs by less: copies are scaled to whole pixels
 BEYOND = 0.01  # a box that reaches further beyond the photo is noted, as a share of the photo
+OTHER_SHAPE = ("results-turned", "results-of-other-size")  # notes on photos of which nothing is known
 
 
 @dataclass(frozen=True)
