@@ -66,6 +66,24 @@ def test_a_photo_is_identified_and_added_under_a_name(tmp_path):
     assert open_identities(catalog).named[-1].individual == "cholpon"
 
 
+@pytest.mark.parametrize("asked_time", ["2025-04-01T10:00", "2026-04-01T10:00"])
+def test_photos_of_a_passage_keep_their_own_times_unless_the_person_gives_another(tmp_path, asked_time):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    photos = []
+    for minute in (0, 7):
+        exif, held = Image.Exif(), io.BytesIO()
+        exif.get_ifd(0x8769)[0x9003] = f"2025:04:01 10:{minute:02}:00"
+        Image.open(io.BytesIO(jpeg(1, shift=12 + minute))).save(held, "JPEG", exif=exif)
+        photos.append(sent(client, held.getvalue()))
+    address = asked(client, *photos, station="st9", timestamp=asked_time)  # the page takes the time of the first photo
+    client.post(f"{address}/add", data={"who": "unknown"})
+    with (catalog / "catalog.csv").open(newline="") as file:
+        times = [row["timestamp"] for row in csv.DictReader(file)][-2:]
+    own = ["2025-04-01T10:00:00", "2025-04-01T10:07:00"]
+    assert times == (own if asked_time.startswith("2025") else ["2026-04-01T10:00:00"] * 2)
+
+
 def test_an_answer_has_the_names_and_body_parts_that_were_decided_since_the_app_started(tmp_path):
     catalog = make_catalog(tmp_path)
     client, state = client_of(catalog), State(catalog, observer="asel")

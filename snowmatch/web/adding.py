@@ -42,7 +42,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
                 )
             paths.append(rows[0].path)
         else:
-            new.append(_new_photo(state, asked, answer, upload, box, len(uploads)))
+            new.append(_new_photo(state, asked, answer, upload, box, uploads))
     before = state.identities().who.number_of
     if new:
         paths += add_photos(state.folder, new)
@@ -95,8 +95,11 @@ def _check_new(identities: Identities, name: str) -> None:
         raise SnowmatchError(f"{name!r} is an individual already: choose it, or another name", "name-taken", name=name)
 
 
-def _new_photo(state: State, asked: Asked, answer: Answer, upload: Upload, box: object, count: int) -> NewPhoto:
+def _new_photo(
+    state: State, asked: Asked, answer: Answer, upload: Upload, box: object, uploads: Sequence[Upload]
+) -> NewPhoto:
     file = upload_file(state.folder, upload)
+    told = asked.timestamp in {each.taken for each in uploads}  # by the first photo: the others have times of their own
     used = next((photo for photo in answer.photos if photo.path == str(file)), None)
     drawn = used.bbox if used is not None and not used.box_by else None  # a found box is found again
     return NewPhoto(
@@ -107,9 +110,9 @@ def _new_photo(state: State, asked: Asked, answer: Answer, upload: Upload, box: 
         answer.body_part,
         asked.location,
         asked.station,
-        asked.timestamp,
+        (upload.taken if told else "") or asked.timestamp,
         # Several photos without a time are one encounter because the person said so
-        f"added {asked.id[:8]}" if count > 1 and not (asked.timestamp or upload.taken) else "",
+        f"added {asked.id[:8]}" if len(uploads) > 1 and not (asked.timestamp or upload.taken) else "",
     )
 
 
