@@ -211,6 +211,19 @@ def test_camtrapr_tells_records_and_when_cameras_did_not_work(tmp_path):
     assert float(cameras[0]["utm_x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
 
 
+def test_the_script_for_camtrapr_counts_the_species_of_the_records(tmp_path):
+    folder = write_catalog(tmp_path / "catalog")
+    table = (folder / "catalog.csv").read_text().splitlines()
+    rows = [f"{line},{word}" for line, word in zip(table, ["species", *["snow leopard"] * 5, *[""] * 4], strict=True)]
+    (folder / "catalog.csv").write_text("\n".join(rows))
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "camtrapr", tmp_path / "out", coordinates=EXACT)
+    assert {row["Species"] for row in read_rows(tmp_path / "out" / "records.csv")} == {"snow leopard", "Panthera uncia"}
+    script = (tmp_path / "out" / "read.R").read_text()
+    (asked,) = re.findall(r', species = "([^"]+)"', script)
+    assert f'records$Species <- "{asked}"' in script  # camtrapR stops at a species that no record has, and drops others
+
+
 def test_camtrapr_has_no_effort_outside_the_sessions(tmp_path):
     out, _ = export(tmp_path, "camtrapr", sessions=["early=2023-05-01..2023-05-12"])
     assert {row["DateTimeOriginal"][:10] for row in read_rows(out / "records.csv")} <= {

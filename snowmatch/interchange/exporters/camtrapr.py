@@ -64,6 +64,7 @@ class CamtrapR:
         settings = given.survey.settings
         length = str(settings["occasion"]).removesuffix("d")
         spatial = f"""
+records$Species <- "{self.species}"  # all individuals are counted together, whatever they are called in the table
 ch <- do.call(spatialDetectionHistory, c(list(recordTableIndividual = records, species = "{self.species}",
   camOp = operation, CTtable = cameras, output = "binary", stationCol = "Station", speciesCol = "Species",
   Xcol = "utm_x", Ycol = "utm_y", individualCol = "Individual", recordDateTimeCol = "DateTimeOriginal",
