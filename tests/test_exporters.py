@@ -231,6 +231,21 @@ def test_a_photo_is_of_the_deployment_of_its_own_camera(tmp_path, name, file):
     assert {row[photo]: cameras[row[key]] for row in read_rows(tmp_path / "out" / file)} == {"A.jpg": "A", "C.jpg": "C"}
 
 
+def test_wildbook_tells_photos_of_two_cameras_with_one_name_apart(tmp_path):
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    rows = [f"{c}/RCNX0001.JPG,aika,{side}_flank,S1,{c},2023-05-12T10:00:0{n},e1" for n, (c, side) in
+            enumerate((("A", "left"), ("B", "right")))]  # fmt: skip
+    (folder / "catalog.csv").write_text(
+        "\n".join(["path,individual,body_part,station,camera,timestamp,encounter", *rows])
+    )
+    export_survey(make_survey(snowmatch.open_catalog(folder).data), "wildbook", tmp_path / "out")
+    (row,) = read_rows(tmp_path / "out" / "wildbook-1.csv")
+    assert (row["Encounter.mediaAsset0"], row["Encounter.mediaAsset1"]) == ("A RCNX0001.JPG", "B RCNX0001.JPG")
+    told = {each["path"]: each["upload_as"] for each in read_rows(tmp_path / "out" / "photos.csv")}
+    assert told == {"A/RCNX0001.JPG": "A RCNX0001.JPG", "B/RCNX0001.JPG": "B RCNX0001.JPG"}
+
+
 def test_wildbook_gives_no_two_events_one_sighting(tmp_path):
     told = (("Айка", "Лес", "02", ""), ("Барс", "Яр", "02", ""), ("鸟", "S1", "03", "e"), ("虎", "S1", "04", "e"))
     rows = [(name, "left_flank", where, f"2023-05-{day}T10:00:00", passage, "") for name, where, day, passage in told]

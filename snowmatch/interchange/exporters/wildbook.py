@@ -37,7 +37,7 @@ class Wildbook:
         survey = given.survey
         given.only_captures()
         names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.seen}
-        often = Counter(re.sub(r"\W", "", n.lower()) for own in names.values() for n in set(own))
+        often = Counter(re.sub(r"\W", "", n.lower()) for own in names.values() for n in own)
         bad = sorted({n for own in names.values() for n in own if not re.fullmatch(r"[A-Za-z0-9. ]+", n)})
         twice = sorted({n for own in names.values() for n in own if often[re.sub(r"\W", "", n.lower())] > 1})
         rename = {path: self._asset(path) for c in survey.seen for path in c.photos} if bad or twice else {}
