@@ -42,6 +42,23 @@ def test_camtrap_dp_keys_lead_to_rows_and_events_do_not_overlap(tmp_path):
     assert about["project"]["individualAnimals"] is True
 
 
+@pytest.mark.parametrize(("name", "file"), [("camtrap_dp", "observations.csv"), ("darwin_core", "occurrence.csv")])
+def test_the_scientific_name_of_a_snow_leopard_is_not_its_common_name(tmp_path, name, file):
+    folder = photo_catalog(tmp_path)
+    table = read_rows(folder / "catalog.csv")
+    with (folder / "catalog.csv").open("w", newline="") as out:  # as imports and screening write the species
+        writer = csv.DictWriter(out, [*table[0], "species"])
+        writer.writeheader()
+        writer.writerows({**row, "species": "snow leopard" if n else "Panthera pardus"} for n, row in enumerate(table))
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, name, tmp_path / "out", options=OPTIONS[name], coordinates=EXACT)
+    told = {row["scientificName"] for row in read_rows(tmp_path / "out" / file)}
+    assert told == {"Panthera pardus", "Panthera uncia"}
+    if name == "camtrap_dp":
+        about = json.loads((tmp_path / "out" / "datapackage.json").read_text())
+        assert {each["scientificName"] for each in about["taxonomic"]} == told
+
+
 def test_rounded_positions_say_how_uncertain_they_are(tmp_path):
     _, out, _ = package(tmp_path, coordinates=Coordinates(5000.0))
     (row, *_) = read_rows(out / "deployments.csv")

@@ -44,6 +44,7 @@ OBSERVATIONS = (
     *("observationTags", "observationComments"),
 )
 STAGES = ("adult", "subadult", "juvenile")
+SCIENTIFIC = {"snow leopard": "Panthera uncia"}  # what imports and screening call it
 GPS_ERROR = 30  # m: how far a position of a hand-held receiver may be from the true one
 
 
@@ -109,7 +110,7 @@ class CamtrapDp:
             "deploymentID": nearest_period(periods, c.place, c.cameras, c.start),
             "eventID": event,
             "observationType": "animal",
-            "scientificName": next((a.species for a in own if a.species), self.species),
+            "scientificName": next((SCIENTIFIC.get(a.species, a.species) for a in own if a.species), self.species),
             "count": 1,
             "lifeStage": c.age_class if c.age_class in STAGES else "",
             "sex": c.sex,
