@@ -436,6 +436,36 @@ def test_a_row_that_was_deleted_stays_deleted_and_a_row_that_is_gone_stays(tmp_p
     assert {note.code for note in report.notes} >= {"rows-deleted-here", "rows-gone"}
 
 
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_second_card_with_the_same_names_does_not_take_the_rows_of_the_first(tmp_path, copy):
+    home = tmp_path / "catalog"
+    for n, card in enumerate(("one", "two", "one", "two")):
+        photo = tmp_path / card / "100RECNX" / "RCNX0001.JPG"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        if n < 2:
+            Image.new("RGB", (40, 30), (90 * n, 0, 0)).save(photo)
+        report = import_source(tmp_path / card, home, copy=copy)
+        assert (report.added, report.changed, report.same) == ((1, 0, 0) if n < 2 else (0, 0, 1))
+    rows = read_rows(home / "catalog.csv")
+    assert [row["path"] for row in rows] == [f"photos/{card}/100RECNX/RCNX0001.JPG" for card in ("one", "two")]
+    with (home / "catalog.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerow(rows[0])
+    assert import_source(tmp_path / "two", home, copy=copy).added == 0  # a row that was deleted stays away
+    assert read_rows(home / "catalog.csv") == rows[:1]
+
+
+def test_a_source_may_name_another_photo_for_a_row(tmp_path):
+    for n, name in enumerate("ab"):
+        Image.new("RGB", (40, 30), (90 * n, 0, 0)).save(tmp_path / f"{name}.jpg")
+    for name in "ab":
+        (tmp_path / "cats.csv").write_text(f"image_id,file,cat_id\n7,{name}.jpg,aika\n")
+        import_source(tmp_path / "cats.csv", tmp_path / "catalog")
+    (row,) = read_rows(tmp_path / "catalog" / "catalog.csv")
+    assert row["path"].endswith("/b.jpg")
+
+
 def test_rows_of_a_person_keep_their_order_columns_and_headings(tmp_path):
     source = table(tmp_path)
     write_csv(

@@ -5,9 +5,10 @@ Everything is read and checked first. Only then is anything written, so that an 
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from snowmatch.interchange.answers import ANNOTATION, answers_as_decisions
 from snowmatch.interchange.cells import Checked, checked_rows, checked_stations, is_period, read_all_times
 from snowmatch.interchange.importers._json import read_json
 from snowmatch.interchange.importers._tables import read_rows
-from snowmatch.interchange.merging import Merged, merge
+from snowmatch.interchange.merging import Cells, Merged, merge
 from snowmatch.interchange.photo_files import find_files, make_links_and_copies, place_photos
 from snowmatch.interchange.stations import read_station_table
 from snowmatch.interchange.table_files import (
@@ -165,6 +166,8 @@ def import_source(
     placement = place_photos(found, home, copy=copy)
     checked = checked_rows(read.rows, name, times, found, placement.paths)
     _raise(source, checked.problems, False)
+    places = {path: found.files[named] for named, path in placement.paths.items()}
+    checked = replace(checked, rows=_own_identifiers(checked.rows, source_column(name), home, places))
     return _write(source, name, home, read, checked, deployments, placement, (*notes, *zone_notes, *checked.notes))
 
 
@@ -240,6 +243,25 @@ def _write(
         {at: str(to) for at, to in placement.links.items()}, len(placement.copies), tuple(written),
         unique([*notes, *remembered, *_merge_notes(rows, sites if deployments else Merged([]), lost)]), len(added),
     )  # fmt: skip
+
+
+def _own_identifiers(
+    rows: Sequence[Cells], key: str, home: Path, places: Mapping[str, tuple[Path, str]]
+) -> tuple[Cells, ...]:
+    """Return the rows of a source, with another identifier where the catalog has it for a photo of another source.
+
+    Two memory cards have photos of the same names: those of the second do not take the place of the first's. key: the
+    column with the identifier. places: (root, path below it) of each photo, by path in the catalog.
+    """
+    taken = {row[key]: row.get("path", "") for row in read_text_table(home / CSV_NAME).rows if row.get(key)}
+
+    def is_other(cells: Cells) -> bool:
+        before, (root, below) = taken.get(cells[key], ""), places[cells["path"]]
+        if before.startswith(cells["path"].removesuffix(below)) or not os.path.isfile(home / before):
+            return False  # the source has another photo now, or its photos were moved
+        return not filecmp.cmp(home / before, root / below, shallow=False)
+
+    return tuple({**cells, key: f"{cells[key]}@{cells['path']}"} if is_other(cells) else cells for cells in rows)
 
 
 def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
