@@ -351,6 +351,19 @@ def answers(catalog):
     return [(row.answer, row.observer, row.certainty, row.decided_at) for row in rows]
 
 
+def test_two_data_sets_with_photos_of_the_same_names_are_not_mixed(tmp_path):
+    for number, name in enumerate(("hyena", "leopard")):
+        SOURCES["coco"][0](tmp_path / f"{name}.coco")
+        for each in "ab":  # photos of other contents
+            photo(tmp_path / f"{name}.coco" / "images" / f"{each}.jpg", (200 + 20 * number, 100 + 10 * number))
+    with pytest.raises(SnowmatchError, match=r"both have a photo 'a\.jpg': import one after the other"):
+        import_source(tmp_path, tmp_path / "catalog", "coco")
+    for name in ("hyena", "leopard"):
+        import_source(tmp_path / f"{name}.coco", tmp_path / "catalog", "coco")
+    found = {row["path"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")}
+    assert found == {f"photos/{folder}/{name}.jpg" for folder in ("images", "images-2") for name in "ab"}
+
+
 def test_reviews_of_ibeis_are_answers_of_this_catalog_and_are_not_asked_again(tmp_path):
     source, catalog = make_ibeis(tmp_path / "db"), tmp_path / "catalog"
     report = import_source(source, catalog)

@@ -47,13 +47,20 @@ class Coco:
         rows: list[ImportedRow] = []
         problems: list[str] = []
         left_out: Counter[str] = Counter()
+        sets: dict[str, Path] = {}  # the data set of each photo
         for path in files:
             data = read_json(path)
             about = data if isinstance(data, dict) else {}
             images, annotations, categories = (about.get(key) for key in ("images", "annotations", "categories"))
             if not (isinstance(images, list) and isinstance(annotations, list) and isinstance(categories, list)):
                 raise SnowmatchError(f"{path} has not the lists images, annotations and categories of COCO")
-            rows += self._rows(path, images, annotations, categories, problems, left_out)
+            made = self._rows(path, images, annotations, categories, problems, left_out)
+            for row in made:
+                if (other := sets.setdefault(row.photo, path.parent.parent)) != path.parent.parent:
+                    raise SnowmatchError(
+                        f"{other} and {path.parent.parent} both have a photo {row.photo!r}: import one after the other"
+                    )
+            rows += made
         folders = [
             folder for path in files for folder in (path.parent, path.parent.parent, path.parent.parent / "images")
         ]
