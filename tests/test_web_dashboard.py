@@ -1,9 +1,12 @@
 """The dashboard and the report: figures with their tables, filters, files, no coordinates; figures that are kept."""
 
 import csv
+import hashlib
 import io
+import json
 import re
 import time
+import zipfile
 from types import SimpleNamespace
 
 import drawn_table
@@ -271,6 +274,20 @@ def test_positions_are_for_administrators(tmp_path, monkeypatch):
     assert not POSITIONS.search(refused.text)
     assert POSITIONS.search(chyngyz.get("/report?coordinates=exact").text)
     assert bek.get("/individuals/x/passport?coordinates=exact").status_code == 403
+
+
+def test_the_manifest_has_the_sum_of_the_decisions_that_were_used(tmp_path):
+    folder, file = tmp_path / "catalog", tmp_path / "other.sqlite"
+    folder.mkdir()
+    rows = ["path,individual,body_part,location,station,timestamp,encounter,annotation"]
+    rows += [f"{n}.jpg,aika,left_flank,naryn,S{n},2023-05-0{n}T10:00:00,e{n},a{n}" for n in (1, 2)]
+    (folder / "catalog.csv").write_text("\n".join(rows))
+    (folder / "stations.csv").write_text(STATIONS)
+    client = client_of(folder, decisions=file)
+    client.app.state.snowmatch.append(lambda who: [name_sightings(who, [0], "bars", "asel")])
+    content = client.get("/survey/file/tables.zip").content
+    manifest = json.loads(zipfile.ZipFile(io.BytesIO(content)).read("manifest.json"))
+    assert manifest["decisions_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 # --- live -------------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ DECISIONS = "decisions.sqlite"
 
 def survey_manifest(survey: Survey, coordinates: Coordinates | None, more: Mapping[str, Any]) -> dict[str, Any]:
     """Return what made some files: version, settings, the hash of the decisions, what was left out and why."""
-    decisions = survey.data.folder / DECISIONS
+    decisions = survey.data.folder / DECISIONS if survey.identities is None else survey.identities.path
     return {
         "schema": SCHEMA,
         "snowmatch": __version__,
