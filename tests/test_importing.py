@@ -361,6 +361,8 @@ def test_boxes_of_stored_pixels_are_turned_as_the_photo_is(tmp_path, orientation
     if orientation >= 5:  # the size that the source gives tells it too
         row = ImportedRow("a.png", "1", box=(20, 10, 50, 20), unit="px", image_size=(100, 60))
         assert box_in_photo(row, tmp_path / "a.png").bbox == expected
+        row = ImportedRow("a.png", "1", box=(10, 5, 25, 10), unit="px", image_size=(50, 30))  # of a smaller copy
+        assert box_in_photo(row, tmp_path / "a.png").bbox == expected
         row = ImportedRow("a.png", "1", box=(0.2, 10 / 60, 0.5, 20 / 60), unit="share", image_size=(100, 60))
         assert box_in_photo(row, tmp_path / "a.png").bbox == expected
 

@@ -55,7 +55,7 @@ def box_in_photo(row: ImportedRow, photo: Path) -> Placed:
         )
     stored = size[::-1] if turn >= 5 else size
     across, down = stored if row.unit == "share" else (1.0, 1.0)
-    if row.unit != "share" and given is not None and not turned:
+    if row.unit == "px" and given is not None:
         across, down = stored[0] / given[0], stored[1] / given[1]
     x, y, width, height = row.box
     edges: Edges = (x * across, y * down, (x + width) * across, (y + height) * down)
