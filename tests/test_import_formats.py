@@ -517,6 +517,19 @@ def test_photos_of_nothing_in_traptagger_are_left_out_and_counted(tmp_path):
     assert {row["individual"] for row in read_rows(tmp_path / "a" / "catalog.csv")} == {"Aika", "Berk"}
 
 
+def test_a_photo_with_a_line_for_each_label_in_traptagger_has_each_animal_once(tmp_path):
+    photos(tmp_path, "S01/a.jpg", "S02/b.jpg")
+    common = {"survey": "naryn", "trapgroup": "S01", "timestamp": "2024-05-04 10:00:00"}
+    lines = [
+        {"image": photo, **common, "image_labels": label, "image_individuals": names}
+        for photo, names in (("S01/a.jpg", "[Aika]"), ("S02/b.jpg", "[None]"))
+        for label in ("[Snow leopard]", "[Ibex]")
+    ]
+    import_source(write_csv(tmp_path / "t.csv", lines), tmp_path)
+    rows = [(row["path"], row["individual"], row["species"]) for row in read_rows(tmp_path / "catalog.csv")]
+    assert rows == [("S01/a.jpg", "Aika", "Snow leopard, Ibex"), ("S02/b.jpg", "", "Snow leopard, Ibex")]
+
+
 @pytest.mark.real
 @pytest.mark.skipif(not (REAL / "camtrap-dp").is_dir(), reason="no sample files")
 def test_the_published_example_of_camtrap_dp_is_imported(tmp_path):

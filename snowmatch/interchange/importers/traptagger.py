@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +19,7 @@ from snowmatch.interchange.importers.table import reader_notes
 # Columns that name animals: of one photo first, since a whole cluster may hold several animals
 INDIVIDUALS = ("image_individuals", "image_individuals_1", "individual")
 NO_ANIMAL = {"nothing", "knocked down", "vehicles/humans/livestock"}  # labels that TrapTagger has for all surveys
+PHOTO = ("location", "station", "timestamp")  # with the name of the file, they tell photos apart
 KNOWN = ("trapgroup", "survey", "cluster", "capture", "image_individuals", "image_labels", "unique_capture")
 
 
@@ -45,6 +47,7 @@ class TrapTagger:
         used = {h: c for h, c in own.items() if h in table.headings} | ({named: "individual"} if named else {})
         reader = PhotoTable(meanings(table.headings, used), table.headings)
         rows: list[ImportedRow] = []
+        base_of: dict[tuple[str, ...], str] = {}
         empty = without = 0
         for line, cells in table:
             where = f"{source.name} line {line}"
@@ -64,6 +67,7 @@ class TrapTagger:
             cleaned = {key: value for key, value in row.cells.items() if name_or_none(value)}
             cleaned["species"] = ", ".join(seen) if "image_labels" in cells else cleaned.get("species", "")
             base = cells["image"] if reader.repeated[cells["image"]] == 1 else row.source_id
+            base = base_of.setdefault((cells["image"], *(row.cells.get(name, "") for name in PHOTO)), base)
             rows += [
                 replace(row, source_id=f"{base}@{name}" if name else base, cells={**cleaned, "individual": name})
                 for name in names or [""]
@@ -74,10 +78,21 @@ class TrapTagger:
         if not named:
             text = f"no column image_individuals: {counted(len(rows), 'photo')} without a name"
             notes.append(Note("no-individuals", text))
-        rows = list({row.source_id: row for row in rows}.values())  # a photo has a row for each of its labels
         return Imported(
-            tuple(rows), (source.parent,), tuple(stations), (*notes, *reader_notes(reader)), tuple(problems), left
+            _once(rows), (source.parent,), tuple(stations), (*notes, *reader_notes(reader)), tuple(problems), left
         )
+
+
+def _once(rows: Iterable[ImportedRow]) -> tuple[ImportedRow, ...]:
+    """Return the rows, each animal once with all its labels: a photo may have a line for each label."""
+    found: dict[str, ImportedRow] = {}
+    for row in rows:
+        first = found.setdefault(row.source_id, row)
+        if first is not row:
+            labels = [label for each in (first, row) for label in each.cells["species"].split(", ") if label]
+            cells = {**first.cells, "species": ", ".join(dict.fromkeys(labels))}
+            found[row.source_id] = replace(first, cells=cells)
+    return tuple(found.values())
 
 
 PLUGIN = TrapTagger
