@@ -142,14 +142,15 @@ def test_the_effort_of_a_survey_comes_back_from_camtrap_dp(tmp_path):
 
 
 def test_darwin_core_hides_individuals_unless_asked(tmp_path):
-    rows = [(name, part, st, time, enc, sex) for name, part, st, time, enc, sex in ROWS]
+    rows = [*ROWS, ("aika", "left_flank", "S1", "", "aika again", "m")]  # without a time, and with the other sex
     out, survey = export(tmp_path, "darwin_core", rows, coordinates=Coordinates(5000.0))
     occurrences, media = read_rows(out / "occurrence.csv"), read_rows(out / "multimedia.csv")
     assert len(occurrences) == len(survey.captures)
     assert {row["occurrenceID"] for row in media} == {row["occurrenceID"] for row in occurrences}
     assert occurrences[0]["dataGeneralizations"] == "coordinates rounded to 0.04492 degree"
     assert {row["coordinateUncertaintyInMeters"] for row in occurrences} == {"3566"}
-    for name in ("occurrence.csv", "multimedia.csv"):
+    assert len(json.loads((out / "manifest.json").read_text())["left_out"]) == 1
+    for name in ("occurrence.csv", "multimedia.csv", "manifest.json"):
         assert not any(secret in (out / name).read_text() for secret in ("aika", "bars", "cholpon", "p0.jpg"))
     (tmp_path / "b").mkdir()
     out, _ = export(tmp_path / "b", "darwin_core", options={"individuals": "true"})

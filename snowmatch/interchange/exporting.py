@@ -151,4 +151,8 @@ def export_files(
     used = coordinates if exporter.COORDINATES != "never" else None
     if notes is not None:
         notes += said
-    return files, survey_manifest(survey, used, more)
+    manifest = survey_manifest(survey, used, more)
+    if not getattr(exporter, "individuals", True):  # a format that writes names only if asked
+        manifest["left_out"] = [{"station": each.station, "reason": each.reason} for each in survey.left_out]
+        manifest["notes"] = [note.text for note in survey.notes if not {"individuals", "encounters"} & set(note.data)]
+    return files, manifest
