@@ -41,6 +41,13 @@ def test_english_messages_in_plainer_words_have_all_plurals_and_a_russian_one():
         assert not [form for form in word.values() if "annotation" in form or "encounter" in form], code
 
 
+def test_russian_messages_tell_the_same_values():
+    def values(word):
+        return set(re.findall(r"{(\w+)", " ".join(word.values())))
+
+    assert {code: values(RUSSIAN[code]) for code in ENGLISH} == {code: values(word) for code, word in ENGLISH.items()}
+
+
 def test_the_pages_say_pictures_of_animals_where_the_command_line_says_annotations():
     note = Note("named-by-decisions", "decisions name 2 annotations otherwise than the table", {"count": 2})
     assert told_note("en", note) == "decisions name 2 pictures of animals otherwise than the table"
