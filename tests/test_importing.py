@@ -320,6 +320,23 @@ def test_copies_are_made_only_when_asked_for(tmp_path):
         import_source(source, tmp_path / "catalog", copy=True)
 
 
+def test_photos_that_were_linked_are_copied_when_that_is_asked_for_later(tmp_path):
+    home = tmp_path / "catalog"
+    for card, colour in (("one/cards", 10), ("two/cards", 20)):  # the link to the first is no place for the second
+        (tmp_path / card).mkdir(parents=True)
+        for name in "ab" if card.startswith("one") else "c":
+            Image.new("RGB", (40, 30), (colour, ord(name), 0)).save(tmp_path / card / f"{name}.jpg")
+    import_source(tmp_path / "one/cards", home)
+    assert import_source(tmp_path / "one/cards", home, copy=True).copies == 2
+    assert import_source(tmp_path / "two/cards", home, copy=True).copies == 1
+    assert sorted(path.name for path in (tmp_path / "one/cards").iterdir()) == ["a.jpg", "b.jpg"]
+    paths = [home / row["path"] for row in read_rows(home / "catalog.csv")]
+    assert len(paths) == 3
+    shutil.rmtree(tmp_path / "one")
+    shutil.rmtree(tmp_path / "two")
+    assert all(path.is_file() for path in paths)
+
+
 def test_a_catalog_below_or_above_the_photos_needs_no_link(tmp_path):
     source = megadetector(tmp_path / "cards")
     import_source(source, tmp_path)

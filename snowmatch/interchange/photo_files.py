@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from snowmatch.catalog.folders import find_photos
@@ -103,7 +104,7 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
         elif copy:
             if not _readable(root / path):
                 continue
-            target = f"{LINKS}/{_label(root)}/{path}"
+            target = f"{_folder_of_copies(root, catalog)}/{path}"
             copies[target] = root / path
             paths[name] = target
         else:
@@ -234,6 +235,12 @@ def _below(path: Path, folder: Path) -> str | None:
 
 def _label(root: Path) -> str:
     return Path(os.path.realpath(root)).name.lstrip(".") or "card"
+
+
+def _folder_of_copies(root: Path, catalog: Path) -> str:
+    """Return the folder below `photos/` for copies: no link, which would lead them out of the catalog."""
+    names = (f"{LINKS}/{_label(root)}" + (f"-{number}" if number > 1 else "") for number in count(1))
+    return next(name for name in names if not (catalog / name).is_symlink())
 
 
 def _free_link(root: Path, catalog: Path, links: Iterable[str]) -> str:
