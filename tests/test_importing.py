@@ -315,6 +315,8 @@ def test_copies_are_made_only_when_asked_for(tmp_path):
     assert report.copies == len(paths) == 2
     assert all(path.is_file() and not path.resolve().is_relative_to(tmp_path / "cards") for path in paths)
     assert import_source(source, tmp_path / "catalog", copy=True).copies == 0
+    later = import_source(source, tmp_path / "catalog")  # the copies stay the catalog's photos
+    assert (later.changed, later.links) == (0, {})
     paths[0].write_bytes(b"another file")
     with pytest.raises(SnowmatchError, match="already another file"):
         import_source(source, tmp_path / "catalog", copy=True)

@@ -99,14 +99,16 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
             paths[name] = "/".join(filter(None, (prefix, path)))
             continue
         own = _below(Path(os.path.realpath(root)) / path, home)
+        target = f"{_folder_of_copies(root, catalog)}/{path}"
         if own is not None:
             paths[name] = own
         elif copy:
             if not _readable(root / path):
                 continue
-            target = f"{_folder_of_copies(root, catalog)}/{path}"
             copies[target] = root / path
             paths[name] = target
+        elif (catalog / target).is_file() and _same_file(catalog / target, root / path):
+            paths[name] = target  # an earlier import copied it
         else:
             link = next((at for at, to in links.items() if to == root), "") or _free_link(root, catalog, links)
             links[link] = root
@@ -170,6 +172,14 @@ def _remove_empty(folder: Path, catalog: Path) -> None:
                 each.rmdir()
     except OSError:  # not empty: it was there before
         return
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Return whether a file is a copy of another: by size and time, or else by their bytes."""
+    try:
+        return filecmp.cmp(one, other)
+    except OSError:
+        return False
 
 
 def _readable(path: Path) -> bool:
