@@ -123,6 +123,15 @@ def test_a_search_among_photos_does_not_hit_the_middle_of_identifiers(client):
     assert 'href="/photos/' not in client.get("/photos", params={"q": key[4:9]}).text
 
 
+def test_a_search_among_photos_finds_an_identifier_with_capital_letters(tmp_path):
+    (tmp_path / "catalog.csv").write_text("path,annotation\na.jpg,SL-17\nb.jpg,SL-18\n")
+    client = client_of(tmp_path)
+    for text in ("SL-17", "sl-17"):
+        page = client.get("/photos", params={"q": text}).text
+        assert 'href="/photos/SL-17"' in page
+        assert 'href="/photos/SL-18"' not in page
+
+
 def test_pages_of_a_catalog_that_was_never_indexed_say_so(tmp_path):
     """No individual and no sighting is known, but not because of filters or of missing times."""
     folder = make_catalog(tmp_path)

@@ -102,7 +102,7 @@ def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
             and (not asked["state"] or state == asked["state"])
             and (not asked["outline"] or outline_of(a) == asked["outline"])
             and (
-                a.annotation.startswith(text)
+                a.annotation.casefold().startswith(text)
                 or any(text in each.casefold() for each in (a.path, a.encounter, a.species))
             )
         )
