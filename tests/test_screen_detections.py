@@ -16,6 +16,7 @@ from snowmatch.catalog.found import BY_MAPS, BY_SCREENING, load_found
 from snowmatch.catalog.screened import load_detections, load_screened
 from snowmatch.cli import main
 from snowmatch.core.home import database_path
+from snowmatch.core.types import Detection
 from snowmatch.features.indexing import index_catalog
 from snowmatch.photos.pixels import read_photo
 from snowmatch.review.screen import screen_catalog
@@ -47,7 +48,10 @@ def test_a_detector_keeps_what_the_classifier_does_not_name(catalog, monkeypatch
     assert {photo.boxes for photo in result.photos} == {("20,15,40,30",)}
 
 
-@pytest.mark.parametrize(("label", "answer"), [("person", "person"), ("vehicle", "nothing"), ("animal", "kept")])
+@pytest.mark.parametrize(
+    ("label", "answer"),
+    [("person", "person"), ("Person", "person"), ("vehicle", "nothing"), ("VEHICLE", "nothing"), ("animal", "kept")],
+)
 def test_what_a_detection_makes_of_a_passage(catalog, tmp_path, label, answer):
     about = {"detection_categories": {"1": label}}
     file = results(tmp_path / "md.json", {name: [] for name, *_ in ROWS} | {"p02.jpg": [("1", 0.9, BOX)]}, **about)
@@ -59,6 +63,15 @@ def test_what_a_detection_makes_of_a_passage(catalog, tmp_path, label, answer):
     )
     assert rows["p02.jpg"]["probability"] == ("1.0" if answer == "nothing" else "0.9")
     assert rows["p02.jpg"]["boxes"] == ("20,15,40,30" if label == "animal" else "")
+
+
+def test_a_detector_may_name_a_person_with_a_capital(catalog, monkeypatch):
+    fake_detector.use(monkeypatch)
+    person = Detection((20, 15, 40, 30), "Human", 0.8)
+    monkeypatch.setattr(fake_detector.Eyes, "detect", lambda self, photo: (person,))
+    result = screen_catalog(snowmatch.open_catalog(catalog).data, detector="eyes", workers=1)
+    assert {answers(result)[name] for name, what, *_ in ROWS if what in ("empty", "ibex")} == {"person"}
+    assert all(photo.persons and not photo.boxes for photo in result.photos)
 
 
 def test_a_weak_detection_is_neither_an_animal_nor_a_person(catalog, tmp_path):

@@ -9,11 +9,17 @@ import numpy as np
 
 BODY_PARTS = ("left_flank", "right_flank", "head", "tail", "other", "unknown")
 BBox = tuple[int, int, int, int]  # x, y, width, height in pixels of the EXIF-upright photo
+LABELS = {"animal": "animal", "person": "person", "human": "person", "vehicle": "vehicle"}  # SpeciesNet says "human"
 
 
 def same_part(a: str, b: str) -> bool:
     """Return whether two body parts may be compared: they are equal, or one is `unknown`. Left never matches right."""
     return a == b or "unknown" in (a, b)
+
+
+def label_of(text: str) -> str:
+    """Return the label of an object that a detector names, without blanks around it; `Person` is `person`."""
+    return LABELS.get(text.strip().lower(), text.strip())
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ class Detection:
     confidence: float
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "label", label_of(self.label))  # a person must never count as an animal
         if not (self.bbox[2] > 0 and self.bbox[3] > 0 and 0 <= self.confidence <= 1 and self.label):
             raise ValueError(f"{self} needs a box with an area, a label, and a confidence from 0 to 1")
 

@@ -112,11 +112,6 @@ def relative_box(value: object) -> RelativeBox:
     )
 
 
-def label_of(text: str) -> str:
-    """Return the label of an object. SpeciesNet says "human" where MegaDetector says "person"."""
-    return "person" if text.strip().lower() == "human" else text.strip()
-
-
 def text_of(value: object, what: str) -> str:
     """Return a text that is not blank. Raises BadValueError if it is anything else."""
     if not isinstance(value, str) or not value.strip():

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 from snowmatch.core.notes import Note
+from snowmatch.core.types import label_of
 from snowmatch.screening.result_parts import (
     BadValueError,
     ObjectResult,
@@ -17,7 +18,6 @@ from snowmatch.screening.result_parts import (
     Tally,
     by_confidence,
     file_of,
-    label_of,
     objects,
     relative_box,
     share,
