@@ -197,6 +197,29 @@ def test_wildbook_has_a_row_an_encounter_with_unapproved_names(tmp_path):
     assert not any(all(not row[column] for row in rows) for column in rows[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "columns"),
+    [
+        ("wildbook", "wildbook-1.csv", ("Encounter.genus", "Encounter.specificEpithet")),
+        ("wildlife_insights", "images.csv", ("genus", "species")),
+    ],
+)
+def test_the_species_of_a_capture_is_that_of_the_catalog(tmp_path, name, file, columns):
+    folder = photo_catalog(tmp_path)
+    table = read_rows(folder / "catalog.csv")
+    kinds = {"aika": "Panthera pardus", "bars": "Snow leopard", "cholpon": "ibex"}
+    with (folder / "catalog.csv").open("w", newline="") as out:
+        writer = csv.DictWriter(out, [*table[0], "species"])
+        writer.writeheader()
+        writer.writerows({**row, "species": kinds.get(row["individual"], "")} for row in table)
+    notes = []
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, name, tmp_path / "out", options={"species": "Lynx lynx"}, coordinates=EXACT, notes=notes)
+    told = {tuple(row[column] for column in columns) for row in read_rows(tmp_path / "out" / file)}
+    assert told == {("Panthera", "pardus"), ("Panthera", "uncia"), ("", ""), ("Lynx", "lynx")}
+    assert any("no scientific names, which the format needs: ibex" in note.text for note in notes)
+
+
 def test_wildlife_insights_tells_when_the_cameras_of_a_station_did_not_work(tmp_path):
     out, _ = export(tmp_path, "wildlife_insights")
     deployments = read_rows(out / "deployments.csv")

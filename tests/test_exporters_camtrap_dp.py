@@ -49,7 +49,7 @@ def test_the_scientific_name_of_a_snow_leopard_is_not_its_common_name(tmp_path, 
     with (folder / "catalog.csv").open("w", newline="") as out:  # as imports and screening write the species
         writer = csv.DictWriter(out, [*table[0], "species"])
         writer.writeheader()
-        writer.writerows({**row, "species": "snow leopard" if n else "Panthera pardus"} for n, row in enumerate(table))
+        writer.writerows({**row, "species": "Snow leopard" if n else "Panthera pardus"} for n, row in enumerate(table))
     survey = make_survey(snowmatch.open_catalog(folder).data)
     export_survey(survey, name, tmp_path / "out", options=OPTIONS[name], coordinates=EXACT)
     told = {row["scientificName"] for row in read_rows(tmp_path / "out" / file)}

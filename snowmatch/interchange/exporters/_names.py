@@ -12,6 +12,7 @@ from snowmatch.survey.run import Survey
 from snowmatch.survey.tables import to_csv
 
 SEX = {"female": "F", "male": "M"}
+SCIENTIFIC = {"snow leopard": "Panthera uncia"}  # what imports and screening call it
 
 
 def safe_names(names: Iterable[str], most: int = 17) -> dict[str, str]:
@@ -61,6 +62,27 @@ def sexes(captures: Iterable[Capture], unknown: str) -> dict[str, str]:
     """Return the sex of each individual as F or M, `unknown` for the others; {} if no sex is known."""
     found = {c.individual: SEX.get(c.sex, unknown) for c in captures}
     return found if set(found.values()) - {unknown} else {}
+
+
+def scientific_names(given: Export, usual: str) -> dict[Capture, tuple[str, str]]:
+    """Return genus and epithet of each capture. usual: the species where the catalog has none.
+
+    A common name, such as ibex, gives neither, and is noted as left out.
+    """
+    found: dict[Capture, tuple[str, str]] = {}
+    common = []
+    for c in given.survey.seen:
+        told = next((text for row in c.rows if (text := given.survey.data.annotations[row].species)), "")
+        name = SCIENTIFIC.get(told.lower(), told)
+        if not re.fullmatch(r"([A-Z][a-z]+( [a-z-]+){1,2})?", name):
+            common.append(told)
+            found[c] = "", ""
+            continue
+        genus, _, epithet = (name or usual).partition(" ")
+        found[c] = genus, epithet
+    why = f"no scientific names, which the format needs: {some(sorted(set(common)))}"
+    given.leave_out(len(common), "species of a sighting", why, "species of sightings")
+    return found
 
 
 def ages(captures: Iterable[Capture]) -> dict[str, str]:

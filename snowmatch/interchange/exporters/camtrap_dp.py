@@ -20,6 +20,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
+from snowmatch.interchange.exporters._names import SCIENTIFIC
 from snowmatch.interchange.exporters._periods import Period, nearest_period
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
@@ -44,7 +45,6 @@ OBSERVATIONS = (
     *("observationTags", "observationComments"),
 )
 STAGES = ("adult", "subadult", "juvenile")
-SCIENTIFIC = {"snow leopard": "Panthera uncia"}  # what imports and screening call it
 GPS_ERROR = 30  # m: how far a position of a hand-held receiver may be from the true one
 
 
@@ -110,7 +110,9 @@ class CamtrapDp:
             "deploymentID": nearest_period(periods, c.place, c.cameras, c.start),
             "eventID": event,
             "observationType": "animal",
-            "scientificName": next((SCIENTIFIC.get(a.species, a.species) for a in own if a.species), self.species),
+            "scientificName": next(
+                (SCIENTIFIC.get(a.species.lower(), a.species) for a in own if a.species), self.species
+            ),
             "count": 1,
             "lifeStage": c.age_class if c.age_class in STAGES else "",
             "sex": c.sex,

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import some, transliterated
+from snowmatch.interchange.exporters._names import scientific_names
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.tables import event_id, to_csv
 
@@ -22,7 +23,7 @@ class Wildbook:
     """Sheets for the bulk import of a Wildbook, at most 200 rows each.
 
     location: the locationID of that Wildbook; it has to exist there; empty: the catalog's location. submitter: the
-    user's name there, in its exact spelling. species: genus and epithet.
+    user's name there, in its exact spelling. species: genus and epithet where the catalog has none.
     """
 
     REVISION: ClassVar[int] = 1
@@ -43,7 +44,7 @@ class Wildbook:
         rename = {path: self._asset(path) for c in survey.seen for path in c.photos} if bad or twice else {}
         if len(set(rename.values())) < len(rename):
             raise SnowmatchError(f"photos with nearly the same path: {some(sorted(rename))}: rename them")
-        genus, _, epithet = self.species.partition(" ")
+        species = scientific_names(given, self.species)
         degrees, places = given.degrees, {p.label: p for p in survey.places}
         sightings = _identifiers(event_id(c) for c in survey.seen)
         most = max((len(own) for own in names.values()), default=0)
@@ -51,8 +52,8 @@ class Wildbook:
         for c in survey.seen:
             own = survey.data.annotations[c.rows[0]]
             row: dict[str, object] = {
-                "Encounter.genus": genus,
-                "Encounter.specificEpithet": epithet,
+                "Encounter.genus": species[c][0],
+                "Encounter.specificEpithet": species[c][1],
                 "Encounter.year": c.start.year,
                 "Encounter.month": c.start.month,
                 "Encounter.day": c.start.day,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from snowmatch.interchange.exporters._names import scientific_names
 from snowmatch.interchange.exporters._periods import Period, camera_times, nearest_period
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.run import Survey
@@ -33,7 +34,7 @@ DEPLOYMENTS = (
 class WildlifeInsights:
     """Tables with the headings of Wildlife Insights, which camtrapR and camtraptor read.
 
-    project: the project_id. species: genus and epithet.
+    project: the project_id. species: genus and epithet where the catalog has none.
     """
 
     REVISION: ClassVar[int] = 1
@@ -48,7 +49,7 @@ class WildlifeInsights:
         """
         survey, degrees = given.survey, given.degrees
         given.only_captures()
-        genus, _, epithet = self.species.partition(" ")
+        species = scientific_names(given, self.species)
         periods = _periods(survey)
         images: list[Any] = []
         for c in survey.seen:
@@ -59,7 +60,7 @@ class WildlifeInsights:
                 moment = a.timestamp or c.start
                 deployment = nearest_period(periods, c.place, [a.camera] if a.camera else c.cameras, moment)
                 told = (c.age_class, c.sex, c.individual, a.body_part, 1)
-                what = (0, "snowmatch", genus, epithet, _time(moment))
+                what = (0, "snowmatch", *species[c], _time(moment))
                 images.append((self.project, deployment, key, name, a.path, *what, *told))
         places = {period.place for period in periods}
         for label in (p.label for p in survey.places if p.label not in places):
