@@ -351,6 +351,15 @@ def answers(catalog):
     return [(row.answer, row.observer, row.certainty, row.decided_at) for row in rows]
 
 
+def test_dates_of_wildbook_may_have_the_decimals_of_a_spreadsheet(tmp_path):
+    photo(tmp_path / "a.jpg")
+    date = {"year": "2024.0", "month": "5.0", "day": "4.00", "hour": "10.0", "minutes": "7.0"}
+    row = {"Encounter.mediaAsset0": "a.jpg", **{f"Encounter.{name}": text for name, text in date.items()}}
+    write_csv(tmp_path / "wildbook.csv", [row])
+    import_source(tmp_path / "wildbook.csv", tmp_path / "catalog")
+    assert [row["timestamp"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")] == ["2024-05-04T10:07:00"]
+
+
 def test_two_data_sets_with_photos_of_the_same_names_are_not_mixed(tmp_path):
     for number, name in enumerate(("hyena", "leopard")):
         SOURCES["coco"][0](tmp_path / f"{name}.coco")

@@ -133,14 +133,15 @@ def _cells(cells: Mapping[str, str], time: str) -> dict[str, str]:
 
 def _time(cells: Mapping[str, str], where: str, problems: list[str]) -> tuple[str, bool]:
     """Return the time of an encounter, and whether it is from a number of milliseconds. A year alone is no time."""
-    year, month, day, hour, minutes = (cells.get(f"encounter_{name}", "") for name in DATES)
+    # Spreadsheets write 5 as 5.0
+    year, month, day, hour, minutes = (re.sub(r"\.0+$", "", cells.get(f"encounter_{name}", "")) for name in DATES)
     try:
         if year and month and day:
             if hour:
                 moment = datetime(int(year), int(month), int(day), int(hour), int(minutes or 0))
                 return moment.isoformat(), False
             return datetime(int(year), int(month), int(day)).date().isoformat(), False
-        if number := cells.get("encounter_date_in_milliseconds", ""):
+        if number := re.sub(r"\.0+$", "", cells.get("encounter_date_in_milliseconds", "")):
             moment = datetime.fromtimestamp(int(number) / 1000, UTC).replace(tzinfo=None)
             return moment.isoformat(timespec="seconds"), True
     except (ValueError, OverflowError, OSError) as error:
