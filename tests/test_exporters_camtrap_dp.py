@@ -12,6 +12,7 @@ import pytest
 from conftest import SHARED, read_rows
 from drawn_table import ROWS
 from exported import EXACT, OPTIONS, export, photo_catalog
+from PIL import Image
 
 import snowmatch
 from snowmatch.interchange.exporting import export_survey
@@ -136,6 +137,22 @@ def test_the_effort_of_a_survey_comes_back_from_camtrap_dp(tmp_path):
     (ours,), (theirs,) = survey.sessions, back.sessions
     assert np.allclose(back.occasion_effort(theirs), survey.occasion_effort(ours))
     assert {c.cell[1:] for c in back.captures} == {c.cell[1:] for c in survey.captures}
+
+
+def test_breaks_of_a_camera_stay_at_their_time_if_the_clocks_change(tmp_path):
+    stations = "station,x,y,from,to,problem_from,problem_to\nS1,10.1,47.5,2023-01-01,2023-08-30,{}\n".format(
+        "2023-07-01T12:00,2023-07-03T18:00"
+    )
+    rows = [("aika", "left_flank", "S1", f"2023-02-0{n}T10:00:00", f"e{n}", "") for n in range(1, 6)]
+    rows.append(("aika", "left_flank", "S1", "2023-07-01T12:00:00", "e9", ""))
+    out, _ = export(tmp_path, "camtrap_dp", rows, stations, options={"timezone": "Europe/Berlin"})
+    for n in range(len(rows)):
+        Image.new("RGB", (40, 30)).save(tmp_path / "catalog" / f"p{n}.jpg")
+    import_source(out, tmp_path / "again", photos=tmp_path / "catalog")  # times in winter time: most of them are
+    (station,) = read_rows(tmp_path / "again" / "stations.csv")
+    photos = {row["path"].rpartition("/")[2]: row for row in read_rows(tmp_path / "again" / "catalog.csv")}
+    assert photos["p5.jpg"]["timestamp"] == station["problem_from"] == "2023-07-01T11:00:00"
+    assert station["problem_to"] == "2023-07-03T17:00:00"
 
 
 # --- Darwin Core ------------------------------------------------------------------------------------------------------

@@ -264,7 +264,9 @@ def _deployments(given: Export, zone: tzinfo, degrees: Mapping[str, tuple[float,
                     "deploymentEnd": _time(span.end, zone),
                     "cameraID": camera,
                     "deploymentGroups": " | ".join(f"{name}:{text}" for name, text in groups if text),
-                    "deploymentTags": " | ".join(f"notWorking:{q.start}/{q.end}" for q in problems),
+                    "deploymentTags": " | ".join(
+                        f"notWorking:{_time(q.start, zone)}/{_time(q.end, zone)}" for q in problems
+                    ),
                 }
             )
     return found
