@@ -148,6 +148,8 @@ def test_a_link_that_somebody_sent_leads_on_after_the_login(server):
     [
         (["--host", "0.0.0.0"], "--certificate FILE --key FILE, or --insecure-lan"),
         (["--host", "192.168.1.5"], "--certificate FILE --key FILE, or --insecure-lan"),
+        (["--host", "::1"], "the app listens at 127.0.0.1: leave out --host"),
+        (["--host", "127.0.0.5"], "the app listens at 127.0.0.1: leave out --host"),
         (["--host", "::"], "--certificate FILE --key FILE, or --insecure-lan"),
         (["--host", "camp.local", "--name", "camp.local"], "--insecure-lan"),
         (["--insecure-lan"], "need --host"),

@@ -71,7 +71,7 @@ def _lan(
         if certificate is not None or key is not None or insecure or names:
             raise click.UsageError("--certificate, --key, --insecure-lan and --name need --host")
         return None
-    from snowmatch.web.network import Lan, is_loopback
+    from snowmatch.web.network import LOOPBACK, Lan, is_loopback
 
     if certificate is not None and insecure:
         raise click.UsageError("--certificate and --insecure-lan exclude each other")
@@ -79,6 +79,11 @@ def _lan(
         raise click.UsageError("--key needs --certificate")
     if certificate is None and not insecure:
         if is_loopback(host) and not names:
+            if host.lower() not in (LOOPBACK, "localhost"):
+                raise click.UsageError(
+                    f"--host {host} is this computer alone, for which the app listens at {LOOPBACK}: leave out --host, "
+                    "or give --insecure-lan, so that observers log in there"
+                )
             return None
         raise click.UsageError(
             f"--host {host} opens the app to other computers: give --certificate FILE --key FILE, or --insecure-lan if "
