@@ -40,6 +40,11 @@ def test_forms_are_sent_once_and_keys_work_with_cyrillic_letters(state, page):
     assert page.input_value("#question [name=station]") == "st0"  # the photo is in the catalog
     assert page.input_value("#files") == ""  # the same file can be chosen again
     page.fill("#question [name=timestamp]", "2025-04-01T10:00:00")
+    page.set_input_files("#files", state.folder / "images" / "1.jpg")
+    page.wait_for_selector("#strip li:nth-child(2)")
+    page.click("#strip button.plain >> nth=0")
+    assert page.input_value("#question [name=station]") == "st1"  # of the photo that is left
+    assert page.input_value("#question [name=timestamp]") == "2025-04-01T10:00"
     page.click("#strip button.plain")
     assert page.input_value("#question [name=station]") == ""  # of the photo that was removed
     assert page.input_value("#question [name=timestamp]") == "2025-04-01T10:00"  # of the person

@@ -7,7 +7,7 @@
   const form = at("question");
   const photos = []; // {id, name, size, bbox, picture, ...}
   const told = {}; // what a photo told of all, by the name of the field
-  let current = -1, filled = false, asking = false, queue = Promise.resolve();
+  let current = -1, filled = null, asking = false, queue = Promise.resolve(); // filled: the photo that told
 
   // --- photos ---------------------------------------------------------------------------------------------------------
 
@@ -45,17 +45,20 @@
     bar.hidden = true;
   }
 
-  function fill(photo) { // what the first photo tells about all
+  function fill(photo, again = false) { // what the first photo tells about all; again: what the person gave stays
     if (filled) return;
-    filled = true;
+    filled = photo;
     for (const [name, value] of [["body_part", photo.body_part], ["location", photo.location], ["station", photo.station], ["timestamp", photo.taken]]) {
-      if (value) { form.elements[name].value = value; told[name] = form.elements[name].value; }
+      if (value && !(again && form.elements[name].value)) { form.elements[name].value = value; told[name] = form.elements[name].value; }
     }
     if (!photo.body_part) guess(photo);
   }
 
-  function forget() { // without photos, what the removed ones told does not hold for the next
-    filled = false;
+  function forget() { // what a removed photo told does not hold for the others
+    filled = null;
+    guesses++; // one that is on its way is of the removed photo
+    if (guessed && form.elements.body_part.value === guessed) form.elements.body_part.value = at("guess").textContent = "";
+    guessed = "";
     for (const [name, value] of Object.entries(told)) {
       if (form.elements[name].value === value) form.elements[name].value = "";
       delete told[name];
@@ -82,12 +85,16 @@
       const remove = document.createElement("button");
       remove.type = "button"; remove.className = "plain"; remove.textContent = "×";
       remove.setAttribute("aria-label", `${words.remove}: ${photo.name}`);
-      remove.addEventListener("click", () => { photos.splice(n, 1); show(Math.min(current, photos.length - 1)); });
+      remove.addEventListener("click", () => {
+        photos.splice(n, 1);
+        if (photo === filled) { forget(); if (photos.length) fill(photos[0], true); }
+        show(Math.min(current, photos.length - 1));
+      });
       item.append(button, remove);
       return item;
     }));
     if (held) (current < 0 ? at("choose") : at("strip").children[current].firstChild).focus({ preventScroll: true });
-    if (current < 0) { forget(); return; }
+    if (current < 0) return;
     const photo = photos[current];
     const known = photo.known ? words.known.replace("{path}", () => photo.known.path) : "";
     at("about").textContent = [photo.name, `${photo.size[0]} × ${photo.size[1]} px`, known].filter(Boolean).join(" · ");
