@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 
+import openpyxl
 import pytest
 from conftest import read_rows, texts
 from import_sources import EACH, IDS, REAL, SOURCES, photo, photos, write_csv, write_json
@@ -349,6 +350,25 @@ def reviews(folder, *rows):
 def answers(catalog):
     rows = read_decisions(catalog / "decisions.sqlite").rows
     return [(row.answer, row.observer, row.certainty, row.decided_at) for row in rows]
+
+
+@pytest.mark.parametrize(("name", "make"), [each for each in EACH if each[0] not in ("megadetector", "speciesnet")])
+def test_a_text_that_is_no_name_makes_no_individual_and_is_listed(tmp_path, name, make):
+    source = make(tmp_path / "source" if name == "folders" else tmp_path)
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        if path.suffix == ".xlsx":
+            book = openpyxl.load_workbook(path)
+            for cell in (cell for row in book.active for cell in row if cell.value == "Aika"):
+                cell.value = "None"
+            book.save(path)
+        elif path.suffix != ".jpg":
+            path.write_bytes(path.read_bytes().replace(b"Aika", b"None"))
+    for folder in [path for path in tmp_path.rglob("Aika") if path.is_dir()]:
+        folder.rename(folder.with_name("None"))
+    report = import_source(source, tmp_path / "catalog", name)
+    assert {row["individual"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")} <= {"", "Berk"}
+    (note,) = [note.text for note in report.notes if note.code == "names-left-empty"]
+    assert "None (" in note
 
 
 def test_dates_of_wildbook_may_have_the_decimals_of_a_spreadsheet(tmp_path):

@@ -19,7 +19,7 @@ from snowmatch.core.imported import ImportedRow, source_column
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, same_name, some
 from snowmatch.interchange.boxes import Placed, box_in_photo
-from snowmatch.interchange.importers._values import plain_time
+from snowmatch.interchange.importers._values import name_or_none, plain_time
 from snowmatch.interchange.merging import Cells
 from snowmatch.interchange.photo_files import FoundPhotos, Named
 from snowmatch.interchange.stations import identifier
@@ -190,6 +190,8 @@ def _cells(row: ImportedRow, times: Mapping[str, str], read: Counter[str], count
             counts["positions"].append(column)
         else:
             cells[column] = same_name(text.strip())
+    if (name := cells.get("individual", "")) and not name_or_none(name):
+        counts["nameless"].append(cells.pop("individual"))
     if part := cells.get("body_part"):
         try:
             cells["body_part"] = read_body_part(part)
@@ -224,6 +226,9 @@ def _notes(read: Counter[str], counts: Mapping[str, list[str]]) -> list[Note]:
             f"{some(turned)}"
         )
         notes.append(Note("boxes-turned", text, {"count": len(turned)}))
+    if nameless := counts.get("nameless"):
+        words = ", ".join(f"{name} ({n})" for name, n in sorted(Counter(nameless).items()))
+        notes.append(Note("names-left-empty", f"read as an animal that nobody has named: {words}"))
     if positions := sorted(set(counts.get("positions", ()))):
         text = f"columns with positions left out of the catalog: {some(positions)}"
         notes.append(Note("positions-left-out", text, {"columns": positions}))

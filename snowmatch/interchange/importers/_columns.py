@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from snowmatch.catalog import stations
 from snowmatch.core.imported import ImportedRow, Unit
-from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, name_or_none, plain_time, side
+from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, plain_time, side
 
 # The usual headings of each column, the surest first
 SPELLINGS = {
@@ -52,13 +52,12 @@ EDGES = {"w", "h", "width", "height"}  # beside them, columns called x and y are
 class PhotoTable:
     """How the columns of one table are read, and what was met in them.
 
-    meaning: heading -> column of the catalog. nameless: texts that were read as "no name". lines: all that were met.
-    repeated: how often a photo occurred. positions: by location and station.
+    meaning: heading -> column of the catalog. lines: all that were met. repeated: how often a photo occurred.
+    positions: by location and station.
     """
 
     meaning: Mapping[str, str]
     headings: Sequence[str]
-    nameless: Counter[str] = field(default_factory=Counter)
     lines: set[tuple[str, ...]] = field(default_factory=set)
     repeated: Counter[str] = field(default_factory=Counter)
     positions: dict[tuple[str, str], Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
@@ -88,10 +87,7 @@ class PhotoTable:
         """
         photo = photo or self.photo(cells)
         kept = {name: value for name in COPIED if (value := self.cell(cells, name))}
-        told = self.cell(cells, "individual")
-        kept["individual"] = name_or_none(told)
-        if told and not kept["individual"]:
-            self.nameless[told] += 1
+        kept["individual"] = self.cell(cells, "individual")
         if part := self.cell(cells, "body_part"):
             kept["body_part"] = side(part)
         time = plain_time(self.cell(cells, "timestamp"))

@@ -20,7 +20,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.interchange.importers._json import json_object, read_json
 from snowmatch.interchange.importers._tables import Table, need, read_rows
-from snowmatch.interchange.importers._values import Box, name_or_none, side
+from snowmatch.interchange.importers._values import Box, side
 
 TABLES = ("deployments", "media", "observations")
 SNOW_LEOPARD = "snow leopard"
@@ -191,7 +191,7 @@ class _Package:
         tags = dict(part.strip().split(":", 1) for part in cells.get("observation_tags", "").split("|") if ":" in part)
         scientific = cells.get("scientific_name", "")
         out = {
-            "individual": name_or_none(name),
+            "individual": name,
             "location": _location(deployment),
             "station": self._station_name(deployment),
             "camera": deployment.get("camera_id", ""),

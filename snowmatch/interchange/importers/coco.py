@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.interchange.importers._json import json_object, read_json
-from snowmatch.interchange.importers._values import Box, as_text, name_or_none, side
+from snowmatch.interchange.importers._values import Box, as_text, side
 
 IDENTITY = ("individual_id", "individual_name", "individual", "identity", "name")
 KEYS = {"images", "annotations", "categories"}
@@ -103,7 +103,7 @@ class Coco:
         named = self.identity or next((k for k in IDENTITY if k in one), "")
         taken = as_text(image.get("datetime")) or as_text(image.get("date_captured"))
         cells = {
-            "individual": name_or_none(as_text(one.get(named))),
+            "individual": as_text(one.get(named)),
             "body_part": side(next((as_text(one[k]) for k in SIDES if one.get(k)), "")),
             "station": as_text(image.get("location")),
             "timestamp": "" if taken in ("NA", "unknown", "Unknown") else taken,

@@ -20,7 +20,6 @@ from snowmatch.interchange.importers._detections import levels_of
 from snowmatch.interchange.importers._values import (
     by_levels,
     has_card_folder,
-    name_or_none,
     place_folders,
     station_levels,
 )
@@ -74,7 +73,6 @@ class Folders:
             cells = by_levels([*folders, part] if part and "body_part" in levels else folders, used)
             if part:
                 cells["body_part"] = part
-            cells["individual"] = name_or_none(cells.get("individual", ""))
             meanings["/".join(used[: len(folders)])] += 1
             rows.append(ImportedRow(name, name, cells, where=name))
         read = [f"{what or 'no folder'} ({counted(n, 'photo')})" for what, n in sorted(meanings.items())]

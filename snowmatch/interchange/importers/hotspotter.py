@@ -15,7 +15,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
-from snowmatch.interchange.importers._values import Box, around, four_numbers, name_or_none
+from snowmatch.interchange.importers._values import Box, around, four_numbers
 
 CHIPS = ("chip_table.csv", "instance_table.csv")
 NAMES = ("name_table.csv", "animal_info_table.csv")
@@ -64,7 +64,7 @@ class HotSpotter:
             box, theta = _box(row, where, problems)
             turned += bool(theta)
             known = "" if row[2] in ("0", "1") else row[2]  # these are reserved for animals without a name
-            name = name_or_none(name_of.get(row[2], known))
+            name = name_of.get(row[2], known)
             more = {heading: value for heading, value in zip(further, row[5:], strict=False) if heading and value}
             cells = {
                 **more,

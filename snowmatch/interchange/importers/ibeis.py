@@ -21,7 +21,7 @@ from snowmatch.core.imported import Imported, ImportedAnswer, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.interchange.importers._sqlite import column_names, is_sqlite, open_sqlite, table_names
-from snowmatch.interchange.importers._values import Box, around, as_text, name_or_none, side
+from snowmatch.interchange.importers._values import Box, around, as_text, side
 
 PLACES = ("_ibsdb/_ibeis_database.sqlite3", "_ibsdb/_wbia_database.sqlite3", "_ibeis_database.sqlite3")
 NEEDED = {"annotations", "images", "names"}
@@ -95,7 +95,7 @@ def _row(one: sqlite3.Row, box: Box | None, source: Path, where: str) -> Importe
     view = VIEWS.get(one["annot_viewpoint_int"], "") or as_text(one["annot_viewpoint"])
     seconds = one["image_time_posix"]
     cells = {
-        "individual": name_or_none(as_text(one["name_text"])),
+        "individual": as_text(one["name_text"]),
         "body_part": side(view),
         "viewpoint": view,
         "timestamp": _time(seconds),

@@ -82,15 +82,11 @@ class Table:
 
 
 def reader_notes(reader: PhotoTable) -> list[Note]:
-    """Return notes on the texts that were read as "no name", and on positions without a station."""
-    notes = []
-    if reader.nameless:
-        words = ", ".join(f"{text} ({n})" for text, n in sorted(reader.nameless.items()))
-        notes.append(Note("names-left-empty", f"read as an animal that nobody has named: {words}"))
+    """Return a note on positions without a station, if there are any."""
     if any(not station for _, station in reader.positions):
         text = "positions of photos without a station left out: a table of stations holds positions"
-        notes.append(Note("positions-left-out", text))
-    return notes
+        return [Note("positions-left-out", text)]
+    return []
 
 
 def _heading(meaning: dict[str, str], column: str) -> str:

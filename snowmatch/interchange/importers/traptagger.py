@@ -54,7 +54,8 @@ class TrapTagger:
             if not cells["image"]:
                 problems.append(f"{where}: no photo; expected its path in the column image")
                 continue
-            names = [name for part in listed_names(cells.get(named, "")) if (name := name_or_none(part))]
+            told = listed_names(cells.get(named, ""))
+            names = [name for part in told if (name := name_or_none(part))]
             seen = [label for part in listed_names(cells.get("image_labels", "x")) if (label := name_or_none(part))]
             if not names and not seen:
                 empty += 1
@@ -69,9 +70,8 @@ class TrapTagger:
             base = cells["image"] if reader.repeated[cells["image"]] == 1 else row.source_id
             base = base_of.setdefault((cells["image"], *(row.cells.get(name, "") for name in PHOTO)), base)
             rows += [
-                replace(row, source_id=f"{base}@{name}" if name else base, cells={**cleaned, "individual": name})
-                for name in names or [""]
-            ]
+                replace(row, source_id=f"{base}@{name}", cells={**cleaned, "individual": name}) for name in names
+            ] or [replace(row, source_id=base, cells={**cleaned, "individual": next(iter(told), "")})]
         stations, _ = reader.stations()
         counts = {"photos without a label": empty, "photos without a wild animal": without}
         left = {what: number for what, number in counts.items() if number}

@@ -18,7 +18,7 @@ from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._tables import headings_of, read_rows
-from snowmatch.interchange.importers._values import Box, four_numbers, name_or_none, side
+from snowmatch.interchange.importers._values import Box, four_numbers, side
 
 ASSET = re.compile(r"encounter_media_asset(\d+)")
 NAMES = ("marked_individual_individual_id", "encounter_individual_id", "name0_value", "individual_id")
@@ -121,7 +121,7 @@ def _cells(cells: Mapping[str, str], time: str) -> dict[str, str]:
     }
     return {
         **further,
-        "individual": "" if state.lower() == "unidentifiable" else name_or_none(name),
+        "individual": "" if state.lower() == "unidentifiable" else name,
         "location": cells.get("encounter_location_id", ""),
         "station": cells.get("encounter_verbatim_locality", ""),
         "timestamp": time,

@@ -17,7 +17,6 @@ from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._tables import headings_of, need, read_rows
-from snowmatch.interchange.importers._values import name_or_none
 
 NEEDED = ("project_id", "deployment_id", "image_id", "timestamp")
 PEOPLE = {"human", "homo sapiens", "vehicle", "human-camera trapper"}
@@ -90,7 +89,7 @@ def _row(photo: str, key: str, cells: Mapping[str, str], deployment: Mapping[str
     station = deployment.get("placename") or cells["deployment_id"]
     kept = {
         **{heading: value for heading, value in cells.items() if heading and heading not in USED},
-        "individual": name_or_none(cells.get("individual_id", "")),
+        "individual": cells.get("individual_id", ""),
         "body_part": _part(cells.get("individual_animal_notes", "")),
         "station": station,
         "camera": deployment.get("camera_id", ""),
