@@ -60,12 +60,13 @@ class Said:
                 photo(folder / a.path, colour=n)
         self.catalog = Catalog(CatalogData(folder, annotations, ()))
         self.answers, self.asked, self.bad, self.bare = {}, [], set(), set()
+        self.notes, self.notes_of_session = (Note("same", "same"),), ()
 
     def session(self, catalog):
         data = catalog.data
         states = tuple(AnnotationState("indexed", f"{a.path} {a.bbox}", "") for a in data.annotations)
         method = SimpleNamespace(extractor={"name": "x"}, matching={"name": "y"})
-        return Session(data, method, states, (), None, ())
+        return Session(data, method, states, (), None, self.notes_of_session)
 
     def ask(self, session, question):
         photos, catalog = question.photos, session
@@ -103,7 +104,7 @@ class Said:
             extractor={},
             matcher={},
             candidates=candidates,
-            notes=(Note("same", "same"),),
+            notes=(*session.notes, *self.notes),
             new_probability=new,
             decision=decision,
             decided=decided,

@@ -16,6 +16,7 @@ from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
 from snowmatch.core.mended import forget_mended, note_on_mended
+from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
@@ -104,6 +105,23 @@ def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, monkeypatch, c
         more = ("--location", "naryn")
     answers(tmp_path, *more)
     assert len(long.asked) == (1 if change == "photo" else 5)
+
+
+def test_a_note_that_all_answers_have_tells_its_option_also_when_they_are_kept(long, tmp_path):
+    long.notes = (Note("not-checked", "7 annotations had too few votes", {"count": 7, "setting": "shortlist"}),)
+    for _ in range(2):
+        result = answers(tmp_path)
+        assert result.exit_code == 0, result.exception
+        assert "note: 7 annotations had too few votes (-o shortlist=N)\n" in result.stderr
+
+
+def test_a_note_on_the_catalog_is_not_kept_with_the_answers(long, tmp_path):
+    long.notes_of_session = (Note("copied-annotations", "1 annotation was copied", {"catalog": "catalog"}),)
+    assert answers(tmp_path).stderr.count("1 annotation was copied") == 1
+    long.notes_of_session = ()  # it was indexed since
+    result = answers(tmp_path)
+    assert "5 of 5 animals were answered by an earlier run" in result.stderr
+    assert "copied" not in result.stderr
 
 
 def test_a_mask_of_a_photo_without_features_is_looked_at_again(says):

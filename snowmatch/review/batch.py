@@ -216,9 +216,9 @@ def _answers(
         raise
     _keep(session.folder, waiting, notes)
     about = {"catalog": str(session.folder)}
-    told = [record["notes"] for record in records if record["notes"] is not None]
-    common = [{Note(code, text, about) for code, text in each} for each in told]
-    notes += sorted(set.intersection(*common) - set(session.notes) if common else (), key=lambda note: note.text)
+    kept_notes = [record["notes"] for record in records if record["notes"] is not None]
+    told = [[Note(code, text, {**data, **about}) for code, text, data in each] for each in kept_notes]
+    notes += sorted(_in_all(told), key=lambda note: note.text)
     return records
 
 
@@ -258,6 +258,14 @@ def _notes_on_kept(session: Session, kept: Sequence[Record], total: int, state: 
     return [Note("answers-kept", text, {"kept": len(kept), "older": older, "catalog": str(session.folder)})]
 
 
+def _in_all(told: Sequence[Sequence[Note]]) -> list[Note]:
+    """Return the notes that are in each of several lists, with the data that they have in the first; no lists: none."""
+    if not told:
+        return []
+    every = set.intersection(*map(set, told))
+    return [note for note in told[0] if note in every]
+
+
 def _by_part(group: Group) -> dict[str, list[BatchPhoto]]:
     """Return the photos of each body part that a group shows, in the order of the body parts."""
     parts: dict[str, list[BatchPhoto]] = defaultdict(list)
@@ -277,7 +285,8 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
     every: list[PartAnswer] = []
     failed: list[tuple[str, str]] = []
     bare: list[str] = []
-    notes: list[set[Note]] = []
+    notes: list[list[Note]] = []
+    of_session = {*session.notes}
     for part in parts:
 
         def ask_photos(some: Sequence[BatchPhoto], part: str = part) -> Answer:
@@ -291,9 +300,10 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
         answer = _ask_readable(ask_photos, parts[part], session.folder, failed, bare)
         if answer is not None:
             every.append(part_answer(part, answer, asker.animals))
-            notes.append(set(answer.notes))
+            # those of the session are told anew by each run: they may be wrong when the answer is used again
+            notes.append([note for note in answer.notes if note not in of_session])
     row, who = join(session, group, tuple(parts), every, failed, bare)
-    common = sorted((note.code, note.text) for note in set.intersection(*notes)) if notes else None
+    common = sorted((note.code, note.text, note.data) for note in _in_all(notes)) if notes else None
     return {"row": asdict(row), "who": who, "failed": failed, "notes": common}
 
 
