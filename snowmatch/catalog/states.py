@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from snowmatch.catalog.records import Fingerprint, Records, annotation_key, current_status
 from snowmatch.core.notes import Note
@@ -85,8 +85,11 @@ def annotation_states(
     return tuple(states)
 
 
-def state_notes(folder: Path, states: Sequence[AnnotationState]) -> list[Note]:
-    """Return one note with the count for each state missing, stale and failed, and for copied photos."""
+def state_notes(folder: Path, states: Sequence[AnnotationState], extractor: Mapping[str, Any]) -> list[Note]:
+    """Return one note with the count for each state missing, stale and failed, and for copied photos.
+
+    extractor: the settings of the extractor, or of several as `{"fused": [settings, ...]}`: their features are missing.
+    """
     texts = {
         "missing": "not indexed yet and therefore not compared",
         "stale": "changed since the last index run and therefore not compared",
@@ -97,13 +100,14 @@ def state_notes(folder: Path, states: Sequence[AnnotationState]) -> list[Note]:
         f"{counted(moved, 'annotation')} of photos with other times than in the last index run (copied, perhaps), but "
         "with the same content: until the next index run, these photos are read each time"
     )
-    copied = [Note("copied-annotations", text, {"catalog": str(folder), "count": moved})] if moved else []
+    about = {"catalog": str(folder), "extractor": extractor}
+    copied = [Note("copied-annotations", text, {**about, "count": moved})] if moved else []
     counts = {state: found[state] for state in texts}
     return copied + [
         Note(
             f"{state}-annotations",
             f"{counted(count, 'annotation')} {texts[state]}",
-            {"catalog": str(folder), "count": count},
+            {**about, "count": count},
         )
         for state, count in counts.items()
         if count

@@ -120,7 +120,12 @@ def calibrate(
         groups,
         calibrations.levels,
         quality,
-        (*evidence_notes(data), *sample_notes(trial), *state_notes(folder, states), *galleries[0].maps.notes()),
+        (
+            *evidence_notes(data),
+            *sample_notes(trial),
+            *state_notes(folder, states, method.extractor),
+            *galleries[0].maps.notes(),
+        ),
     )
 
 

@@ -83,7 +83,7 @@ def evaluate(
     states, galleries = indexed(data, method, cache)
     most = most_queries(*sides, galleries, method.matcher)
     trial = make_trial(data.annotations, protocol, most, sample=sample)
-    notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(data.folder, states)]
+    notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(data.folder, states, method.extractor)]
     table = score_trial(trial, galleries, method.matcher, method.geometry, progress, notes)
     cases = make_cases(table, **facts_of(data.annotations, galleries[0]))
     shipped = load_shipped(method.extractor, method.matching)

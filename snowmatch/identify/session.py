@@ -206,7 +206,7 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
     calibrations = load_calibrations(data.folder)
     calibration, refused = choose(calibrations, method.extractor, method.matching, __version__)
     about = {"catalog": str(data.folder), "extractor": method.extractor, "matcher": method.matching}
-    notes = list(state_notes(data.folder, states))
+    notes = list(state_notes(data.folder, states, method.extractor))
     if refused:
         text = f"the calibration of this catalog is not used, {refused}: calibrate it again"
         notes.append(Note("calibration-refused", text, about))
