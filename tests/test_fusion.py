@@ -140,6 +140,14 @@ def test_an_annotation_that_one_extractor_lacks_is_not_compared_and_gets_a_note(
     assert "nova" in {c.individual for c in alone.candidates}
 
 
+def test_the_note_on_a_missing_calibration_names_the_extractor(both):
+    path = both.folder / both.data.annotations[0].path
+    for name, options in (("hesaff", ""), ("sift", " --extractor sift")):
+        notes = both.query(path, extractor=name).notes
+        (note,) = [note for note in notes if note.code == "calibration-shipped"]
+        assert advice(note.code, note.data) == f"snowmatch calibrate {shlex.quote(str(both.folder))}{options}"
+
+
 def test_extractors_must_differ_and_be_indexed(both):
     path = both.folder / both.data.annotations[0].path
     with pytest.raises(SnowmatchError, match="expected at least one, each once"):

@@ -145,5 +145,12 @@ def _shipped_note(session: Session, calibration: Calibration, group: str) -> Not
             f"not calibrated on this catalog: {learned}; the catalog has {counted(pairs, 'pair')} of encounters of one "
             f"animal, a calibration needs {ENOUGH_PAIRS} with photos of this kind"
         )
-    about = {"catalog": str(session.folder), "pairs": pairs, "needed": ENOUGH_PAIRS, "group": group}
+    about = {
+        "catalog": str(session.folder),
+        "extractor": session.method.extractor,
+        "matcher": session.method.matching,
+        "pairs": pairs,
+        "needed": ENOUGH_PAIRS,
+        "group": group,
+    }
     return Note("calibration-shipped" if not own else "calibration-of-others", text, about)
