@@ -28,6 +28,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import percent
 from snowmatch.core.types import Annotation
 from snowmatch.identify.calibrate import facts_of
+from snowmatch.identify.session import named_encounters
 from snowmatch.views.calibration import draw_reliability, format_quality
 
 pytestmark = pytest.mark.usefixtures("seen_once")
@@ -160,8 +161,22 @@ def test_a_note_advises_to_calibrate_again_after_many_new_names(calibrated):
     kept = calibration_path(catalog).read_bytes()
     stored = load_calibrations(catalog)
     try:
-        save_calibrations(catalog, replace(stored, methods=tuple(replace(m, encounters=3) for m in stored.methods)))
+        save_calibrations(catalog, replace(stored, methods=tuple(replace(m, named=3) for m in stored.methods)))
         assert any("have names now: calibrate again" in note.text for note in ask(folder, a_row(folder)).notes)
+    finally:
+        calibration_path(catalog).write_bytes(kept)
+
+
+def test_a_calibration_of_a_sample_is_not_outgrown_at_once(calibrated, few):
+    folder, _ = calibrated
+    catalog = folder / "catalog"
+    kept = calibration_path(catalog).read_bytes()
+    try:
+        result = CliRunner().invoke(main, ["calibrate", str(catalog), "--sample", "10"])
+        assert result.exit_code == 0, result.output
+        (stored,) = load_calibrations(catalog).methods
+        assert 1.5 * stored.encounters < named_encounters(snowmatch.open_catalog(catalog).data.annotations)
+        assert not any("have names now" in note.text for note in ask(folder, a_row(folder)).notes)
     finally:
         calibration_path(catalog).write_bytes(kept)
 

@@ -120,8 +120,8 @@ def test_a_catalog_with_enough_names_is_offered_to_calibrate(state, monkeypatch)
 
 def test_a_calibration_of_the_catalog_is_offered_again_when_it_is_outgrown():
     named = [Annotation(n, f"{n}.jpg", f"cat{n % 4}", encounter=f"e{n}", passage=f"e{n}") for n in range(40)]
-    for source, encounters, offered in (("shipped", 0, True), ("catalog", 30, False), ("catalog", 26, True)):
-        calibration = SimpleNamespace(source=source, encounters=encounters)
+    for source, before, offered in (("shipped", 0, True), ("catalog", 30, False), ("catalog", 26, True)):
+        calibration = SimpleNamespace(source=source, named=before)
         assert bool(learnable_pairs(SimpleNamespace(calibration=calibration), named)) == offered
     assert learnable_pairs(SimpleNamespace(calibration=None), named) == 180
     assert learnable_pairs(SimpleNamespace(calibration=None), []) == 0

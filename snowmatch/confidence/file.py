@@ -31,6 +31,7 @@ class MethodCalibration:
     """The calibration of one method on a catalog, with its settings and the version of snowmatch.
 
     found_by: how animals without a box or mask were found then, as `screening.finders` words it; "" if it is not known.
+    named: number of encounters that had names then. `encounters` were asked: of a large catalog, only a sample is.
     """
 
     extractor: Mapping[str, Any]
@@ -39,6 +40,7 @@ class MethodCalibration:
     encounters: int
     groups: Mapping[str, tuple[Model, ...]]
     found_by: str = ""
+    named: int = 0
 
     @property
     def method(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -114,10 +116,11 @@ def _method_from_json(m: Mapping[str, Any]) -> MethodCalibration:
     groups = {name: tuple(map(model_from_json, models)) for name, models in m["groups"].items()}
     if not all(groups.values()):
         raise ValueError("a group without a model")
-    found_by = m.get("found_by", "")  # files of earlier versions have none
-    if not isinstance(found_by, str):
-        raise TypeError(f"found_by is {found_by!r}")
-    return MethodCalibration(m["extractor"], m["matcher"], m["snowmatch"], m["encounters"], groups, found_by)
+    # files of earlier versions have neither
+    found_by, named = m.get("found_by", ""), m.get("named", m["encounters"])
+    if not isinstance(found_by, str) or not isinstance(named, int):
+        raise TypeError(f"found_by is {found_by!r}, named is {named!r}")
+    return MethodCalibration(m["extractor"], m["matcher"], m["snowmatch"], m["encounters"], groups, found_by, named)
 
 
 def _sum(content: Mapping[str, Any]) -> str:
@@ -168,6 +171,7 @@ def save_calibrations(folder: Path, held: CalibrationFile) -> None:
                 "matcher": plain_settings(learned.matcher),
                 "snowmatch": learned.version,
                 "encounters": learned.encounters,
+                "named": learned.named,
                 "found_by": learned.found_by,
                 "groups": {name: [model_to_json(m) for m in models] for name, models in learned.groups.items()},
             }
@@ -195,7 +199,8 @@ def choose(
         if shipped is not None and ANY not in own.groups:  # for kinds of photos that it was not learned from
             known = {*own.groups, *([BOXED] if "outlined" in own.groups else [])}
             lent = {kind: models for kind, models in shipped.models.items() if kind not in known}
-        return Calibration("catalog", {**lent, **own.groups}, held.levels, own.encounters, tuple(lent)), ""
+        groups = {**lent, **own.groups}
+        return Calibration("catalog", groups, held.levels, own.encounters, tuple(lent), own.named), ""
     if own is not None:
         refused = f"it was made with snowmatch {own.version}, this is {version}"
     elif (extractor["name"], matcher["name"]) in names:

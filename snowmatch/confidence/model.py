@@ -81,7 +81,7 @@ class Calibration:
     groups: the models of each group, see `group_names`. If a group has several models, a probability is their mean, and
     its careful value is the lowest.
     source: `catalog` (learned from its own encounters) or `shipped` (comes with snowmatch). shipped: the groups with
-    shipped models.
+    shipped models. named: number of encounters of this catalog that had names then; 0 for `shipped`.
     """
 
     source: str
@@ -89,6 +89,7 @@ class Calibration:
     levels: Levels
     encounters: int
     shipped: tuple[str, ...] = ()
+    named: int = 0
 
     def group(self, outlined: bool, masked: bool, body_part: str) -> str | None:
         """Return the most special group of such queries that has models; None if none has. masked: by masks alone."""

@@ -106,7 +106,13 @@ def calibrate(
     encounters = named_encounters([data.annotations[row] for row in asked])
     models = learn(cases, groups, shipped)
     learned = MethodCalibration(
-        method.extractor, method.matching, __version__, encounters, models, found_by(data.settings)
+        method.extractor,
+        method.matching,
+        __version__,
+        encounters,
+        models,
+        found_by(data.settings),
+        named_encounters(data.annotations),
     )
     calibrations = update_calibrations(folder, lambda stored: stored.put(learned))
     together = [case for case in cases if case.together]

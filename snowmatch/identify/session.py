@@ -37,7 +37,7 @@ from snowmatch.screening.maps import maps_stamp
 from snowmatch.screening.scenes import Finders
 from snowmatch.screening.stored_maps import StoredMaps, open_maps
 
-# A note suggests a new calibration if the catalog has this many times the encounters of its calibration
+# A note suggests a new calibration if this many times as many encounters have names as when it was made
 GROWN = 1.5
 
 
@@ -216,7 +216,7 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
         notes.append(Note("calibration-found-otherwise", other, about))
     elif outgrown(calibration, data.annotations):
         named = named_encounters(data.annotations)
-        text = f"calibrated on {calibration.encounters} encounters, but {named} have names now: calibrate again"
+        text = f"calibrated when {calibration.named} encounters had names, but {named} have names now: calibrate again"
         notes.append(Note("calibration-outgrown", text, about))
     return Session(data, method, states, galleries, calibration, tuple(notes))
 
@@ -288,8 +288,8 @@ def _found_otherwise(data: CatalogData, calibrations: CalibrationFile, method: M
 
 
 def outgrown(calibration: Calibration, annotations: Sequence[Annotation]) -> bool:
-    """Return whether a calibration is of this catalog, and GROWN times its encounters have names now."""
-    return calibration.source == "catalog" and named_encounters(annotations) >= GROWN * calibration.encounters
+    """Return whether a calibration is of this catalog, and GROWN times as many encounters as then have names now."""
+    return calibration.source == "catalog" and named_encounters(annotations) >= GROWN * calibration.named
 
 
 def named_encounters(annotations: Sequence[Annotation]) -> int:
