@@ -181,6 +181,13 @@ def test_a_calibration_of_a_sample_is_not_outgrown_at_once(calibrated, few):
         calibration_path(catalog).write_bytes(kept)
 
 
+def test_a_sample_that_is_too_small_is_told(survey, few):
+    result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog"), "--sample", "1"])
+    assert result.exit_code == 1
+    assert re.search(r"the sample of \d photos? has \d pairs? of encounters .*: ask a larger sample", result.stderr)
+    assert result.stderr.endswith(" (--sample N)\n")
+
+
 def test_with_too_few_pairs_the_shipped_calibration_is_used_with_a_note(survey):
     answer = ask(survey, a_row(survey))
     assert answer.calibration["source"] == "shipped"

@@ -126,6 +126,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-device": lambda data: "-o device=cpu",
     "no-catalog": lambda data: "" if "folder" in data else "--catalog DIR; snowmatch index DIR",
     "unknown-encounter": lambda data: f"snowmatch show {_catalog(data)}",
+    "sample-too-small": lambda data: "--sample N",
     "too-few-pairs": lambda data: f"snowmatch show {_catalog(data)}",
     "one-individual": lambda data: f"snowmatch query PHOTO --catalog {_catalog(data)} --draw answer/",
     "fewer-workers": lambda data: "--workers 1",

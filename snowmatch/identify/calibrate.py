@@ -94,6 +94,13 @@ def calibrate(
     shipped = load_shipped(method.extractor, method.matching)
     groups = choose_groups(cases, shipped)
     pairs = count_pairs(cases).get(ANY, 0)
+    if not groups and trial.left_out:
+        raise SnowmatchError(
+            f"the sample of {counted(len(trial.queries), 'photo')} has {counted(pairs, 'pair')} of encounters of one "
+            f"animal, expected {ENOUGH_PAIRS} pairs of outlined or of whole photos, and other animals on photos of the "
+            "same kind: ask a larger sample",
+            "sample-too-small",
+        )
     if not groups:
         raise SnowmatchError(
             f"{folder} has too few photos for a calibration: {counted(pairs, 'pair')} of encounters of one animal have "
