@@ -364,6 +364,13 @@ def test_a_note_counts_the_photos_changed_since_indexing(own_survey):
     assert answer.compared == answer.annotations - 1
 
 
+def test_a_catalog_whose_boxes_were_all_drawn_anew_is_not_told_as_copied(own_survey):
+    data = snowmatch.open_catalog(own_survey / "catalog").data
+    rows = tuple(replace(a, bbox=(9, 9, 90, 90)) for a in data.annotations)
+    with pytest.raises(SnowmatchError, match="has changed since the last index run"):
+        Catalog(replace(data, annotations=rows)).query(np.zeros((60, 80, 3), np.uint8))
+
+
 def test_a_catalog_without_an_index_raises_an_error_with_the_next_step(own_survey):
     (own_survey / "catalog" / ".snowmatch").rename(own_survey / "elsewhere")
     with pytest.raises(SnowmatchError, match="is not indexed: index it first"):

@@ -304,8 +304,8 @@ def _check_indexed(folder: Path, states: Sequence[AnnotationState], described: M
     about = {"catalog": str(folder), "extractor": described["name"], "settings": described}
     if all(state.state == "stale" for state in states):
         raise SnowmatchError(
-            f"all {len(states)} photos in {folder} have other times or sizes than when they were indexed (perhaps they "
-            "were copied): index it again; photos with the same content are not processed again",
+            f"every annotation in {folder} has changed since the last index run (its photo, its box or its mask): "
+            "index the catalog again",
             "not-indexed",
             **about,
         )
