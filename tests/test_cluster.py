@@ -25,6 +25,7 @@ from snowmatch.core.executor import in_order, open_pool, use_cluster
 from snowmatch.core.home import features_path, indexes_path
 from snowmatch.core.notes import Note
 from snowmatch.matching.search import encoding, holders, loaded
+from snowmatch.review import batch
 
 distributed = pytest.importorskip("distributed")
 
@@ -199,6 +200,25 @@ def test_what_another_process_finds_damaged_is_told(own_survey, tmp_path, monkey
         told.append([(note.code, note.text.replace(str(catalog), "")) for note in found.notes])
     assert told[0] == told[1]
     assert {"index-made", "maps-damaged"} <= {code for code, _ in told[0]}
+
+
+def test_maps_that_another_process_of_a_batch_finds_damaged_are_told(own_survey, tmp_path, monkeypatch):
+    def elsewhere(items, task_of, context, *, here):
+        there = pickle.loads(pickle.dumps(context))
+        for item in items:
+            yield item, pickle.loads(pickle.dumps(task_of(item).run(*there)))
+
+    told = []
+    for name in ("one", "other"):
+        catalog = shutil.copytree(own_survey / "catalog", tmp_path / name, copy_function=shutil.copy2)
+        with writing(catalog) as database:
+            database.execute("UPDATE maps SET cells = CAST(substr(cells, 2) || X'07' AS BLOB)")
+        if name == "other":
+            monkeypatch.setattr(batch, "spread", elsewhere)
+        found = batch.run_batch(snowmatch.open_catalog(catalog))
+        told.append([(note.code, note.text.replace(str(catalog), "")) for note in found.notes])
+    assert told[0] == told[1]
+    assert [code for code, _ in told[0]].count("maps-damaged") == 1
 
 
 def test_a_screening_on_a_cluster_gives_the_same_table(tmp_path, monkeypatch):

@@ -169,8 +169,9 @@ class AskGroups:
 
     groups: tuple[Group, ...]
 
-    def run(self, asker: Asker) -> list[Record]:
-        return asker.ask(self.groups)
+    def run(self, asker: Asker) -> tuple[list[Record], list[frozenset[str]]]:
+        """Return the record of each animal, and which maps of each gallery were found damaged so far."""
+        return asker.ask(self.groups), [gallery.maps.damaged for gallery in asker.session.galleries]
 
     @property
     def path(self) -> str:
@@ -201,7 +202,12 @@ def _answers(
         runs, lambda run: None if run[0][0] in kept else AskGroups(tuple(g for _, g in run)), (asker,), here=here
     )
     try:
-        for run, asked in found:
+        for run, told in found:
+            asked: list[Record] = []
+            if told is not None:
+                asked, damaged = told
+                for gallery, maps in zip(session.galleries, damaged, strict=True):
+                    gallery.maps.tell_damaged(maps)
             for (key, _), record in zip(run, asked or [kept[key] for key, _ in run], strict=True):
                 records.append(record)
                 if asked and not record["failed"]:  # a photo that cannot be read now may be readable later
@@ -216,9 +222,9 @@ def _answers(
         raise
     _keep(session.folder, waiting, notes)
     about = {"catalog": str(session.folder)}
-    kept_notes = [record["notes"] for record in records if record["notes"] is not None]
-    told = [[Note(code, text, {**data, **about}) for code, text, data in each] for each in kept_notes]
-    notes += sorted(_in_all(told), key=lambda note: note.text)
+    of_answers = [record["notes"] for record in records if record["notes"] is not None]
+    common = [[Note(code, text, {**data, **about}) for code, text, data in each] for each in of_answers]
+    notes += sorted(_in_all(common), key=lambda note: note.text)
     return records
 
 
@@ -286,7 +292,6 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
     failed: list[tuple[str, str]] = []
     bare: list[str] = []
     notes: list[list[Note]] = []
-    of_session = {*session.notes}
     for part in parts:
 
         def ask_photos(some: Sequence[BatchPhoto], part: str = part) -> Answer:
@@ -301,7 +306,7 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
         if answer is not None:
             every.append(part_answer(part, answer, asker.animals))
             # those of the session are told anew by each run: they may be wrong when the answer is used again
-            notes.append([note for note in answer.notes if note not in of_session])
+            notes.append([n for n in answer.notes if n not in session.notes and n.code != "maps-damaged"])
     row, who = join(session, group, tuple(parts), every, failed, bare)
     common = sorted((note.code, note.text, note.data) for note in _in_all(notes)) if notes else None
     return {"row": asdict(row), "who": who, "failed": failed, "notes": common}
