@@ -3,7 +3,7 @@
 import re
 import shutil
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import faiss
 import numpy as np
@@ -237,6 +237,19 @@ def test_a_passage_at_the_same_station_and_time_is_no_evidence(catalog):
     assert any("same passage" in note.text for note in answer.notes)
     later = catalog.query(np.zeros((60, 80, 3), np.uint8), station=some.station, timestamp=datetime(1999, 1, 1))
     assert later.excluded_encounters == ()
+
+
+def test_a_photo_of_the_same_station_and_day_without_a_time_of_day_is_no_evidence(catalog):
+    some = next(a for a in catalog.data.annotations if a.station and a.timestamp)
+    day = some.timestamp.replace(hour=0, minute=0, second=0)
+    rows = tuple(
+        replace(a, timestamp=day, dated=True) if a.encounter == some.encounter else a for a in catalog.data.annotations
+    )
+    dated = Catalog(replace(catalog.data, annotations=rows))
+    for hours, excluded in ((0, True), (13, True), (23.9, True), (24.1, False)):
+        time = day + timedelta(hours=hours)
+        answer = dated.query(np.zeros((60, 80, 3), np.uint8), station=some.station, timestamp=time)
+        assert (some.encounter in answer.excluded_encounters) == excluded
 
 
 def test_the_location_filter(catalog):

@@ -92,8 +92,7 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
     notes += number_animals(rows)
     _leave_out(rows, folder, photos, notes)
     for fields in rows:
-        for working in ("dated", "_photo"):
-            fields.pop(working, None)
+        fields.pop("_photo", None)
     annotations = tuple(Annotation(row=n, **fields) for n, fields in enumerate(rows))
     return CatalogData(folder, annotations, tuple(notes), how, known.read)
 

@@ -33,6 +33,7 @@ class Annotation:
     `box_by` is empty if the box is that of the catalog; otherwise snowmatch found the box, and `box_by` says how.
     `found` is True for a further animal in a photo that snowmatch found and that has no row in the catalog. `left_out`
     is what the last screening saw in all photos of an animal without a name, such as `nothing`; empty if it kept one.
+    `dated` is True if `timestamp` is a day, without a time of day.
     """
 
     row: int
@@ -54,6 +55,7 @@ class Annotation:
     box_by: str = ""
     found: bool = False
     left_out: str = ""
+    dated: bool = False
 
     def __post_init__(self) -> None:
         if not self.passage:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from snowmatch.catalog.load import check_locations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, did_you_mean, some
+from snowmatch.core.types import Annotation
 from snowmatch.identify.question import Question
 from snowmatch.identify.resolve import AskedPhoto, Resolved
 from snowmatch.identify.session import Session
@@ -108,7 +109,8 @@ def _same_passage(
     """Return the encounters of the same passage as the query, and notes.
 
     They have a photo from the question's station that was taken at most the encounter gap before or after a query
-    photo. Photos of one passage are not evidence for each other.
+    photo; one without a time of day may be of any passage of that day. Photos of one passage are not evidence for each
+    other.
     """
     station, notes, gap = question.station, list[Note](), session.data.settings.gap
     if station is None:
@@ -133,11 +135,18 @@ def _same_passage(
     if len(locations) > 1:
         text = f"station {station} is in {' and '.join(locations)}, and all of them count: give the location too"
         notes.append(Note("station-in-several-locations", text, {"station": station, "locations": locations}))
-    passing = {a.encounter for a in here if a.timestamp and any(abs(a.timestamp - t) <= gap for t in times)}
+    passing = {a.encounter for a in here if any(_near(a, time, gap) for time in times)}
     if passing:
         text = f"same passage at station {station} and therefore not compared: {', '.join(sorted(passing))}"
         notes.append(Note("same-passage", text, {"station": station, "encounters": sorted(passing)}))
     return passing, notes
+
+
+def _near(a: Annotation, time: datetime, gap: timedelta) -> bool:
+    """Return whether an annotation may have been taken at most `gap` before or after a time."""
+    if a.timestamp is None:
+        return False
+    return a.timestamp.date() == time.date() if a.dated else abs(a.timestamp - time) <= gap
 
 
 def _check_encounters(session: Session, names: Sequence[str]) -> None:
