@@ -18,6 +18,7 @@ from snowmatch.confidence.score_table import load_table, make_table, save_table
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import calibration_path
 from snowmatch.core.types import Annotation
 from snowmatch.matching.query import score_query
 from snowmatch.matching.scores import prior
@@ -54,6 +55,15 @@ def test_cross_encounter_leaves_out_the_own_encounter_other_flanks_and_unidentif
     assert list(trial.gallery[asked[4]]) == [6]  # a right flank is compared with unknown parts only, here
     assert list(trial.gallery[asked[6]]) == [0, 1, 2, 3, 4, 7]
     assert trial.individual_names == ("aika", "bars", "cora")
+
+
+def test_a_damaged_calibration_is_told_before_the_queries_are_asked(own_survey, monkeypatch):
+    asked = []
+    monkeypatch.setattr("snowmatch.identify.evaluate.score_trial", lambda *_: asked.append(1))
+    calibration_path(own_survey / "catalog").write_text("{}", encoding="utf-8")
+    with pytest.raises(SnowmatchError, match=r"calibration\.json is damaged"):
+        snowmatch.open_catalog(own_survey / "catalog").evaluate()
+    assert not asked
 
 
 def test_cross_station_counts_an_empty_station_as_one():

@@ -80,6 +80,7 @@ def evaluate(
             "one-individual",
             catalog=str(data.folder),
         )
+    levels = load_calibrations(data.folder).levels  # a damaged file is told before the queries are asked
     states, galleries = indexed(data, method, cache)
     most = most_queries(*sides, galleries, method.matcher)
     trial = make_trial(data.annotations, protocol, most, sample=sample)
@@ -89,7 +90,6 @@ def evaluate(
     shipped = load_shipped(method.extractor, method.matching)
     groups = choose_groups(cases, shipped)
     together = [case for case in cases if case.together]
-    levels = load_calibrations(data.folder).levels
     quality = measure_quality(together, cross_validate(cases, groups, shipped, together), levels)
     if method.matcher.foreground == "auto":
         notes += galleries[0].evidence_notes(np.arange(len(galleries[0].annotations)))
