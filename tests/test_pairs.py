@@ -16,6 +16,8 @@ from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation, Features, Subject
 from snowmatch.features.reader import open_features
 from snowmatch.features.writer import FeatureWriter
+from snowmatch.identify.pairs import compare_sightings
+from snowmatch.identify.spots import spots_between
 from snowmatch.matching.gallery import make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lnbnn import Lnbnn
@@ -219,6 +221,21 @@ def test_a_query_and_an_evaluation_with_mutual_find_the_right_cats(survey):
     answer = catalog.query(survey / "catalog" / row.path, bbox=row.bbox, body_part=row.body_part, matcher="mutual")
     assert answer.candidates[0].accepted
     assert answer.candidates[0].inliers == len(answer.candidates[0].weights)
+
+
+def test_the_spots_of_two_photos_are_those_that_the_evidence_of_pairs_counts(survey):
+    session = snowmatch.open_catalog(survey / "catalog").session()
+    passages = {}
+    for a in session.gallery.annotations:
+        passages.setdefault(a.passage, []).append(a.row)
+    sightings = list(passages.values())
+    counted = {}
+    for found in compare_sightings(session, sightings, range(len(sightings))):
+        pair = frozenset(found.rows)
+        counted.setdefault(pair, []).append(found.spots)
+    both_ways = {pair: max(spots) for pair, spots in counted.items() if len(spots) == 2}
+    assert len(both_ways) > 10
+    assert {pair: len(spots_between(session, *sorted(pair)).weights) for pair in both_ways} == both_ways
 
 
 def test_too_few_candidates_give_a_note_with_the_setting_that_changes_it(survey):

@@ -32,9 +32,10 @@ def spots_between(session: Session, row0: int, row1: int) -> Spots:
     """Return the matched spots of the annotations in two rows of the catalog, checked for one position of the animal.
     The strongest is the last.
 
-    They are those that the evidence of pairs counts: all annotations of other passages vote, and each passage is an
-    animal of its own. The direction with more spots is shown; if there are none, the two are compared alone. The first
-    extractor of the session is used. No spot agrees: M = 0. Raises SnowmatchError if a row is not indexed.
+    They are those that the evidence of pairs counts: all annotations of other passages vote that show this body part,
+    and each passage is an animal of its own. The direction with more spots is shown; if there are none, the two are
+    compared alone. The first extractor of the session is used. No spot agrees: M = 0. Raises SnowmatchError if a row is
+    not indexed.
     """
     entry_of = {a.row: n for n, a in enumerate(session.gallery.annotations)}
     missing = [row for row in (row0, row1) if row not in entry_of]
@@ -70,6 +71,7 @@ def _matches(session: Session, gallery: Gallery, one: int, other: int, allowed: 
     matcher, part = session.method.matcher, gallery.annotations[one].body_part
     if not same_part(part, gallery.annotations[other].body_part):
         part = gallery.annotations[other].body_part
+    allowed = allowed & gallery.of_part(part)  # more animals would make each vote worth more
     if (votes := voter(matcher)) is not None:
         gallery.prepare(votes.backend, part, allowed, votes.foreground)
     (matches,) = score_query([gallery.subject(one)], gallery, allowed, part, matcher, session.method.geometry).matches
