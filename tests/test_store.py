@@ -501,6 +501,16 @@ def test_a_damaged_array_is_not_copied_into_a_merged_file(home):
     check(open_features(home, DESCRIBED), {k: f for k, f in make(6).items() if k in out.keys})
 
 
+def test_a_merge_of_a_file_without_a_sound_annotation_keeps_the_other_file(home):
+    features = make(3)
+    put(home, features, each=2)
+    damage_one(min(segments(home), key=lambda path: path.stat().st_size))  # one of two, the other one has two
+    with FeatureWriter(home, DESCRIBED) as out:
+        out.compact()
+        assert len(out.keys) == 2
+    check(open_features(home, DESCRIBED), {k: f for k, f in features.items() if k in out.keys})
+
+
 def test_a_damaged_byte_costs_one_annotation(home):
     features = make(6)
     put(home, features, each=6)

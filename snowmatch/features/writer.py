@@ -213,12 +213,17 @@ class FeatureWriter:
                         entries[key] = segment.entry(i)
                     else:
                         self.keys.discard(key.decode())
+        kept = None
         if entries:
-            self._write([entries[key] for key in sorted(entries)])
+            merged = [entries[key] for key in sorted(entries)]
+            self._write(merged)
+            kept = segment_name(merged)  # the name of one of them, if the others have no sound annotation
+            merged.clear()
         del segment
         entries.clear()  # nothing is mapped any more: Windows deletes no mapped file
         for path in paths:
-            _delete(path)
+            if path.name != kept:
+                _delete(path)
 
     def _write(self, entries: Sequence[Entry]) -> int:
         """Write a segment, and return its size in bytes."""
