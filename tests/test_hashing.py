@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from snowmatch.core.plugins import settings
 from snowmatch.features import hashing
 from snowmatch.features.indexing import index_catalog
 from snowmatch.features.reader import open_features
+from snowmatch.photos import formats
 
 PHOTOS = 6
 
@@ -214,6 +216,19 @@ def test_in_the_run_that_finds_a_new_photo_it_is_a_companion_again(tmp_path):
     age(path, 40)
     assert index_catalog(data, Fake(), 1).failed == ()
     assert index_catalog(data, Fake(), 1).mapped == 0
+
+
+def test_a_photo_that_can_be_read_later_gets_its_facts(data, monkeypatch):
+    """Such as a HEIC photo after its package was installed: the file is the same."""
+    index_catalog(data, Fake(), 1)
+    known = load_records(data.folder).photos["photos/003.png"]
+    shutil.rmtree(data.folder / ".snowmatch")
+    with monkeypatch.context() as lacking:
+        lacking.setattr(formats, "FORMATS", ("JPEG",))
+        assert len(index_catalog(data, Fake(), 1).failed) == PHOTOS
+    report = index_catalog(data, Fake(), 1)
+    assert (report.done, report.failed) == (PHOTOS, ())
+    assert load_records(data.folder).photos["photos/003.png"].facts == known.facts
 
 
 def test_a_photo_that_is_still_bad_stays_a_failure(data):

@@ -72,7 +72,9 @@ def hash_photos(
 def _measure(folder: Path, records: Records, photo: ToHash, *, preview: bool = False) -> Measure | None:
     """Return the task that hashes those files of a photo that have no trusted record; None if all have."""
     new = tuple(m for m in photo.masks if not trusted(folder / m, records.masks.get(m)))
-    known = trusted(folder / photo.photo, records.photos.get(photo.photo))
+    taken = records.photos.get(photo.photo)
+    # Without facts it could not be read, perhaps for lack of a package that is there now
+    known = taken is not None and taken.facts is not None and trusted(folder / photo.photo, taken)
     return None if known and not new else Measure(None if known else photo.photo, new, preview)
 
 
