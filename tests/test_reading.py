@@ -3,6 +3,7 @@
 import os
 import zipfile
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from camera_files import START, codes, encounters, note_of, photo, table
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 
 from snowmatch.catalog.cells import CellError, read_body_part
 from snowmatch.catalog.load import load_catalog
-from snowmatch.catalog.settings import CatalogSettings
+from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 
@@ -253,6 +254,14 @@ def test_1500_nested_folders_are_no_problem(tmp_path):
             os.rmdir("d")
     finally:
         os.chdir(here)
+
+
+def test_the_file_of_a_classifier_is_kept_for_commands_from_any_folder(tmp_path, monkeypatch):
+    photo(tmp_path / "catalog" / "Cat1" / "1.jpg")
+    monkeypatch.chdir(tmp_path)
+    keep_settings(Path("catalog"), load_catalog(Path("catalog"), settings={"classifier": "ours.npz"}).settings)
+    monkeypatch.chdir(tmp_path / "catalog")
+    assert load_catalog(tmp_path / "catalog").settings.classifier == str(tmp_path / "ours.npz")
 
 
 def test_settings_are_checked_and_a_damaged_file_is_told(tmp_path):

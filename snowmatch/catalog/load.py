@@ -22,7 +22,7 @@ from snowmatch.catalog.found import Found, load_found
 from snowmatch.catalog.names import name_notes
 from snowmatch.catalog.records import Fingerprint, Records
 from snowmatch.catalog.screened import load_screened, seen_instead
-from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, changed, load_settings
+from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, chosen, load_settings
 from snowmatch.catalog.shots import Shot
 from snowmatch.catalog.table import Fields, read_table
 from snowmatch.core.collection import without_collection
@@ -74,7 +74,7 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
             folder=str(folder),
         )
     notes: list[Note] = []
-    how = changed(load_settings(folder, notes), settings or {})
+    how = chosen(load_settings(folder, notes), settings or {})
     table = next((path for name in (CSV_NAME, EXCEL_NAME) if os.path.exists(path := folder / name)), None)
     rows = read_folders(folder, notes) if table is None else read_table(table, notes, how.dates)
     if table is not None and table.name == CSV_NAME and os.path.exists(folder / EXCEL_NAME):

@@ -20,7 +20,7 @@ from typing import Any
 from snowmatch.catalog.database import database_stamp
 from snowmatch.catalog.load import CatalogData, load_catalog
 from snowmatch.catalog.records import Fingerprint, Records, keep_records, load_records
-from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, changed, load_settings
+from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, changed, chosen, load_settings
 from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import keep_file, read_file
@@ -68,7 +68,7 @@ def _stamp(folder: Path, options: SettingsOptions, stamp: tuple[int, ...] | None
     try:
         tables = [name for name in (CSV_NAME, EXCEL_NAME) if os.path.exists(folder / name)]
         notes: list[Note] = []
-        how = changed(load_settings(folder, notes), options)
+        how = chosen(load_settings(folder, notes), options)
         if stamp is None or not tables or notes:
             return None
         content = hashlib.sha256(read_file(folder / tables[0])).hexdigest()

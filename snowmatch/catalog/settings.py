@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.plugins import plugin_names
 from snowmatch.core.text import choices
 
+TAUGHT = ".npz"  # the ending of a classifier that a user taught
 MOST_BYTES = 100_000  # bytes: a larger file is not one of snowmatch
 
 
@@ -70,7 +72,7 @@ class CatalogSettings:
                 raise SnowmatchError(f"{name} is {getattr(self, name)!r}, expected true or false")
         for name, others in (("classifier", ["auto", "none"]), ("segmenter", ["none"])):
             value, known = getattr(self, name), [*others, *plugin_names(f"{name}s")]
-            taught = name == "classifier" and isinstance(value, str) and value.endswith(".npz")
+            taught = name == "classifier" and isinstance(value, str) and value.endswith(TAUGHT)
             if value not in known and not taught:
                 raise SnowmatchError(f"no {name} called {value!r}; {choices(str(value), known)}")
 
@@ -128,6 +130,17 @@ def changed(settings: CatalogSettings, values: Mapping[str, Any]) -> CatalogSett
         if name not in names:
             raise SnowmatchError(f"no setting {name!r} of a catalog; {choices(name, names)}")
     return replace(settings, **values)
+
+
+def chosen(settings: CatalogSettings, options: SettingsOptions) -> CatalogSettings:
+    """Return the settings with the options that somebody gives now. Raises SnowmatchError as `changed` does.
+
+    The file of a classifier gets its whole path: the catalog keeps it, and is used from other folders too.
+    """
+    given = changed(settings, options)
+    if "classifier" in options and given.classifier.endswith(TAUGHT):
+        given = replace(given, classifier=os.path.abspath(given.classifier))
+    return given
 
 
 def keep_settings(folder: Path, settings: CatalogSettings) -> None:
