@@ -1,17 +1,23 @@
 """What a query, an evaluation or a calibration must not do in silence: small photos of noise are enough."""
 
 import csv
+import shlex
+import shutil
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import enough
 from PIL import Image
 
 import snowmatch
+from snowmatch.cli import main
 from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import features_path
 from snowmatch.core.plugins import make_plugin, settings
+from snowmatch.features.reader import list_features
 from snowmatch.identify import method
 
 BOX = (30, 24, 100, 72)
@@ -119,6 +125,31 @@ def test_a_calibration_from_before_animals_were_found_otherwise_is_told(catalog,
     (note,) = [n for n in now.query(folder / "0.png").notes if n.code == "calibration-found-otherwise"]
     assert "were found with classifier none, segmenter none, boxes, now it is" in note.text
     assert "snowmatch calibrate" in advice(note.code, note.data)
+
+
+@pytest.mark.parametrize("options", [{}, {"contrast": "0.01"}])
+def test_the_command_in_a_note_on_photos_that_are_not_compared_indexes_them(catalog, options):
+    found = catalog([("aika", "left_flank", ""), ("bars", "left_flank", "")])
+    folder = found.data.folder
+    if options:
+        shutil.rmtree(folder / ".snowmatch")
+        found.index("sift", options, workers=1)
+    Image.fromarray(photo(1, 9)).save(folder / "new.png")
+    with (folder / "catalog.csv").open("a", newline="") as file:
+        csv.writer(file).writerow(["new.png", "bars", "left_flank", "e9", "", "", ""])
+    (note,) = [n for n in snowmatch.open_catalog(folder).query(folder / "0.png").notes if n.code[:7] == "missing"]
+    words = shlex.split(advice(note.code, note.data))
+    assert CliRunner().invoke(main, words[1:]).exit_code == 0, words
+    opened = snowmatch.open_catalog(folder)
+    assert "missing-annotations" not in codes(opened.query(folder / "0.png").notes)
+    assert [each["name"] for each in list_features(features_path(folder))] == ["sift"]
+
+
+def test_with_several_extractors_the_command_indexes_with_each():
+    each = [settings(make_plugin("extractors", name)) for name in ("hesaff", "sift")]
+    about = {"catalog": "survey", "extractor": "hesaff + sift", "settings": {"name": "hesaff + sift", "fused": each}}
+    told = "snowmatch index survey --extractor hesaff; snowmatch index survey --extractor sift"
+    assert advice("missing-annotations", about) == told
 
 
 def test_features_of_a_version_with_another_setting_are_told_and_not_guessed(tmp_path, monkeypatch):

@@ -88,8 +88,9 @@ def annotation_states(
 def state_notes(folder: Path, states: Sequence[AnnotationState], extractor: Mapping[str, Any]) -> list[Note]:
     """Return one note with the count for each state missing, stale and failed, and for copied photos.
 
-    extractor: the settings of the extractor, or of several as `{"fused": [settings, ...]}`: their features are missing.
+    extractor: the settings of the extractor whose features `states` are about, or those of several that are combined.
     """
+    about = {"catalog": str(folder), "extractor": extractor["name"], "settings": extractor}
     texts = {
         "missing": "not indexed yet and therefore not compared",
         "stale": "changed since the last index run and therefore not compared",
@@ -100,14 +101,13 @@ def state_notes(folder: Path, states: Sequence[AnnotationState], extractor: Mapp
         f"{counted(moved, 'annotation')} of photos with other times than in the last index run (copied, perhaps), but "
         "with the same content: until the next index run, these photos are read each time"
     )
-    about = {"catalog": str(folder), "extractor": extractor}
-    copied = [Note("copied-annotations", text, {**about, "count": moved})] if moved else []
+    copied = [Note("copied-annotations", text, about | {"count": moved})] if moved else []
     counts = {state: found[state] for state in texts}
     return copied + [
         Note(
             f"{state}-annotations",
             f"{counted(count, 'annotation')} {texts[state]}",
-            {**about, "count": count},
+            about | {"count": count},
         )
         for state, count in counts.items()
         if count

@@ -37,16 +37,10 @@ def _catalog(data: Data) -> str:
 
 
 def _index(data: Data) -> str:
+    """Return the index run with the extractor in `data`; one for each if several are combined."""
+    if several := (data.get("settings") or {}).get("fused"):
+        return "; ".join(_index({**data, "extractor": each["name"], "settings": each}) for each in several)
     return f"snowmatch index {_catalog(data)}{_extractor_options(data)}"
-
-
-def _index_again(data: Data) -> str:
-    """Return the command for each extractor of the queries: without its name, another one would be used."""
-    extractor = data.get("extractor")
-    if not isinstance(extractor, Mapping):
-        return _index(data)
-    each = extractor.get("fused", [extractor])
-    return "; ".join(_index({**data, "extractor": one["name"], "settings": one}) for one in each)
 
 
 def _calibrate(data: Data) -> str:
@@ -54,10 +48,8 @@ def _calibrate(data: Data) -> str:
 
 
 def _extractor_options(data: Data) -> str:
-    from snowmatch.api import DEFAULT_EXTRACTOR
-
     name, settings = data.get("extractor"), data.get("settings")
-    text = f" --extractor {name}" if name and name != DEFAULT_EXTRACTOR else ""
+    text = f" --extractor {name}" if name else ""
     return text + (_changed(settings, "extractors") if settings else "")
 
 
@@ -157,15 +149,15 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "frames-without-time": lambda data: "--file-times",
     "added-unscreened": lambda data: "snowmatch weights download efficientnet-lite0",
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
-    "missing-annotations": _index_again,
-    "stale-annotations": _index_again,
-    "copied-annotations": _index_again,
+    "missing-annotations": _index,
+    "stale-annotations": _index,
+    "copied-annotations": _index,
     "features-of-others-damaged": _index,
     "failed-annotations": lambda data: f"snowmatch show {_catalog(data)}",
     "found-damaged": _index,
     "screening-damaged": lambda data: f"snowmatch screen {_catalog(data)}",
     "maps-damaged": _index,
-    "maps-missing": _index_again,
+    "maps-missing": _index,
     "calibration-refused": _calibrate,
     "calibration-outgrown": _calibrate,
     "calibration-found-otherwise": _calibrate,

@@ -265,7 +265,9 @@ class Gallery:
         if missing := int((~self.maps.listed(lone)).sum()):
             what = counted(missing, "photo")
             text = f"{what} of the catalog not yet compared with other photos of the station: index again"
-            notes.append(Note("maps-missing", text, {"count": missing, "extractor": self.reader.described}))
+            described = self.reader.described
+            about = {"count": missing, "extractor": described["name"], "settings": described}
+            notes.append(Note("maps-missing", text, about))
         return notes
 
     @cached_property
