@@ -67,7 +67,7 @@ ONLY_IN = {
     "matplotlib": {"survey/figures.py"},
     "pyproj": {"survey/projection.py"},
     "xlsxwriter": {"interchange/exporters/xlsx.py"},
-    "psutil": {"review/doctor/system.py"},
+    "psutil": {"review/doctor/system.py", "matching/search/loaded.py"},
     "distributed": {"core/executor.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -640,6 +641,12 @@ def test_the_memory_of_loaded_blocks_is_bounded(tmp_path):
         answers.append((found.distances, found.entries, found.keypoints))
     same(*answers)
     assert plenty.bytes > 30_000 >= little.bytes > 0
+
+
+def test_without_a_limit_half_of_the_memory_is_used_on_every_system(monkeypatch):
+    monkeypatch.setattr(loaded, "_limit", [])
+    monkeypatch.delattr(os, "sysconf")  # as on Windows
+    assert loaded.default_memory() == psutil.virtual_memory().total // 2
 
 
 def test_the_least_recently_used_index_goes_first():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from typing import Any
 
+import psutil
+
 SHARE = 0.5  # of the machine's memory
-UNKNOWN = 4 << 30  # bytes, where the system does not tell its memory
 
 _limit: list[int] = []  # what `limit_memory` was told last
 
@@ -32,10 +32,7 @@ def default_memory() -> int:
     """Return the bytes that loaded search indexes may take: as limited, or else half of the machine's memory."""
     if _limit:
         return _limit[-1]
-    try:
-        return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):  # Windows
-        return UNKNOWN
+    return int(SHARE * psutil.virtual_memory().total)
 
 
 class Loaded:
