@@ -12,6 +12,7 @@ from PIL import Image
 
 from snowmatch.catalog import load
 from snowmatch.catalog.find import find_catalog
+from snowmatch.catalog.further import read_further
 from snowmatch.catalog.load import check_body_part, check_locations, load_catalog
 from snowmatch.core.errors import SnowmatchError
 
@@ -326,6 +327,13 @@ def test_a_further_column_that_appears_twice_is_told(tmp_path):
     assert note_of(data, "columns-twice").endswith("left out: sex; expected once")
     data = load_text(tmp_path, "path,remark,remark,more\na.jpg,x,y,z\n")
     assert note_of(data, "columns-left-out").endswith("does not use: more")  # the others are told of once
+
+
+def test_a_repeated_row_with_another_remark_gives_it_to_no_other_animal(tmp_path):
+    rows = 'a.jpg,Aika,"1,1,10,10",f,\na.jpg,Aika,"1,1,10,10",f,seen twice\na.jpg,Bars,"20,20,10,10",m,\n'
+    data = load_text(tmp_path, f"path,individual,bbox,sex,remark\n{rows}")
+    assert [a.individual for a in data.annotations] == ["Aika", "Bars"]
+    assert read_further(tmp_path, data.annotations) == {"sex": {0: "f", 1: "m"}, "remark": {}}
 
 
 def test_photos_beside_an_encounter_of_the_table_that_have_none_are_noted(tmp_path):

@@ -33,6 +33,7 @@ def read_further(folder: Path, annotations: Sequence[Annotation]) -> Further:
     if "path" not in plain or not columns:
         return {}
     at = plain.index("path")
+    read = [n for n, p in enumerate(plain) if p in known and p]
     rows: dict[str, list[int]] = defaultdict(list)
     for a in annotations:
         if not a.found:
@@ -40,9 +41,12 @@ def read_further(folder: Path, annotations: Sequence[Annotation]) -> Further:
     found: Further = {heading: {} for heading in columns}
     done: set[tuple[str, ...]] = set()
     for _, cells in sheet.rows:
-        if not any(cell.strip() for cell in cells) or cells in done or at >= len(cells):
+        if not any(cell.strip() for cell in cells) or at >= len(cells):
             continue
-        done.add(cells)
+        used = (cells[at], *(cells[n].strip() if n < len(cells) else "" for n in read))
+        if used in done:  # it repeats an earlier row, whatever its further columns say
+            continue
+        done.add(used)
         try:
             waiting = rows.get(read_path(cells[at]))
         except CellError:
