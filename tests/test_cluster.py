@@ -14,6 +14,7 @@ import fake_classifier
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import snowmatch
 from snowmatch.catalog.database import writing
@@ -26,6 +27,8 @@ from snowmatch.core.home import features_path, indexes_path
 from snowmatch.core.notes import Note
 from snowmatch.matching.search import encoding, holders, loaded
 from snowmatch.review import batch
+from snowmatch.review.batch import Asker, AskGroups
+from snowmatch.review.groups import photo_groups
 
 distributed = pytest.importorskip("distributed")
 
@@ -107,6 +110,20 @@ def test_a_batch_on_a_cluster_gives_the_same_tables(own_survey, tmp_path):
         assert told.exit_code == 0, told.output
         tables.append([out.with_suffix(suffix).read_bytes() for suffix in (".csv", ".jsonl")])
     assert tables[0] == tables[1] == tables[2]
+
+
+def test_a_worker_in_another_folder_finds_the_photos_of_a_batch(own_survey, tmp_path, monkeypatch):
+    (tmp_path / "cards").mkdir()
+    Image.new("RGB", (60, 40), (90, 120, 60)).save(tmp_path / "cards" / "new.jpg")
+    monkeypatch.chdir(tmp_path)
+    session = snowmatch.open_catalog(own_survey / "catalog").session()
+    task = AskGroups(tuple(photo_groups(session, ["cards"], None, [])))
+    sent = pickle.dumps((task, Asker(session, None, {}, (), None)))
+    here = task.run(Asker(session, None, {}, (), None))
+    monkeypatch.chdir(own_survey)
+    task, asker = pickle.loads(sent)
+    assert task.run(asker) == here
+    assert [(record["failed"], record["row"]["photos"]) for record in here] == [([], ["cards/new.jpg"])]
 
 
 @pytest.mark.parametrize("memory", [[], ["--memory", "1MB"]])

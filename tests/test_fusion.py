@@ -135,7 +135,7 @@ def test_an_annotation_that_one_extractor_lacks_is_not_compared_and_gets_a_note(
     assert "nova" not in {c.individual for c in answer.candidates}
     (note,) = [note for note in answer.notes if note.text.startswith("1 annotation not indexed yet")]
     index = f"snowmatch index {shlex.quote(str(folder))}"
-    assert advice(note.code, note.data) == f"{index}; {index} --extractor sift"
+    assert advice(note.code, note.data) == f"{index} --extractor hesaff; {index} --extractor sift"
     alone = catalog.query(folder / catalog.data.annotations[0].path, extractor="hesaff", top=100)
     assert "nova" in {c.individual for c in alone.candidates}
 

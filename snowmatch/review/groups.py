@@ -28,7 +28,8 @@ class BatchPhoto:
     """One photo of an animal.
 
     name: its path in the table.
-    photo: the file, or the annotation of the catalog.
+    photo: the file with its whole path, since a worker may be started in another folder, or the annotation of the
+    catalog.
     content: sha256 of the file; "" if it cannot be read.
     beside: other individuals that the catalog has in the same photo.
     taken: when, by the camera's clock.
@@ -99,7 +100,7 @@ def photo_groups(
             )
             continue
         wanted.update({row.row: name for row in rows if row.row not in wanted})
-        photo = BatchPhoto(name, name, body_part or "unknown", content, taken=facts.taken)
+        photo = BatchPhoto(name, os.path.abspath(name), body_part or "unknown", content, taken=facts.taken)
         given[name] = photo, frozenset(row.encounter for row in rows)
         folder = Path(name).parent.as_posix()
         camera = facts.serial or f"folder {folder}"  # one folder is one camera's, where its photos do not say

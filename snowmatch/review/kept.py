@@ -59,11 +59,13 @@ def _asked(session: Session, group: Group) -> tuple[Any, ...]:
     """Return what a group asks, without the numbers of its rows: they change if a row is added above."""
     photos = []
     for photo in group.photos:
-        given, key = photo.photo, ""
-        if isinstance(given, Annotation):
+        given: str | Annotation = photo.name
+        key = ""
+        if isinstance(photo.photo, Annotation):
             # The content of photo and mask, and the box; without features, the mask is read again
-            key = session.states[given.row].key or (_content(session.folder / given.mask) if given.mask else "")
-            given = replace(given, row=0)
+            key = session.states[photo.photo.row].key or ""
+            key = key or (_content(session.folder / photo.photo.mask) if photo.photo.mask else "")
+            given = replace(photo.photo, row=0)
         photos.append((photo.name, given, key, photo.body_part, photo.content, photo.beside))
     return group.encounter, group.animal, tuple(photos), group.excluded
 
