@@ -145,6 +145,23 @@ def test_the_command_in_a_note_on_photos_that_are_not_compared_indexes_them(cata
     assert [each["name"] for each in list_features(features_path(folder))] == ["sift"]
 
 
+@pytest.mark.parametrize("place", [600, -1])  # in the structure of the file, and in the last array
+def test_the_command_beside_damaged_features_mends_them(catalog, place):
+    found = catalog([("aika", "left_flank", ""), ("bars", "left_flank", "")])
+    folder = found.data.folder
+    shutil.rmtree(folder / ".snowmatch")
+    found.index("sift", {"contrast": "0.01"}, workers=1)
+    (path,) = features_path(folder).glob("*/features-*.h5")
+    content = bytearray(path.read_bytes())
+    content[place] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(SnowmatchError, match="index again") as refused:
+        snowmatch.open_catalog(folder).query(folder / "0.png")
+    words = shlex.split(advice(refused.value.code, refused.value.data).replace("CATALOG", str(folder)))
+    assert CliRunner().invoke(main, words[1:]).exit_code == 0, words
+    assert snowmatch.open_catalog(folder).query(folder / "0.png").candidates
+
+
 def test_with_several_extractors_the_command_indexes_with_each():
     each = [settings(make_plugin("extractors", name)) for name in ("hesaff", "sift")]
     about = {"catalog": "survey", "extractor": "hesaff + sift", "settings": {"name": "hesaff + sift", "fused": each}}

@@ -108,7 +108,7 @@ def _download(data: Data) -> str:
 COMMANDS: dict[str, Callable[[Data], str]] = {
     # errors
     "not-indexed": _index,
-    "damaged-features": lambda data: "snowmatch index CATALOG",
+    "damaged-features": _index,
     "damaged-settings": lambda data: f"snowmatch index CATALOG --extractor {data['extractor']}",
     "damaged-maps": _index,
     "damaged-calibration": _calibrate,

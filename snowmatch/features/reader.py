@@ -87,7 +87,7 @@ class FeatureReader:
             if not checked[number][row]:
                 segment.fetch(row, [name])
                 if not segment.is_sound(row, [name]):
-                    raise damaged_entry(segment.path)
+                    raise damaged_entry(segment.path, segment.described)
                 checked[number][row] = True
             found.append(segment.columns[name][segment.offsets[row] : segment.offsets[row + 1]])
         return found

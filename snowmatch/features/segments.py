@@ -47,10 +47,12 @@ LAYOUT = {"libver": "v110", "userblock_size": USER_BLOCK, "alignment_threshold":
 class Segment:
     """One open file. Its columns are views of the mapped file.
 
-    checksums: (A, 6) uint32, of each column in the order of COLUMNS, 0 for a column that does not exist.
+    described: the settings of the extractor. checksums: (A, 6) uint32, of each column in the order of COLUMNS, 0 for a
+    column that does not exist.
     """
 
     path: Path
+    described: Mapping[str, Any]
     keys: np.ndarray
     offsets: np.ndarray
     image_sizes: np.ndarray
@@ -85,7 +87,7 @@ class Segment:
     def entry(self, i: int) -> Entry:
         """Return annotation `i`. Raises SnowmatchError if its checksums are wrong."""
         if not self.is_sound(i):
-            raise damaged_entry(self.path)
+            raise damaged_entry(self.path, self.described)
         return Entry(self.keys[i], tuple(self.image_sizes[i]), self.rows(i))
 
 
@@ -118,16 +120,16 @@ class DamagedSegmentError(SnowmatchError):
     """The error for a file of features whose structure is damaged."""
 
 
-def _damaged(path: Path, why: object) -> DamagedSegmentError:
+def _damaged(path: Path, described: Mapping[str, Any], why: object) -> DamagedSegmentError:
     why = str(why).splitlines()[0] if str(why) else "unreadable"
     text = f"{path} is damaged ({why}): index again, which extracts its features again"
-    return DamagedSegmentError(text, "damaged-features")
+    return DamagedSegmentError(text, "damaged-features", extractor=described["name"], settings=described)
 
 
-def damaged_entry(path: Path) -> SnowmatchError:
+def damaged_entry(path: Path, described: Mapping[str, Any]) -> SnowmatchError:
     """Return the error for an annotation whose features in the file `path` have changed."""
     text = f"{path} has damaged features: index again, which finds them and extracts them again"
-    return SnowmatchError(text, "damaged-features")
+    return SnowmatchError(text, "damaged-features", extractor=described["name"], settings=described)
 
 
 def open_segments(folder: Path, described: Mapping[str, Any], damaged: list[Path] | None = None) -> list[Segment]:
@@ -178,12 +180,12 @@ def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
         except (OSError, KeyError, ValueError, TypeError, RuntimeError, RecursionError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # the system, not the file
                 raise unreadable(path, error) from error
-            raise _damaged(path, error) from error
+            raise _damaged(path, described, error) from error
     rows = int(head["offsets"][-1])
     if {len(c) for c in columns.values()} != {rows} or set(COLUMNS) - set(columns) - {"shapes"}:
-        raise _damaged(path, "its arrays differ in length")
+        raise _damaged(path, described, "its arrays differ in length")
     keys, offsets, image_sizes, checksums = (head[name] for name in HEAD)
-    return Segment(path, keys, offsets, image_sizes, checksums, columns, len(mapped))
+    return Segment(path, described, keys, offsets, image_sizes, checksums, columns, len(mapped))
 
 
 def _opened(path: Path) -> BinaryIO:
