@@ -48,7 +48,8 @@ from snowmatch.cli.shared import PATH, Bar, cluster_option, print_text, say_fail
 @click.option(
     "--prune",
     is_flag=True,
-    help="Delete the features of photos that are no longer in the catalog, and the answers of earlier batches.",
+    help="Delete this extractor's features of photos that are no longer in the catalog, and the answers of earlier "
+    "batches.",
 )
 @click.option(
     "--compact",
