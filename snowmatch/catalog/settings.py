@@ -116,7 +116,10 @@ def load_settings(folder: Path, notes: list[Note]) -> CatalogSettings:
             raise ValueError(f"it has more than {MOST_BYTES} bytes")
         return changed(CatalogSettings(), read_summed_json(text))
     except (ValueError, TypeError, SnowmatchError) as error:
-        why = f"{path} is damaged ({error}), so the default settings are used: set them again"
+        why = (
+            f"{path} is damaged ({error}), so the default settings are used: set again those that you had changed; if "
+            "you had changed none, delete the file"
+        )
         notes.append(Note("settings-damaged", why, {"catalog": str(folder)}))
         return CatalogSettings()
 
