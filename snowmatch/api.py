@@ -30,6 +30,7 @@ from snowmatch.identify.method import (
     MethodOptions,
     changed_settings,
     choose_method,
+    extractor_in_use,
 )
 from snowmatch.identify.question import Photo, QuestionOptions, make_question
 from snowmatch.identify.session import Galleries, Session, build_index, open_session
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_EXTRACTOR", "DEFAULT_MATCHER", "Catalog", "Geometry", "Session", "changed_settings", "open_catalog"]
 __all__ += ["add_weights", "download_weights", "find_catalog", "is_table", "known_weights", "save_table"]
-__all__ += ["CellError", "limit_memory", "read_box", "read_times"]
+__all__ += ["CellError", "extractor_in_use", "limit_memory", "read_box", "read_times"]
 
 Progress = Callable[[int, int], None]
 

@@ -12,13 +12,17 @@ from conftest import enough
 from PIL import Image
 
 import snowmatch
+from snowmatch.catalog.database import writing
+from snowmatch.catalog.found import load_found
 from snowmatch.cli import main
 from snowmatch.cli.advice import advice
+from snowmatch.cli.doctor_advice import finding_advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path
 from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.features.reader import list_features
 from snowmatch.identify import method
+from snowmatch.review.doctor.examine import examine
 
 BOX = (30, 24, 100, 72)
 OTHER_BOX = (20, 20, 60, 60)
@@ -160,6 +164,34 @@ def test_the_command_beside_damaged_features_mends_them(catalog, place):
     words = shlex.split(advice(refused.value.code, refused.value.data).replace("CATALOG", str(folder)))
     assert CliRunner().invoke(main, words[1:]).exit_code == 0, words
     assert snowmatch.open_catalog(folder).query(folder / "0.png").candidates
+
+
+def test_the_commands_beside_other_damage_index_with_the_extractor_of_the_catalog(catalog):
+    found = catalog([("aika", "left_flank", ""), ("bars", "left_flank", "")])
+    folder = found.data.folder
+    text = (folder / "catalog.csv").read_text().replace('"30,24,100,72"', "")
+    (folder / "catalog.csv").write_text(text)
+    shutil.rmtree(folder / ".snowmatch")
+    snowmatch.open_catalog(folder, boxes=False).index("sift", {"contrast": "0.01"}, workers=1)
+    with writing(folder) as database:
+        database.execute("DELETE FROM maps")
+        database.execute("INSERT INTO found VALUES ('a', 'maps', 0, '', '', '', 0.0, 1)")
+    opened = snowmatch.open_catalog(folder, boxes=False)
+    answer = opened.query(photo(0, 7), body_part="left_flank")
+    with writing(folder) as database:
+        database.execute("UPDATE files SET sum = 'x'")
+    lost = []
+    load_found(folder, notes=lost)
+    told = {note.code: advice(note.code, note.data) for note in (*answer.notes, *lost)}
+    seen = examine(snowmatch.open_catalog(folder))
+    about = {"catalog": str(folder), "encounters": []}
+    told |= {f.code: finding_advice(f.code, {**f.data, **about}) for f in (*seen.findings, *seen.unseen)}
+    told |= {code: finding_advice(code, about) for code in ("encounters-long", "failed", "files-mended")}
+    expected = "--extractor sift -o contrast=0.01"
+    for code in ("maps-missing", "found-damaged", "records-damaged", "photos-unseen", "files-mended"):
+        assert expected in told[code], (code, told.get(code))
+    told = {code: text for code, text in told.items() if "snowmatch index" in text}
+    assert not [code for code, text in told.items() if expected not in text]
 
 
 def test_with_several_extractors_the_command_indexes_with_each():

@@ -45,13 +45,14 @@ def load_found(
     try:
         rows = _rows(folder)
     except DamagedError:
-        _note(notes, "the database of photos is damaged, so the boxes that were found are not used: index again")
+        text = "the database of photos is damaged, so the boxes that were found are not used: index again"
+        _note(folder, notes, text)
         return {}
     good = [row[:-1] for row in rows if sound(row)]
     if len(good) < len(rows):
         count = counted(len(rows) - len(good), "entry", "entries")
         why = "index again, and screen again if the boxes come from a screening"
-        _note(notes, f"{count} of found boxes in the database of photos were damaged and skipped: {why}")
+        _note(folder, notes, f"{count} of found boxes in the database of photos were damaged and skipped: {why}")
     lost = {(row[0], row[1]) for row in rows if not sound(row)}
     found: dict[str, dict[str, list[Found]]] = {}
     for sha256, by, number, box, box_by, label, confidence in good:
@@ -78,9 +79,9 @@ def _rows(folder: Path) -> list[tuple[Any, ...]]:
         return database.execute(f"{columns} ORDER BY sha256, origin, number").fetchall()
 
 
-def _note(notes: list[Note] | None, text: str) -> None:
+def _note(folder: Path, notes: list[Note] | None, text: str) -> None:
     if notes is not None:
-        notes.append(Note("found-damaged", text))
+        notes.append(Note("found-damaged", text, {"catalog": str(folder)}))
 
 
 def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) -> None:

@@ -37,10 +37,31 @@ def _catalog(data: Data) -> str:
 
 
 def _index(data: Data) -> str:
-    """Return the index run with the extractor in `data`; one for each if several are combined."""
+    """Return the index run with the extractor in `data`; one for each if several are combined.
+
+    Without one in `data`, the run is with what the catalog is indexed with: another extractor would index all again.
+    """
     if several := (data.get("settings") or {}).get("fused"):
         return "; ".join(_index({**data, "extractor": each["name"], "settings": each}) for each in several)
+    if not data.get("extractor") and "catalog" in data:
+        data = {**data, **_in_use(str(data["catalog"]))}
     return f"snowmatch index {_catalog(data)}{_extractor_options(data)}"
+
+
+def _in_use(folder: str) -> Data:
+    """Return the extractor that a catalog is indexed with; nothing if `snowmatch index` takes it by itself."""
+    from pathlib import Path
+
+    from snowmatch.api import DEFAULT_EXTRACTOR, extractor_in_use
+    from snowmatch.core.errors import SnowmatchError
+
+    try:
+        used = extractor_in_use(Path(folder))
+    except SnowmatchError:  # damage, which is told by itself
+        return {}
+    if used is None:
+        return {}
+    return {"settings": used} if used["name"] == DEFAULT_EXTRACTOR else {"extractor": used["name"], "settings": used}
 
 
 def _calibrate(data: Data) -> str:

@@ -39,7 +39,7 @@ def _table(data: Data) -> str:
 
 
 def _regroup(data: Data) -> str:
-    return f"snowmatch index {_catalog(data)} --encounter-gap 30, or fill in the column encounter"
+    return f"{_index(data)} --encounter-gap 30, or fill in the column encounter"
 
 
 def _move(data: Data) -> str:

@@ -46,13 +46,18 @@ class Method:
     matching: dict[str, Any]
 
 
-def features_in_use(folder: Path) -> FeatureReader | None:
-    """Return the features of the extractor that queries of a catalog use; None if nothing is indexed.
+def extractor_in_use(folder: Path) -> dict[str, Any] | None:
+    """Return the settings of the extractor that queries of a catalog use; None if nothing is indexed.
 
     Of several extractors, DEFAULT_EXTRACTOR, or else the first. Raises SnowmatchError if a file is damaged.
     """
     stored = list_features(features_path(folder))
-    used = next((each for each in stored if each["name"] == DEFAULT_EXTRACTOR), stored[0] if stored else None)
+    return next((each for each in stored if each["name"] == DEFAULT_EXTRACTOR), stored[0] if stored else None)
+
+
+def features_in_use(folder: Path) -> FeatureReader | None:
+    """Return the features of the extractor that queries of a catalog use; None and errors as `extractor_in_use`."""
+    used = extractor_in_use(folder)
     return None if used is None else open_features(features_path(folder), used)
 
 

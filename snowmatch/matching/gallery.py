@@ -266,8 +266,8 @@ class Gallery:
             what = counted(missing, "photo")
             text = f"{what} of the catalog not yet compared with other photos of the station: index again"
             described = self.reader.described
-            about = {"count": missing, "extractor": described["name"], "settings": described}
-            notes.append(Note("maps-missing", text, about))
+            with_it = {"extractor": described["name"], "settings": described}
+            notes.append(Note("maps-missing", text, {"count": missing, **with_it}))
         return notes
 
     @cached_property
