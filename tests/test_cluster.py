@@ -392,3 +392,12 @@ def test_workers_with_several_threads_are_refused():
         open_pool(1, (1,)),
     ):
         pass
+
+
+@pytest.mark.parametrize("command", ["index", "screen"])
+def test_a_number_of_workers_beside_a_cluster_is_refused_before_it_starts(tmp_path, monkeypatch, command):
+    monkeypatch.delattr(distributed, "LocalCluster")
+    for words in (["--workers", "2", "--cluster", "local:2"], ["--cluster", "local:2", "--workers", "2"]):
+        told = CliRunner().invoke(main, [command, str(tmp_path), *words])
+        assert told.exit_code == 2
+        assert "--workers is of no use with --cluster" in told.stderr

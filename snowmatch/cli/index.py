@@ -8,7 +8,16 @@ from typing import Any
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, cluster_option, print_text, say_failed, say_notes, setting_option
+from snowmatch.cli.shared import (
+    PATH,
+    Bar,
+    cluster_option,
+    print_text,
+    say_failed,
+    say_notes,
+    setting_option,
+    workers_option,
+)
 
 
 @click.command()
@@ -17,7 +26,7 @@ from snowmatch.cli.shared import PATH, Bar, cluster_option, print_text, say_fail
     "--extractor", metavar="NAME", help="Extractor of the features; `snowmatch plugins` lists all.  [default: hesaff]"
 )
 @setting_option
-@click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
+@workers_option
 @cluster_option
 @click.option(
     "--dates",

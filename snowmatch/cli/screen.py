@@ -19,6 +19,7 @@ from snowmatch.cli.shared import (
     say_failed,
     say_notes,
     setting_option,
+    workers_option,
 )
 
 
@@ -56,7 +57,7 @@ from snowmatch.cli.shared import (
 )
 @click.option("--groups", type=PATH, metavar="FILE", help="For --evaluate: a table with the columns species and group.")
 @json_option
-@click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
+@workers_option
 @cluster_option
 @force_option
 def screen(

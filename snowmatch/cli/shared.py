@@ -103,11 +103,19 @@ memory_option = click.option(
 
 def _use_cluster(ctx: click.Context, parameter: click.Parameter, where: str | None) -> None:
     if where is not None:
+        if ctx.params.get("workers") is not None:
+            raise click.UsageError("--workers is of no use with --cluster, whose own processes do the work")
         from snowmatch.core.executor import use_cluster
 
         ctx.with_resource(use_cluster(where))
 
 
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    is_eager=True,  # known when --cluster is looked at
+    help="Number of processes.  [default: all cores]",
+)
 cluster_option = click.option(
     "--cluster",
     callback=_use_cluster,
