@@ -28,7 +28,7 @@ from snowmatch.core.notes import Note
 from snowmatch.matching.search import encoding, holders, loaded
 from snowmatch.review import batch
 from snowmatch.review.batch import Asker, AskGroups
-from snowmatch.review.groups import photo_groups
+from snowmatch.review.groups import photo_groups, unidentified_groups
 
 distributed = pytest.importorskip("distributed")
 
@@ -124,6 +124,22 @@ def test_a_worker_in_another_folder_finds_the_photos_of_a_batch(own_survey, tmp_
     task, asker = pickle.loads(sent)
     assert task.run(asker) == here
     assert [(record["failed"], record["row"]["photos"]) for record in here] == [([], ["cards/new.jpg"])]
+
+
+def test_a_worker_tells_of_a_photo_on_record_as_one_process_does(own_survey, monkeypatch):
+    catalog = own_survey / "catalog"
+    monkeypatch.chdir(own_survey)
+    broken = next(a.path for a in snowmatch.open_catalog("catalog").data.annotations if a.individual is None)
+    (catalog / broken).write_bytes((catalog / broken).read_bytes()[:90])
+    session = snowmatch.open_catalog("catalog").session()
+    groups = [g for g in unidentified_groups(session, None) if broken in [photo.name for photo in g.photos]]
+    task, asker = AskGroups(tuple(groups[:1])), Asker(session, None, {}, (), None)
+    sent = pickle.dumps((task, asker))
+    here = task.run(asker)
+    monkeypatch.chdir(catalog)
+    task, asker = pickle.loads(sent)
+    assert task.run(asker) == here
+    assert f"catalog/{broken} " in here[0]["failed"][0][1]
 
 
 @pytest.mark.parametrize("memory", [[], ["--memory", "1MB"]])

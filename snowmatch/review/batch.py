@@ -112,6 +112,7 @@ class Asker:
         new: float | None,
     ) -> None:
         self.session, self.state = session, state_of(session)
+        self._given = session.folder
         self._folder = Path(session.folder).absolute()
         self._decisions = None if decisions is None else decisions.absolute()
         self._settings, self._method = session.data.settings.options(), dict(method)
@@ -144,6 +145,15 @@ class Asker:
             exclude_encounters=group.excluded,
             new=self._new,
         )
+
+    def reason(self, error: SnowmatchError, photos: Sequence[BatchPhoto]) -> str:
+        """Return why photos cannot be asked about, with the same paths in each process."""
+        text = str(error)
+        for photo in photos:
+            if isinstance(photo.photo, Annotation):
+                for path in filter(None, (photo.photo.path, photo.photo.mask)):
+                    text = text.replace(str(self.session.folder / path), str(self._given / path))
+        return text
 
     @cached_property
     def animals(self) -> dict[int, Animal]:
@@ -302,7 +312,7 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
                 raise known
             return known
 
-        answer = _ask_readable(ask_photos, parts[part], session.folder, failed, bare)
+        answer = _ask_readable(asker, ask_photos, parts[part], failed, bare)
         if answer is not None:
             every.append(part_answer(part, answer, asker.animals))
             # those of the session are told anew by each run: they may be wrong when the answer is used again
@@ -313,9 +323,9 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
 
 
 def _ask_readable(
+    asker: Asker,
     ask: Callable[[Sequence[BatchPhoto]], Answer],
     photos: Sequence[BatchPhoto],
-    folder: Path,
     failed: list[tuple[str, str]],
     bare: list[str],
 ) -> Answer | None:
@@ -327,7 +337,7 @@ def _ask_readable(
         answer = ask(photos)
     except SnowmatchError as error:
         if len(photos) == 1:
-            failed.append((photos[0].name, str(error)))
+            failed.append((photos[0].name, asker.reason(error, photos)))
             return None
         left = []  # the error does not say which of several photos it is about
         for photo in photos:
@@ -335,12 +345,12 @@ def _ask_readable(
                 ask([photo])
                 left.append(photo)
             except SnowmatchError as reason:
-                failed.append((photo.name, str(reason)))
+                failed.append((photo.name, asker.reason(reason, [photo])))
         if len(left) == len(photos):
             raise
-        return _ask_readable(ask, left, folder, failed, bare) if left else None
+        return _ask_readable(asker, ask, left, failed, bare) if left else None
     empty = {photo.path for photo in answer.photos if not photo.features}
-    bare += [photo.name for photo in photos if _file(photo, folder) in empty]
+    bare += [photo.name for photo in photos if _file(photo, asker.session.folder) in empty]
     return answer
 
 
