@@ -367,6 +367,17 @@ def test_a_calibration_of_another_version_or_other_settings_is_not_used(monkeypa
     assert len(both.put(method_calibration(encounters=9)).methods) == 2
 
 
+def test_a_calibration_holds_for_a_network_however_its_file_is_named(monkeypatch):
+    monkeypatch.setattr("snowmatch.confidence.shipped._shipped_entries", list)
+    matcher = {"name": "lightglue", "weights": "ours.safetensors", "networks": ["ours.safetensors 0123456789ab"]}
+    held = CalibrationFile().put(method_calibration(matcher=matcher))
+    from_elsewhere = {**matcher, "weights": "/data/ours.safetensors"}
+    assert choose(held, EXTRACTOR, from_elsewhere, "0.1.0")[1] == ""
+    assert len(held.put(method_calibration(matcher=from_elsewhere)).methods) == 1
+    changed = {**matcher, "networks": ["ours.safetensors ba9876543210"]}
+    assert choose(held, EXTRACTOR, changed, "0.1.0") == (None, "it was made with other settings")
+
+
 def test_kinds_of_photos_that_the_catalog_lacks_use_the_shipped_model(monkeypatch):
     models = (fit(random_cases(40)),)
     entry = json.loads(

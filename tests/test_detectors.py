@@ -1,6 +1,7 @@
 """Detectors in ONNX files: from a photo to the network and back, their descriptions, and the conformance checks."""
 
 import hashlib
+import pickle
 import zipfile
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -335,6 +336,17 @@ def test_two_inputs_are_refused(tmp_path):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     with pytest.raises(SnowmatchError, match=r"takes image .*, sizes .* expected one image"):
         settings(path, "rows").check()
+
+
+def test_a_worker_in_another_folder_finds_the_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = np.zeros((1, 1, 7), np.float32)
+    path = constant(tmp_path / "net.onnx", one, names=("out",))
+    settings(path, "rows")
+    sent = pickle.dumps(OnnxFile("net.onnx"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pickle.loads(sent).check()
 
 
 def test_files_that_are_no_networks(tmp_path):

@@ -1,6 +1,7 @@
 """Pairwise matchers in the engine: they re-rank LNBNN's shortlist, or match every pair."""
 
 import json
+import pickle
 import re
 import shutil
 
@@ -23,6 +24,7 @@ from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.matching.query import match_pairs, match_photos, score_query
+from snowmatch.review.batch import Asker
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
@@ -262,6 +264,17 @@ def test_lightglue_in_the_engine(own_survey, plain):
     done = CliRunner().invoke(main, [*arguments, "-o", f"weights={plain['weights']}"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["method"]["matcher"]["name"] == "lightglue"
+
+
+def test_a_worker_of_a_batch_in_another_folder_finds_the_file_of_weights(own_survey, plain_lightglue, monkeypatch):
+    monkeypatch.chdir(plain_lightglue.parent)
+    chosen = {"matcher": "lightglue", "options": {"weights": plain_lightglue.name}}
+    session = snowmatch.open_catalog(own_survey / "catalog").session(**chosen)
+    sent = pickle.dumps((session.method.matcher, Asker(session, None, chosen, (), None)))
+    monkeypatch.chdir(own_survey)
+    matcher, asker = pickle.loads(sent)
+    assert matcher.check(session.method.extractor) == session.method.matching["networks"][0]
+    assert asker.session.method.matching["networks"] == session.method.matching["networks"]
 
 
 def test_lightglues_certainties_by_hand(plain_lightglue):

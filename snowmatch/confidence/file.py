@@ -45,7 +45,7 @@ class MethodCalibration:
     @property
     def method(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """All settings, ready for comparison: a catalog has one calibration for each."""
-        return plain_settings(self.extractor), plain_settings(self.matcher)
+        return _comparable(self.extractor, self.matcher)
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,24 @@ class CalibrationFile:
 
     def of(self, extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> MethodCalibration | None:
         """Return the calibration that was learned with these settings; None if there is none."""
-        wanted = plain_settings(extractor), plain_settings(matcher)
+        wanted = _comparable(extractor, matcher)
         return next((learned for learned in self.methods if learned.method == wanted), None)
 
     def put(self, learned: MethodCalibration) -> CalibrationFile:
         """Return a copy in which `learned` replaces the calibration with the same settings."""
         others = tuple(m for m in self.methods if m.method != learned.method)
         return CalibrationFile(self.levels, (*others, learned))
+
+
+def _comparable(extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of a method, ready for comparison.
+
+    How the file of a network was named is left out: `networks` has its name and its content.
+    """
+    plain = plain_settings(matcher)
+    if "networks" in plain:
+        plain.pop("weights", None)
+    return plain_settings(extractor), plain
 
 
 def load_calibrations(folder: Path) -> CalibrationFile:

@@ -103,6 +103,14 @@ def find_weights(name: str) -> Path:
     )
 
 
+def whole_path(name: str) -> str:
+    """Return the path of a file of weights as a process in another folder finds it; a name as it is."""
+    if not os.path.isfile(name):
+        return name
+    known = any(entry.name == name for entry in registry()) or name.removesuffix(".safetensors") in _own_files()
+    return name if known else os.path.abspath(name)
+
+
 def weights_are_here(name: str) -> bool:
     """Return whether this computer has a file of the registry's entry `name`. The content is not considered."""
     return find_held(known_weights(name)).path is not None

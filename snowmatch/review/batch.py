@@ -31,6 +31,7 @@ from snowmatch.identify.question import Question, make_question, place_names
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.matching.search.loaded import limited_memory
+from snowmatch.models.cache import whole_path
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
 from snowmatch.review.kept import Record, group_keys, keep, read_kept, state_of
 from snowmatch.review.left_out import kept_first, screening_answer
@@ -116,6 +117,9 @@ class Asker:
         self._folder = Path(session.folder).absolute()
         self._decisions = None if decisions is None else decisions.absolute()
         self._settings, self._method = session.data.settings.options(), dict(method)
+        options = dict(method.get("options") or {})
+        if "weights" in options:  # a worker may be started in another folder
+            self._method["options"] = {**options, "weights": whole_path(str(options["weights"]))}
         self._locations, self._new = locations, new
         self._memory = limited_memory()
 

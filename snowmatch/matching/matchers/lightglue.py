@@ -19,7 +19,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import Pair
 from snowmatch.core.types import Subject
 from snowmatch.matching.matchers._pairs import check_pairing, no_matches, unit_rows
-from snowmatch.models.cache import find_weights, weights_are_here, weights_sum
+from snowmatch.models.cache import find_weights, weights_are_here, weights_sum, whole_path
 from snowmatch.models.device import check_device
 from snowmatch.models.registry import KORNIA, LIGHTGLUE, Weights, WeightsFile
 
@@ -158,6 +158,9 @@ class Lightglue:
         check_device(self.device)
         if not 0 <= self.certainty < 1:
             raise ValueError(f"certainty is {self.certainty}, expected 0 to 1")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "weights": whole_path(self.weights)}
 
     def check(self, extractor: Mapping[str, Any]) -> str:
         """Return the name of the weights for these features and the start of their checksum. Raises SnowmatchError

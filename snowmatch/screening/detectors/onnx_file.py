@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from snowmatch.core.types import Detection
+from snowmatch.models.cache import whole_path
 from snowmatch.models.onnx import run_onnx
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.screening.detectors._decode import in_photo, prepared, read_boxes, suppressed
@@ -73,6 +74,9 @@ class OnnxFile:
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold is {self.threshold}, expected a number from 0 to 1")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "model": whole_path(self.model)}
 
     def check(self) -> None:
         """Raise SnowmatchError if the network or its description is missing, or if they do not fit each other."""
