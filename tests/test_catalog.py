@@ -336,6 +336,22 @@ def test_a_repeated_row_with_another_remark_gives_it_to_no_other_animal(tmp_path
     assert read_further(tmp_path, data.annotations) == {"sex": {0: "f", 1: "m"}, "remark": {}}
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        './a.jpg,Aika,left,2021-05-01T10:00:00,"1,1,10,10",f',
+        'a.jpg, Aika,LF,2021-05-01T10:00:00,"[1, 1, 10, 10]",f',
+        'a.jpg,Aika,left_flank,01.05.2021 10:00,"1,1,10,10",f',
+    ],
+)
+def test_the_sex_of_a_row_that_is_repeated_in_other_spellings_is_given_to_no_other_animal(tmp_path, again):
+    first = 'a.jpg,Aika,left_flank,2021-05-01T10:00:00,"1,1,10,10",f\n'
+    last = 'a.jpg,Bars,left,2021-05-01T10:00:00,"20,20,10,10",m\n'
+    data = load_text(tmp_path, f"path,individual,BodyPart,timestamp,bbox,sex\n{first}{again}\n{last}")
+    assert [a.individual for a in data.annotations] == ["Aika", "Bars"]
+    assert read_further(tmp_path, data.annotations) == {"sex": {0: "f", 1: "m"}}
+
+
 def test_photos_beside_an_encounter_of_the_table_that_have_none_are_noted(tmp_path):
     head = "path,station,timestamp,encounter\na.jpg,S1,2021-05-01T10:00:00,E1\n"
     data = load_text(tmp_path, f"{head}b.jpg,S1,2021-05-01T10:00:20,\nc.jpg,S1,2021-05-01T10:59:00,\n")

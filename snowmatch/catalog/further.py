@@ -6,9 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from snowmatch.catalog.cells import CellError, read_path
 from snowmatch.catalog.sheet import read_sheet
-from snowmatch.catalog.table import COLUMNS
+from snowmatch.catalog.table import COLUMNS, paths_of_rows
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME
 from snowmatch.core.types import Annotation
 
@@ -32,26 +31,15 @@ def read_further(folder: Path, annotations: Sequence[Annotation]) -> Further:
     columns = {heading: n for heading, n in columns.items() if often[plain[n]] == 1}
     if "path" not in plain or not columns:
         return {}
-    at = plain.index("path")
-    read = [n for n, p in enumerate(plain) if p in known and p]
     rows: dict[str, list[int]] = defaultdict(list)
     for a in annotations:
         if not a.found:
             rows[a.path].append(a.row)
     found: Further = {heading: {} for heading in columns}
-    done: set[tuple[str, ...]] = set()
-    for _, cells in sheet.rows:
-        if not any(cell.strip() for cell in cells) or at >= len(cells):
-            continue
-        used = (cells[at], *(cells[n].strip() if n < len(cells) else "" for n in read))
-        if used in done:  # it repeats an earlier row, whatever its further columns say
-            continue
-        done.add(used)
-        try:
-            waiting = rows.get(read_path(cells[at]))
-        except CellError:
-            continue
-        if not waiting:
+    names = ["body_part" if name == "bodypart" else name for name in plain]
+    texts = [cells for _, cells in sheet.rows if any(cell.strip() for cell in cells)]
+    for cells, path in zip(texts, paths_of_rows(names, texts), strict=True):
+        if not (waiting := rows.get(path)):  # a repeated row has no path, whatever its further columns say
             continue
         row = waiting.pop(0)
         for heading, n in columns.items():

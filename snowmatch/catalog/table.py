@@ -68,13 +68,7 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
         text = f"{path} has no rows below its header, expected one row per animal in a photo"
         raise SnowmatchError(text, "no-rows", path=str(path))
     counts: Counter[str] = Counter()
-    texts = [column for column in _TEXTS if column in columns]
-    readers = [each for each in _READERS if each[0] in columns]
-    empty = {column: default for column, _, default in _READERS}
-    rows = [
-        _row_fields(each, line, problems, counts, texts, readers, empty)
-        for each, line in zip(cells, lines, strict=True)
-    ]
+    rows = _fields_of(columns, cells, lines, problems, counts)
     _fill_times([each.get("timestamp", "") for each in cells], rows, lines, problems, dates, notes)
     _note_counts(path, counts, notes)
     _check_identifiers(rows, lines, problems)
@@ -84,6 +78,24 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
         _share_photo_columns(rows, lines, problems)
         problems.check()
     return rows
+
+
+def paths_of_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the path of each row of a table that `read_table` accepts; "" for one that repeats an earlier row.
+
+    columns: their names in the normal form. rows: their cells.
+    """
+    cells = [dict(zip(columns, values, strict=False)) for values in rows]
+    read = _fields_of(columns, cells, range(len(cells)), Problems(Path()), Counter())
+    times = read_times([each.get("timestamp", "") for each in cells])[0]
+    moments = to_one_zone(times)[0]
+    done: set[tuple] = set()
+    paths = []
+    for fields, time, moment in zip(read, times, moments, strict=True):
+        row = (moment, time.dated, *sorted(fields.items()))
+        paths.append("" if row in done else fields["path"])
+        done.add(row)
+    return paths
 
 
 def is_unidentified(name: str) -> bool:
@@ -120,6 +132,23 @@ def _used_elsewhere(name: str) -> bool:
     if name in TRAITS or name in WRITTEN:
         return True
     return name.endswith("_id") and any(source_column(each) == name for each in plugin_names("importers"))
+
+
+def _fields_of(
+    columns: Sequence[str],
+    cells: Sequence[dict[str, str]],
+    lines: Sequence[int],
+    problems: Problems,
+    counts: Counter[str],
+) -> list[Fields]:
+    """Return the fields of all rows, without their times."""
+    texts = [column for column in _TEXTS if column in columns]
+    readers = [each for each in _READERS if each[0] in columns]
+    empty = {column: default for column, _, default in _READERS}
+    return [
+        _row_fields(each, line, problems, counts, texts, readers, empty)
+        for each, line in zip(cells, lines, strict=True)
+    ]
 
 
 def _row_fields(
