@@ -22,7 +22,9 @@ from snowmatch.core.types import Annotation
 from snowmatch.features.reader import FeatureReader
 from snowmatch.review.batch import run_batch
 from snowmatch.review.rows import COLUMNS, Row
-from snowmatch.review.tables import rows_to_csv, rows_to_jsonl
+from snowmatch.review.screened_photos import ScreenedPhoto
+from snowmatch.review.tables import check_out, rows_to_csv, rows_to_jsonl
+from snowmatch.views.screening import check_table, write_table
 
 __all__ = ["long", "says"]  # fixtures
 
@@ -164,6 +166,22 @@ def test_no_unidentified_annotation_is_an_empty_table(says, tmp_path, monkeypatc
     assert (tmp_path / "answers.csv").read_text() == ",".join(COLUMNS) + "\n"
     assert (tmp_path / "answers.jsonl").read_bytes() == b""
     assert run("catalog", "--unidentified").stdout == ",".join(COLUMNS) + "\n"
+
+
+LINE_ENDS = "a\u2028b\u0085c\x1cd.jpg"  # of a text, but not of a file
+
+
+def test_a_table_with_a_name_that_has_line_ends_of_a_text_is_known_again(tmp_path):
+    row = Row(
+        "e1", 1, "", "", "", "", "", (LINE_ENDS,), ("a1",), ("head",), "", "", "", *[None] * 2, "", "", *[None] * 2, ()
+    )
+    (tmp_path / "out.csv").write_bytes(rows_to_csv([row, row]).encode())
+    (tmp_path / "out.jsonl").write_bytes(rows_to_jsonl([row, row]).encode())
+    check_out(tmp_path / "out", tmp_path / "catalog", force=False)
+    photo = ScreenedPhoto(LINE_ENDS, *[""] * 6, "kept", 0.9, "fox", None, (), "", 0)
+    for _ in range(2):
+        check_table(tmp_path / "screened", tmp_path / "catalog")
+        write_table([photo, photo], tmp_path / "screened")
 
 
 def test_texts_and_numbers_in_the_files():

@@ -337,6 +337,15 @@ def test_half_a_table_of_hotspotter_is_noticed(tmp_path):
         import_source(source, tmp_path)
 
 
+def test_three_dots_of_windows_in_a_name_of_hotspotter_end_no_line(tmp_path):
+    source = SOURCES["hotspotter"][0](tmp_path / "db")
+    names = tmp_path / "db" / "_hsdb" / "name_table.csv"
+    names.write_bytes(names.read_bytes().replace(b"Aika", b"Ai\x85ka"))
+    report = import_source(source, tmp_path / "catalog", "hotspotter")
+    assert not report.failed
+    assert [row["individual"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")] == ["Ai\x85ka", ""]
+
+
 def reviews(folder, *rows):
     """Write the reviews of pairs into a database of ibeis: decision, meta decision, confidence, reviewer, time."""
     database = sqlite3.connect(folder / "_ibsdb" / "_ibeis_database.sqlite3")

@@ -43,7 +43,8 @@ def _is_unedited(path: Path, jsonl: Path) -> bool:
 def _rows_in(path: Path) -> list[Row] | None:
     """Return the rows of a file that `rows_to_jsonl` wrote; None if it is any other file or does not exist."""
     try:
-        lines = [read_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # as bytes: in a text, some characters of a name would end a line
+        lines = [read_json(line) for line in path.read_bytes().splitlines()]
         if any(line["schema"] != SCHEMA for line in lines):
             return None
         return [row_from_json(line) for line in lines]

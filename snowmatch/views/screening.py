@@ -65,7 +65,8 @@ def write_table(photos: Sequence[ScreenedPhoto], out: Path) -> None:
 def _photos_in(path: Path) -> list[ScreenedPhoto] | None:
     """Return the photos of a file that `write_table` wrote; None if it is any other file or does not exist."""
     try:
-        lines = [read_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # as bytes: in a text, some characters of a name would end a line
+        lines = [read_json(line) for line in path.read_bytes().splitlines()]
         if any(line.pop("schema") != SCHEMA for line in lines):
             return None
         return [ScreenedPhoto(**{**line, "boxes": tuple(line["boxes"])}) for line in lines]

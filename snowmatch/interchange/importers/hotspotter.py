@@ -95,7 +95,7 @@ def _rows(path: Path, problems: list[str]) -> list[tuple[int, list[str]]]:
         text = path.read_bytes().decode("latin-1")  # HotSpotter writes bytes as they come
     found = []
     count = re.search(r"^#\s*NumData\s+(\d+)", text, re.MULTILINE)
-    for line, content in enumerate(text.splitlines(), start=1):
+    for line, content in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         if content.strip() and not content.lstrip().startswith("#"):
             found.append((line, [cell.strip() for cell in content.split(",")]))
     if count is not None and int(count[1]) > len(found):
