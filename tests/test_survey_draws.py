@@ -193,6 +193,16 @@ def test_two_names_stay_two_animals_if_no_photo_speaks_for_a_pair(tmp_path):
     assert any(row[free] in row[at] for row in draws)  # nobody has said that this one is another animal
 
 
+def test_an_answer_that_says_nothing_leaves_two_names_apart(tmp_path):
+    rows = [("aika", "left_flank", "S1", "2023-05-02T10:00:00", "e1", ""),
+            ("bars", "left_flank", "S1", "2023-05-03T10:00:00", "e2", "")]  # fmt: skip
+    folder = catalog(tmp_path, rows)
+    alike = Evidence({(0, 1): Likely(0, 1, 2.0, 0.5, 0.4, 30, ("a0", "a1"))}, 0.2, -2.0, 0)
+    before = draw_identities(open_identities(folder), alike, 400)
+    decide(folder, pair(0, 1, "cannot_tell"))
+    assert (draw_identities(open_identities(folder), alike, 400) == before).all()
+
+
 def test_draws_join_and_divide_animals_but_single_unidentified_ones_stay_so(tmp_path):
     folder = catalog(tmp_path)
     decide(folder, pair(0, 2), pair(4, 5))

@@ -40,8 +40,8 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
         pair: sum(answer_weight(said, accuracy(said.observer)) for said in state.answers)
         for pair, state in who.pairs.items()
     }
-    for pair in evidence.pairs:  # two names are an answer of whoever gave them
-        if pair not in human and differently_named(who, *pair):
+    for pair in {*evidence.pairs, *human}:  # two names are an answer of whoever gave them; "cannot tell" says nothing
+        if not human.get(pair) and differently_named(who, *pair):
             human[pair] = -SURE
     human |= dict.fromkeys(_apart_by_name(who, human), -SURE)
     machine = {pair: min(max(likely.odds, -SURE), SURE + alone) for pair, likely in evidence.pairs.items()}
