@@ -525,6 +525,23 @@ def test_what_could_not_be_told_stays_known_after_answers_are_corrected_and_take
     assert known(queue)[0] == {(a, b)}
 
 
+def test_a_contradiction_that_was_taken_back_is_no_longer_asked_about(catalog):
+    who = open_identities(catalog)
+    part = who.who.sightings[0].body_parts
+    a, b, c = [n for n, each in enumerate(who.who.sightings) if each.body_parts == part][:3]
+    who, _ = decide(who, [answer_pair(who, *pair, "same", "Boris") for pair in ((a, b), (b, c))])
+    unsure = {(a, b): Likely(a, b, 1.0, 0.4, 0.3, 9, ("", ""))}
+    queue = Queue(who, Evidence(unsure, 0.3, -6.0, 0), "Anna", repeats=0)
+    before = queue.next(9)
+    item = queue.about(a, c)
+    after, appended = decide(who, [answer_item(queue, item, "different", "", hidden=False)])
+    queue.take(after, item, appended.rows[0])
+    assert len(queue._quarrels) == 1
+    after, _ = decide(after, undo(after, [appended.rows[0].id], "Anna"))
+    assert queue.take_back(after, appended.rows[0])
+    assert queue.next(9) == before
+
+
 def test_two_individuals_that_an_observer_could_not_tell_apart_twice_come_last(catalog):
     who = open_identities(catalog)
     part = who.who.sightings[0].body_parts

@@ -401,6 +401,7 @@ class Queue:
         self._forget(pair)
         self._closed.discard(pair)
         self._order.remove(pair)
+        self._quarrels = [each for each in who.individuals if each.quarrels]
         self.known = Known(who)
         return True
 
