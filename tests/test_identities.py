@@ -37,7 +37,7 @@ from snowmatch.review.links import links_of
 from snowmatch.review.observer_name import observer_name
 from snowmatch.review.queue import Queue, answer_item, doubtful_answers
 from snowmatch.views import pairs
-from snowmatch.views.identities import format_item, format_pair
+from snowmatch.views.identities import format_individual, format_item, format_pair
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
@@ -186,6 +186,14 @@ def test_a_hidden_question_and_its_picture_tell_neither_names_nor_the_photos_tha
     timeless = write_two_sightings(tmp_path / "d", [""] * 4)
     assert "aika" not in format_pair(timeless, 0, 1, hidden=True)
     assert "aika" in format_pair(timeless, 0, 1, hidden=False)
+
+
+def test_a_photo_with_two_boxes_of_one_animal_is_one_photo(tmp_path):
+    rows = "p1.png,aika,head,e1,a0\np1.png,aika,left_flank,e1,a1\np2.png,,left_flank,e2,a2\n"
+    (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")
+    who = open_identities(tmp_path)
+    assert "head and left flank, 1 photo " in format_pair(who, 0, 1, hidden=False)
+    assert "1 photo " in format_individual(who, who.who.individuals[0])
 
 
 def test_lines_of_an_earlier_question_are_not_left_beside_a_hidden_one(tmp_path, monkeypatch):

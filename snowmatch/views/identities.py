@@ -11,6 +11,7 @@ from snowmatch.core.plain import plain
 from snowmatch.core.text import aligned, counted, percent, printable
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import Decision, to_json
+from snowmatch.decisions.sightings import Sighting
 from snowmatch.decisions.who import DISPUTED, Individual, Who
 from snowmatch.review.contradictions import Contradiction, Voice
 from snowmatch.review.identities import Change, Identities
@@ -98,7 +99,7 @@ def format_individual(identities: Identities, individual: Individual) -> str:
             printable(s.encounter),
             " ".join(part.replace("_", " ") for part in s.body_parts),
             printable(sighting_words(s)),
-            counted(len(s.rows), "photo"),
+            _photos(identities, s),
             s.key,
         )
         for s in (who.sightings[n] for n in order)
@@ -196,8 +197,13 @@ def format_pair(identities: Identities, a: int, b: int, *, hidden: bool) -> str:
         name = "" if nameless else f"   [{who.individuals[who.of[n]].handle}]" if _known(who, n) else ""
         told = not hidden or s.location or s.station or s.time  # else an encounter, which may be the path of a photo
         where = sighting_words(s) if told else "no place and no time"
-        lines.append(f"  {printable(where)}   {parts}, {counted(len(s.rows), 'photo')}{printable(name)}")
+        lines.append(f"  {printable(where)}   {parts}, {_photos(identities, s)}{printable(name)}")
     return "\n".join(lines)
+
+
+def _photos(identities: Identities, sighting: Sighting) -> str:
+    """Return how many photos a sighting has: a photo with two boxes, such as of head and flank, is one."""
+    return counted(len({identities.annotations[row].path for row in sighting.rows}), "photo")
 
 
 def _known(who: Who, sighting: int) -> bool:
