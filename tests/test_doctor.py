@@ -554,6 +554,17 @@ def test_decisions_that_contradict_are_serious(own_survey):
     assert found["contradictions"]["annotations"] == [who.who.sightings[n].annotations[0] for n in (a, b)]
 
 
+def test_what_is_wrong_with_decisions_is_told_once(tmp_path):
+    rows = "".join(f"p{n}.png,aika,left_flank,e{n},a{n}\n" for n in range(2))
+    (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")
+    who = open_identities(tmp_path)
+    gone = answer_pair(who, 0, 1, "same", "Anna")._replace(side_b=("a9",))
+    decide(who, [answer_pair(who, 0, 1, "different", "Anna"), gone])
+    codes = {finding.code for finding in found_in(tmp_path).findings}
+    assert {"contradictions", "idle-decisions"} <= codes
+    assert not codes & {"decisions-quarrel", "decisions-idle"}
+
+
 def test_findings_about_decisions_have_the_photos_of_their_pairs(own_survey):
     folder = own_survey / "catalog"
     who = open_identities(folder)

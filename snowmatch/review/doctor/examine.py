@@ -36,6 +36,8 @@ SOURCES: tuple[Source, ...] = (
 
 # The codes of those notes of the loading that the sources look at more closely
 CLOSER = {
+    "decisions-quarrel",
+    "decisions-idle",
     "copies",
     "copies-with-two-names",
     "two-names",
