@@ -188,6 +188,28 @@ def test_a_hidden_question_and_its_picture_tell_neither_names_nor_the_photos_tha
     assert "aika" in format_pair(timeless, 0, 1, hidden=False)
 
 
+def test_a_merge_makes_several_names_of_one_individual_one(tmp_path):
+    names = ("aika", "aika", "bars", "bars")
+    rows = "".join(f"p{n}.png,{name},left_flank,e{n},a{n}\n" for n, name in enumerate(names))
+    (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")
+    who = open_identities(tmp_path)
+    merged, _ = decide(who, merge(who, ["aika", "bars"], "Anna"))
+    assert [each.names for each in merged.who.individuals] == [("aika",)]
+    apart, _ = decide(merged, undo(merged, last_of(merged, "Anna"), "Anna"))
+    joined, _ = decide(apart, [answer_pair(apart, 1, 2, "same", "Anna")])
+    assert [each.names for each in joined.who.individuals] == [("aika", "bars")]
+    for first in ("aika", "bars"):
+        drafts = merge(joined, ["aika", "bars"], "Anna", first)
+        assert preview(joined, drafts).names == ((("aika", "bars", 4),) if first == "bars" else ())
+        after, appended = decide(joined, drafts)
+        assert [each.names for each in after.who.individuals] == [(first,)]
+        with pytest.raises(SnowmatchError, match="one individual"):
+            merge(after, [first, first], "Anna")
+        joined, _ = decide(after, undo(after, [row.id for row in appended.rows], "Anna"))
+    with pytest.raises(SnowmatchError, match="one individual"):
+        merge(joined, ["bars"], "Anna")
+
+
 def test_a_photo_with_two_boxes_of_one_animal_is_one_photo(tmp_path):
     rows = "p1.png,aika,head,e1,a0\np1.png,aika,left_flank,e1,a1\np2.png,,left_flank,e2,a2\n"
     (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")

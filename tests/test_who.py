@@ -217,6 +217,19 @@ def test_merge_gives_one_name():
     assert [each.name for each in third.individuals] == ["Umut"]
 
 
+def test_a_name_that_a_merge_gave_up_is_no_second_name():
+    photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Bars"), photo(2, "e2", "Cholpon"), photo(3, "e3", "Bars")]
+    rows = rows_of(act("merge", ["a00"], ["a01", "a03"], "Aika"))
+    assert [each.names for each in who_is_who(photos, rows).individuals] == [("Aika",), ("Cholpon",)]
+    rows = rows_of(*rows, pair("a03", "a02"))
+    assert [each.names for each in who_is_who(photos, rows).individuals] == [("Aika", "Cholpon")]
+    assert advanced(who_is_who(photos, rows[:1]), photos, rows, rows[1:]).individuals[0].names == ("Aika", "Cholpon")
+    rows = rows_of(*rows, act("merge", ["a00", "a01", "a03"], ["a02"], "Cholpon"))
+    assert [each.names for each in who_is_who(photos, rows).individuals] == [("Cholpon",)]
+    rows = rows_of(*rows, act("split", ["a01", "a03"], ["a00", "a02"], "Bars"))
+    assert {each.names for each in who_is_who(photos, rows).individuals} == {("Cholpon",), ("Bars",)}
+
+
 def test_split_withdraws_what_joined_the_sides():
     rows = rows_of(
         pair("a00", "a01"),

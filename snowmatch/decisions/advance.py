@@ -81,7 +81,7 @@ def _joined(who: Who, pair: Pair, pairs: dict[Pair, PairState]) -> Who:
         for p in across
         if p in who.one_photo or p in who.parted or ((state := pairs.get(p)) is not None and state.answer in PARTING)
     }
-    one = make_individual(members, who.sightings, who.names, who.labels, who.preferred, sorted(apart))
+    one = make_individual(members, who.sightings, who.names, who.labels, who.preferred, who.merged, sorted(apart))
     individuals = list(who.individuals)
     individuals[kept] = one
     del individuals[gone]

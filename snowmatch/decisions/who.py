@@ -7,7 +7,7 @@ identifiers. So the state depends only on the rows, not on the order in which fi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -60,10 +60,11 @@ class Who:
     number_of: for each annotation's identifier, the number of its sighting. of: (S,) the number of each sighting's
     individual. names: (S,) what stands for the name that each sighting was given itself, or None: equal texts are equal
     names. labels: the name for each of these texts. preferred: of these texts, the later it was chosen for a merged
-    individual, the higher. pairs: the pairs that were answered, in the order of their first answers. links: pairs that
-    are joined by a merge or by a split's sides. parted: pairs that a split parts. one_photo: pairs boxed in one photo.
-    idle: decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge
-    of two files, the decision itself may come later. boxes: those that persons corrected, by annotation.
+    individual, the higher. merged: of these texts, those that a merge gave up, and for which one. pairs: the pairs that
+    were answered, in the order of their first answers. links: pairs that are joined by a merge or by a split's sides.
+    parted: pairs that a split parts. one_photo: pairs boxed in one photo. idle: decisions without effect, each with the
+    reason. undone: the ids that rows of the kind undo name; after a merge of two files, the decision itself may come
+    later. boxes: those that persons corrected, by annotation.
     """
 
     sightings: tuple[Sighting, ...]
@@ -72,6 +73,7 @@ class Who:
     names: tuple[str | None, ...]
     labels: Mapping[str, str]
     preferred: Mapping[str, int]
+    merged: Mapping[str, str]
     individuals: tuple[Individual, ...]
     pairs: Mapping[Pair, PairState]
     links: frozenset[Pair]
@@ -124,6 +126,7 @@ class _Replay:
         self.label = {name: name for name in self.name_of if name is not None}
         self.key_of = dict(self.label)  # the inverse
         self.preferred: dict[str, int] = {}  # the key of a name: the later it was chosen, the higher
+        self.merged: dict[str, str] = {}  # the key of a name that a merge gave up: that of the name it chose
         self.pairs: dict[Pair, PairState] = {}
         self.links: dict[Pair, str] = {}
         self.parted: dict[Pair, str] = {}
@@ -215,6 +218,10 @@ class _Replay:
                 self.name_of[a] = key
         if key is not None:
             self.preferred[key] = len(self.preferred) + 1
+            self.merged.pop(key, None)
+            sides = (self.number_of.get(name) for name in (*decision.side_a, *decision.side_b))
+            given = {self.name_of[number] for number in sides if number is not None} - {key, None}
+            self.merged.update(dict.fromkeys(filter(None, given), key))
 
     def _split(self, decision: Decision, chosen: Sequence[int], rest: Sequence[int]) -> None:
         rest = [number for number in rest if number not in set(chosen)]
@@ -228,6 +235,7 @@ class _Replay:
         for pair in [p for p in self.links if _crosses(p, *both)]:
             del self.links[pair]
         key = self._key(decision.answer)
+        self.merged.pop(key or "", None)
         for number in chosen:
             self.name_of[number] = key
         for side in (chosen, rest):
@@ -289,18 +297,15 @@ def _joined(
     groups: dict[int, list[int]] = defaultdict(list)
     for number, first in enumerate(of):
         groups[first].append(number)
+    shown = tuple(state.name_of), state.label, state.preferred, state.merged
     individuals = tuple(
-        make_individual(members, sightings, state.name_of, state.label, state.preferred, quarrels.get(first, ()))
-        for first, members in groups.items()
+        make_individual(members, sightings, *shown, quarrels.get(first, ())) for first, members in groups.items()
     )
     place = {first: n for n, first in enumerate(groups)}
     numbers = tuple(place[first] for first in of)
     links, parted = frozenset(state.links), frozenset(state.parted)
-    names = tuple(state.name_of)
-    shown = state.label, state.preferred
-    return Who(
-        sightings, number_of, numbers, names, *shown, individuals, pairs, links, parted, one_photo, tuple(state.idle)
-    )
+    idle = tuple(state.idle)
+    return Who(sightings, number_of, numbers, *shown, individuals, pairs, links, parted, one_photo, idle)
 
 
 def make_individual(
@@ -309,14 +314,29 @@ def make_individual(
     name_of: Sequence[str | None],
     labels: Mapping[str, str],
     preferred: Mapping[str, int],
+    merged: Mapping[str, str],
     quarrels: Sequence[Pair],
 ) -> Individual:
-    """Return the individual of these sightings. Its name is the one that was chosen last, or else the most frequent."""
+    """Return the individual of these sightings. Its name is the one that was chosen last, or else the most frequent.
+
+    A name that a merge gave up for another one of the individual is none of its names.
+    """
     counts = Counter(key for n in members if (key := name_of[n]) is not None)
+    counts = Counter({key: number for key, number in counts.items() if not _given_up(key, merged, counts)})
     keys = sorted(counts, key=lambda key: (-preferred.get(key, 0), -counts[key], labels[key]))
     names = tuple(labels[key] for key in keys)
     handle = names[0] if names else handle_of(sightings[n].key for n in members)
     return Individual(handle, names[0] if names else None, names, tuple(members), tuple(quarrels))
+
+
+def _given_up(key: str, merged: Mapping[str, str], present: Collection[str]) -> bool:
+    """Return whether merges gave up the name of this key for one of those that are present."""
+    seen = {key}
+    while (key := merged.get(key, "")) and key not in seen:
+        if key in present:
+            return True
+        seen.add(key)
+    return False
 
 
 def handle_of(keys: Iterable[str]) -> str:

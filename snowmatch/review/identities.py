@@ -230,19 +230,43 @@ def rename(identities: Identities, old: str, new: str, observer: str) -> Decisio
 def merge(identities: Identities, names: Sequence[str], observer: str, into: str = "") -> tuple[Decision, ...]:
     """Return the drafts that make several individuals one. into: its name (default: that of the first with a name).
 
-    Raises SnowmatchError if there are fewer than two, or if `into` is the name of yet another individual.
+    Several names of one individual, which decisions joined without a merge, become one name. Raises SnowmatchError if
+    there are fewer than two, or if `into` is the name of yet another individual.
     """
-    found = list(dict.fromkeys(find_individual(identities, name) for name in names))
-    if len(found) < 2:
+    found = list(dict.fromkeys(_find_by_any_name(identities, name) for name in names))
+    groups = [each.sightings for each in found]
+    if len(found) == 1:
+        groups = _sightings_of_names(identities, found[0], names)
+    if len(groups) < 2:
         raise SnowmatchError(f"{', '.join(names) or 'nothing'} is one individual, expected two or more to merge")
     into = checked_name(into) if into else next((each.name for each in found if each.name is not None), "")
     other = identities.who.named(into) if into else None
     if other is not None and other not in found:
         raise SnowmatchError(f"{into!r} is another individual: name it among those to merge, or choose another name")
-    first, *rest = found
-    one = sides_of(identities, first.sightings)
-    drafts = [draft("merge", observer, into, side_a=one, side_b=sides_of(identities, each.sightings)) for each in rest]
+    one, *rest = (sides_of(identities, group) for group in groups)
+    drafts = [draft("merge", observer, into, side_a=one, side_b=other) for other in rest]
     return tuple(each._replace(decided_at=drafts[0].decided_at) for each in drafts)  # one act, taken back as one
+
+
+def _find_by_any_name(identities: Identities, name: str) -> Individual:
+    """Return the individual with a name, a handle, or one of several names. Raises as `find_individual`."""
+    who = identities.who
+    if who.named(name) is None and who.named(same_name(name)) is None:
+        found = next((each for each in who.individuals if same_name(name) in each.names), None)
+        if found is not None:
+            return found
+    return find_individual(identities, name)
+
+
+def _sightings_of_names(identities: Identities, individual: Individual, names: Sequence[str]) -> list[tuple[int, ...]]:
+    """Return the sightings that have each of these names of one individual, in the order of the names."""
+    who = identities.who
+    groups: dict[str, list[int]] = {same_name(name): [] for name in names}
+    for number in individual.sightings:
+        key = who.names[number]
+        if key is not None and who.labels[key] in groups:
+            groups[who.labels[key]].append(number)
+    return [tuple(group) for group in groups.values() if group]
 
 
 def split(identities: Identities, name: str, chosen: Sequence[int], observer: str, new: str = "") -> Decision:
