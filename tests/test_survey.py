@@ -436,6 +436,10 @@ def test_a_capture_of_a_time_without_a_camera_is_told(tmp_path):
     assert notes["captures-without-camera"].endswith(": e10")
     (tmp_path / "all").mkdir()
     assert "captures-without-camera" not in notes_of(tmp_path / "all", ROWS)[1]
+    for flanks, told in (("right", False), ("left", True), ("sessions", True)):  # of the captures that count, each once
+        found = survey_of(tmp_path / "c", flanks=flanks).notes
+        notes = [note.text for note in found if note.code == "captures-without-camera"]
+        assert [text.startswith("1 capture ") for text in notes] == [True] * told
 
 
 def test_words_that_are_no_sex_are_told(tmp_path):

@@ -189,7 +189,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     if split:
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
         effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
-    notes += [*_left_out_notes(left_out), *_outside_work(captures, spans), *_sides_unknown(captures, data)]
+    notes += [*_left_out_notes(left_out), *_outside_work(chosen, spans), *_sides_unknown(captures, data)]
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,
@@ -276,7 +276,8 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
 
 def _outside_work(captures: Sequence[Capture], spans: Mapping[str, Sequence[tuple[Span, str]]]) -> list[Note]:
     """Return a note if captures are of a time without a camera, on an occasion on which one worked."""
-    outside = [c.encounters[0] for c in captures if not any(c.start in span for span, _ in spans[c.place])]
+    once = {c.rows: c for c in captures}.values()  # of left and right as two sessions, one of both sides is in both
+    outside = [c.encounters[0] for c in once if not any(c.start in span for span, _ in spans[c.place])]
     if not outside:
         return []
     text = (
