@@ -25,6 +25,7 @@ from import_sources import (
 from PIL import Image, ImageOps
 
 from snowmatch.catalog.load import load_catalog
+from snowmatch.catalog.records import Records, save_records, take_fingerprint
 from snowmatch.catalog.stations import read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
@@ -44,6 +45,12 @@ def change(path, line, **cells):
     rows = read_rows(path)
     rows[line].update(cells)
     return write_csv(path, rows)
+
+
+def keep_content(home):
+    """Keep what the index keeps of the photos of a catalog."""
+    paths = {row["path"] for row in read_rows(home / "catalog.csv")}
+    save_records(home, Records({path: take_fingerprint(home / path, photo=True) for path in paths}))
 
 
 def simple(folder, rows, **settings):
@@ -475,6 +482,42 @@ def test_a_second_card_with_the_same_names_does_not_take_the_rows_of_the_first(t
         writer.writerow(rows[0])
     assert import_source(tmp_path / "two", home, copy=copy).added == 0  # a row that was deleted stays away
     assert read_rows(home / "catalog.csv") == rows[:1]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_second_card_is_told_from_the_first_that_was_pulled_out(tmp_path, indexed):
+    home = tmp_path / "catalog"
+    for n, card in enumerate(("one", "two", "two")):
+        photo = tmp_path / card / "100RECNX" / "RCNX0001.JPG"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30), (90 * min(n, 1), 0, 0)).save(photo)
+        report = import_source(tmp_path / card, home)
+        if n == 0 and indexed:
+            keep_content(home)
+        if n == 0:
+            shutil.rmtree(tmp_path / "one")
+        told = [note for note in report.notes if note.code == "photos-not-compared"]
+        assert len(told) == (n == 1 and not indexed), report.notes
+        assert report.added == (n == 0 or (n == 1 and indexed))
+    cards = [row["path"].split("/")[1] for row in read_rows(home / "catalog.csv")]
+    assert cards == (["one", "two"] if indexed else ["two"])
+
+
+def test_a_second_card_in_the_place_of_the_first_is_refused_unless_it_is_copied(tmp_path):
+    home, photo = tmp_path / "catalog", tmp_path / "CARD" / "100RECNX" / "RCNX0001.JPG"
+    photo.parent.mkdir(parents=True)
+    for n in range(2):
+        Image.new("RGB", (40, 30), (90 * n, 0, 0)).save(photo)
+        if n == 0:
+            import_source(tmp_path / "CARD", home)
+            keep_content(home)
+            assert import_source(tmp_path / "CARD", home).same == 1
+    with pytest.raises(SnowmatchError, match="another memory card has taken the place of the first, copy the photos"):
+        import_source(tmp_path / "CARD", home)
+    assert import_source(tmp_path / "CARD", home, copy=True).added == 1
+    assert import_source(tmp_path / "CARD", home, copy=True).same == 1
+    folders = [row["path"].split("/")[1] for row in read_rows(home / "catalog.csv")]
+    assert folders == ["CARD", "CARD-2"]
 
 
 def test_a_source_may_name_another_photo_for_a_row(tmp_path):

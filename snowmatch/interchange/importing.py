@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.problems import SHOWN
+from snowmatch.catalog.records import current_status, load_records
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, STATIONS_NAME, imported_path
 from snowmatch.core.imported import Imported, source_column
@@ -167,7 +168,7 @@ def import_source(
     checked = checked_rows(read.rows, name, times, found, placement.paths)
     _raise(source, checked.problems, False)
     places = {path: found.files[named] for named, path in placement.paths.items()}
-    checked = replace(checked, rows=_own_identifiers(checked.rows, source_column(name), home, places))
+    checked = replace(checked, rows=_own_identifiers(checked.rows, source_column(name), home, places, notes))
     return _write(source, name, home, read, checked, deployments, placement, (*notes, *zone_notes, *checked.notes))
 
 
@@ -246,22 +247,51 @@ def _write(
 
 
 def _own_identifiers(
-    rows: Sequence[Cells], key: str, home: Path, places: Mapping[str, tuple[Path, str]]
+    rows: Sequence[Cells], key: str, home: Path, places: Mapping[str, tuple[Path, str]], notes: list[Note]
 ) -> tuple[Cells, ...]:
     """Return the rows of a source, with another identifier where the catalog has it for a photo of another source.
 
-    Two memory cards have photos of the same names: those of the second do not take the place of the first's. key: the
-    column with the identifier. places: (root, path below it) of each photo, by path in the catalog.
+    Two memory cards have photos of the same names: those of the second do not take the place of the first's. What the
+    index has read tells them apart, also if the first card is not there. key: the column with the identifier. places:
+    (root, path below it) of each photo, by path in the catalog. notes: gets one on photos that cannot be told apart.
+    Raises SnowmatchError if a link leads to another card now.
     """
     taken = {row[key]: row.get("path", "") for row in read_text_table(home / CSV_NAME).rows if row.get(key)}
+    read = load_records(home).photos
+    unseen: list[str] = []
 
     def is_other(cells: Cells) -> bool:
         before, (root, below) = taken.get(cells[key], ""), places[cells["path"]]
-        if before.startswith(cells["path"].removesuffix(below)) or not os.path.isfile(home / before):
-            return False  # the source has another photo now, or its photos were moved
+        if f"{cells[key]}@{cells['path']}" in taken:
+            return True  # an earlier import told so
+        if not before or before.startswith(cells["path"].removesuffix(below)):
+            return False  # the source has another photo now
+        if before in read:
+            return current_status(str(root / below), read[before]) is None
+        if not os.path.isfile(home / before):
+            unseen.append(before)  # another card, or the photos were moved
+            return False
         return not filecmp.cmp(home / before, root / below, shallow=False)
 
-    return tuple({**cells, key: f"{cells[key]}@{cells['path']}"} if is_other(cells) else cells for cells in rows)
+    linked = {cells["path"]: places[cells["path"]] for cells in rows if taken.get(cells[key]) == cells["path"]}
+    linked = {at: (root, below) for at, (root, below) in linked.items() if (home / at.removesuffix(below)).is_symlink()}
+    known = [at for at in linked if at in read]
+    if known and not any(current_status(str(home / at), read[at]) for at in known):
+        raise SnowmatchError(
+            f"{home / min(known)} and all other photos there are not those that the catalog has read: if another "
+            "memory card has taken the place of the first, copy the photos instead; if a program has changed them, "
+            "index first",
+            "copy-photos",
+        )
+    own = tuple({**cells, key: f"{cells[key]}@{cells['path']}"} if is_other(cells) else cells for cells in rows)
+    if unseen:
+        text = (
+            f"{counted(len(unseen), 'row')} had photos that are not there now, and have those of the source: "
+            f"{some(unseen)}; if these are other photos, such as of a second memory card, put back the old "
+            f"{CSV_NAME}, connect the first card, index, and import again"
+        )
+        notes.append(Note("photos-not-compared", text, {"count": len(unseen)}))
+    return own
 
 
 def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
