@@ -4,13 +4,16 @@ import csv
 import shutil
 
 import pytest
-from web_small import client_of, make_catalog
+from click.testing import CliRunner
+from web_small import SETTINGS, client_of, make_catalog
 
 from snowmatch.api import open_catalog
+from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.corrections import read_answer_box, with_corrections
 from snowmatch.review.identities import decide, draft, name_sightings, open_identities, undo
 from snowmatch.review.traits import said_before, trait_drafts
+from snowmatch.web.jobs import KINDS, arguments_of
 from snowmatch.web.rereading import rereading_of
 from snowmatch.web.state import State
 
@@ -74,6 +77,26 @@ def test_the_index_reads_only_this_animal_again_and_its_identifier_stays(catalog
     assert [a.annotation for a in after.annotations] == names
     assert after.named[0].individual == "Aika"
     assert index(catalog).done == 0
+
+
+def test_work_of_the_app_uses_the_decisions_that_the_app_was_given(catalog, tmp_path):
+    who = open_identities(catalog)
+    decide(who, [name_sightings(who, [4], "Cholpon", "Anna")])
+    corrected(catalog)
+    elsewhere = tmp_path / "elsewhere.sqlite"
+    (catalog / "decisions.sqlite").rename(elsewhere)
+    kept = {kind: arguments_of(kind, catalog, elsewhere, "sift") for kind in KINDS}
+    assert all(("--decisions", str(elsewhere)) == words[at : at + 2] for words in kept.values()
+               for at in [words.index("--decisions")])  # fmt: skip
+    settings = [word for name, value in SETTINGS.items() for word in ("-o", f"{name}={value}")]
+    done = CliRunner().invoke(main, [*kept["index"][:-2], *settings, "--workers", "1", *kept["index"][-2:]])
+    assert done.exit_code == 0, done.output
+    found = open_catalog(catalog, elsewhere).session(extractor="sift", options=SETTINGS).states
+    assert {each.state for each in found} == {"indexed"}
+    done = CliRunner().invoke(main, list(kept["batch"]))
+    assert done.exit_code == 0, done.output
+    assert "images/4.jpg" not in done.stdout  # it has a name
+    assert CliRunner().invoke(main, list(kept["calibrate"])).exit_code in (0, 1)  # too few animals
 
 
 def test_a_query_of_the_photo_uses_the_corrected_box(catalog):

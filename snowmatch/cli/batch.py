@@ -11,6 +11,7 @@ from snowmatch.cli.shared import (
     PATH,
     Bar,
     cluster_option,
+    decisions_option,
     extractor_option,
     fast_option,
     force_option,
@@ -44,6 +45,7 @@ from snowmatch.cli.shared import (
 @setting_option
 @memory_option
 @cluster_option
+@decisions_option
 @click.option(
     "--out",
     type=PATH,
@@ -64,6 +66,7 @@ def batch(
     matcher: str,
     fast: bool,
     options: dict[str, str],
+    decisions: Path | None,
     out: Path | None,
     bom: bool,
     again: bool,
@@ -106,7 +109,7 @@ def batch(
     try:
         with Bar("matching", "animal") as bar:
             result = run_batch(
-                open_catalog(catalog),
+                open_catalog(catalog, decisions),
                 None if unidentified else photos,
                 body_part=bodypart,
                 locations=locations,

@@ -10,6 +10,7 @@ from snowmatch.cli.shared import (
     PATH,
     Bar,
     cluster_option,
+    decisions_option,
     extractor_option,
     fast_option,
     json_option,
@@ -45,6 +46,7 @@ def _levels(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @setting_option
 @memory_option
 @cluster_option
+@decisions_option
 @sample_option
 @click.option(
     "--levels",
@@ -59,6 +61,7 @@ def calibrate(
     matcher: str,
     fast: bool,
     options: dict[str, str],
+    decisions: Path | None,
     sample: int | None,
     levels: tuple[float, ...] | None,
     as_json: bool,
@@ -82,7 +85,7 @@ def calibrate(
     from snowmatch.views.calibration import calibrated_to_json, draw_reliability, format_calibrated
 
     with Bar("matching", "query") as bar:
-        learned = open_catalog(catalog).calibrate(
+        learned = open_catalog(catalog, decisions).calibrate(
             levels=levels, sample=sample, progress=bar.update, **method_of(extractors, matcher, options, fast)
         )
     picture = calibration_path(catalog).with_suffix(".png")

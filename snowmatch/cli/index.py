@@ -12,6 +12,7 @@ from snowmatch.cli.shared import (
     PATH,
     Bar,
     cluster_option,
+    decisions_option,
     print_text,
     say_failed,
     say_notes,
@@ -26,6 +27,7 @@ from snowmatch.cli.shared import (
     "--extractor", metavar="NAME", help="Extractor of the features; `snowmatch plugins` lists all.  [default: hesaff]"
 )
 @setting_option
+@decisions_option
 @workers_option
 @cluster_option
 @click.option(
@@ -69,6 +71,7 @@ def index(
     catalog: Path,
     extractor: str | None,
     options: dict[str, str],
+    decisions: Path | None,
     workers: int | None,
     verify: bool,
     prune: bool,
@@ -87,7 +90,8 @@ def index(
     from snowmatch.api import open_catalog
     from snowmatch.core.notes import unique
 
-    opened = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None})
+    given = {name: value for name, value in settings.items() if value is not None}
+    opened = open_catalog(catalog, decisions, **given)
     try:
         with (
             Bar("reading", "photo") as files,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snowmatch.cli.shared import PATH, memory_option, print_text
+from snowmatch.cli.shared import PATH, decisions_option, memory_option, print_text
 
 if TYPE_CHECKING:
     from snowmatch.web.network import Lan
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the address.  [default: a free one]")
 @click.option("--no-browser", is_flag=True, help="Only print the address; do not open the browser.")
 @click.option("--observer", metavar="NAME", help="Who decides.  [default: the name that was given last]")
-@click.option("--decisions", type=PATH, metavar="FILE", help="File of decisions.  [default: CATALOG/decisions.sqlite]")
+@decisions_option
 @memory_option
 @click.option(
     "--host",

@@ -91,6 +91,11 @@ def _limit_memory(ctx: click.Context, parameter: click.Parameter, value: str | N
     limit_memory(int(number) * unit)
 
 
+decisions_option = click.option(
+    "--decisions", type=PATH, metavar="FILE", help="File of decisions.  [default: CATALOG/decisions.sqlite]"
+)
+
+
 memory_option = click.option(
     "--memory",
     callback=_limit_memory,

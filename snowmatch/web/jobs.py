@@ -72,14 +72,17 @@ def jobs_path(folder: Path) -> Path:
 
 
 def arguments_of(kind: str, folder: Path, decisions: Path | None, extractor: str) -> tuple[str, ...]:
-    """Return the arguments of the command line for a kind of work. extractor: "" for the catalog's own."""
+    """Return the arguments of the command line for a kind of work.
+
+    decisions: the file of decisions, None for the catalog's own. extractor: "" for the catalog's own.
+    """
     catalog = str(folder)
-    chosen = ("--extractor", extractor) if extractor else ()
+    chosen: tuple[str, ...] = ("--extractor", extractor) if extractor else ()
+    chosen += ("--decisions", str(decisions)) if decisions is not None else ()
     if kind == "batch":
         return ("batch", *chosen, "--unidentified", "--", catalog)
     if kind == "compare":
-        where = ("--decisions", str(decisions)) if decisions is not None else ()
-        return ("identities", catalog, "count", *where, *chosen)
+        return ("identities", catalog, "count", *chosen)
     return (kind, *chosen, "--", catalog)
 
 
