@@ -552,6 +552,9 @@ def test_decisions_that_contradict_are_serious(own_survey):
     found = {each["code"]: each for each in json.loads(result.output)["findings"]}
     assert found["contradictions"]["severity"] == "serious"
     assert found["contradictions"]["annotations"] == [who.who.sightings[n].annotations[0] for n in (a, b)]
+    elsewhere = (folder / "decisions.sqlite").rename(own_survey / "elsewhere.sqlite")
+    for catalog, told in ((open_catalog(folder), False), (open_catalog(folder, elsewhere), True)):
+        assert ("contradictions" in {each.code for each in examine(catalog).findings}) is told
 
 
 def test_what_is_wrong_with_decisions_is_told_once(tmp_path):

@@ -13,9 +13,9 @@ from snowmatch.review.identities import open_identities
 
 def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
     """Yield findings about the catalog's decisions; none without decisions."""
-    if not decisions_path(patient.data.folder).exists():
+    if not (patient.decisions or decisions_path(patient.data.folder)).exists():
         return
-    who = open_identities(patient.data.folder).who
+    who = open_identities(patient.data.folder, patient.decisions).who
     quarrels = [
         f"{each.handle}: {_encounter(who, a)} and {_encounter(who, b)}"
         + (" are in one photo" if (a, b) in who.one_photo else " are different, somebody said")

@@ -99,9 +99,8 @@ def examine(
     evaluation. progress: called with (done, total) queries. now: times after it are in the future. Nothing is written.
     """
     data = catalog.data
-    patient = Patient(
-        data, load_records(data.folder), read_stations(data.folder, data.settings.dates), now or datetime.now()
-    )
+    stations = read_stations(data.folder, data.settings.dates)
+    patient = Patient(data, load_records(data.folder), stations, now or datetime.now(), catalog.decisions)
     findings = [finding for source in SOURCES for finding in source(patient)]
     unseen = list(_unseen(patient))
     if deep:

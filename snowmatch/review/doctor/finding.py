@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.ids import all_ids
@@ -47,13 +48,14 @@ class Finding:
 class Patient:
     """What is examined: a catalog, the records of its files, and the places of its stations.
 
-    now: times after it are in the future.
+    now: times after it are in the future. decisions: the file of decisions; None for the catalog's own.
     """
 
     data: CatalogData
     records: Records
     stations: Stations
     now: datetime
+    decisions: Path | None = None
 
     @cached_property
     def identifiers(self) -> tuple[str, ...]:
