@@ -484,6 +484,49 @@ def test_a_second_card_with_the_same_names_does_not_take_the_rows_of_the_first(t
     assert read_rows(home / "catalog.csv") == rows[:1]
 
 
+def test_rows_of_a_source_that_numbers_them_stay_with_their_photos(tmp_path):
+    for n, name in enumerate("abcd"):
+        Image.new("RGB", (40, 30), (50 * n, 0, 0)).save(tmp_path / f"{name}.jpg")
+    names = {"a": "aika", "b": "berk", "c": "cholpon", "d": "dastan"}
+    for photos_now in ("abc", "adbc"):  # a new line shifts the numbers of the others
+        lines = [f"{n},{name}.jpg,{names[name]},left\n" for n, name in enumerate(photos_now)]
+        (tmp_path / "cats.csv").write_text("id,file,cat_id,side\n" + "".join(lines))
+        report = import_source(tmp_path / "cats.csv", tmp_path / "catalog")
+        if photos_now == "abc":
+            change(tmp_path / "catalog" / "catalog.csv", 1, body_part="right_flank", remark="limps")
+    assert report.added == 1
+    rows = {row["path"][-5]: row for row in read_rows(tmp_path / "catalog" / "catalog.csv")}
+    assert {name: row["individual"] for name, row in rows.items()} == names
+    assert {name: row["body_part"] for name, row in rows.items() if row["body_part"] != "left_flank"} == {
+        "b": "right_flank"
+    }
+    assert [name for name, row in rows.items() if row["remark"]] == ["b"]
+
+
+def test_an_animal_that_leaves_a_photo_does_not_give_its_row_to_another(tmp_path):
+    photo(tmp_path / "a.jpg")
+    head, aika, berk = "file,cat_id,bbox\n", 'a.jpg,aika,"1,1,30,30"\n', 'a.jpg,berk,"60,20,30,30"\n'
+    for text in (head + aika + berk, head + berk, head + berk, head + berk + aika):
+        (tmp_path / "cats.csv").write_text(text)
+        report = import_source(tmp_path / "cats.csv", tmp_path / "catalog")
+        rows = [(row["individual"], row["bbox"]) for row in read_rows(tmp_path / "catalog" / "catalog.csv")]
+        assert rows == [("aika", "1,1,30,30"), ("berk", "60,20,30,30")]
+    assert (report.added, report.kept) == (0, ())
+
+
+def test_a_row_that_a_person_copied_keeps_its_cells(tmp_path):
+    photo(tmp_path / "a.jpg")
+    (tmp_path / "cats.csv").write_text("file,cat_id\na.jpg,aika\n")
+    import_source(tmp_path / "cats.csv", tmp_path / "catalog")
+    (row,) = read_rows(tmp_path / "catalog" / "catalog.csv")
+    write_csv(tmp_path / "catalog" / "catalog.csv", [row, {**row, "individual": "berk", "bbox": "1,1,30,30"}])
+    before = read_rows(tmp_path / "catalog" / "catalog.csv")
+    (tmp_path / "cats.csv").write_text("file,cat_id,sex\na.jpg,aika,female\n")
+    report = import_source(tmp_path / "cats.csv", tmp_path / "catalog")
+    assert not any(note.code == "rows-gone" for note in report.notes)
+    assert read_rows(tmp_path / "catalog" / "catalog.csv") == [{**before[0], "sex": "female"}, {**before[1], "sex": ""}]
+
+
 @pytest.mark.parametrize("indexed", [False, True])
 def test_a_second_card_is_told_from_the_first_that_was_pulled_out(tmp_path, indexed):
     home = tmp_path / "catalog"

@@ -6,7 +6,7 @@ that is as it was imported takes the source's new text. A cell that somebody cha
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -52,12 +52,13 @@ def merge(
     fixed: columns that never change in rows that are there. No source rows leave the table as it is.
     """
     rows = [dict(cells) for cells in here]
-    partners = _partners(rows, source, key, place)
+    partners = _partners(rows, source, last, key, place)
+    keys = Counter(row[key] for row in rows if row.get(key))
     merged = Merged(rows)
     for number, cells in enumerate(source):
         at = partners.get(number)
         if at is None:
-            if here and cells[key] in last:
+            if here and cells[key] in last and cells[key] not in keys:
                 merged.removed.append(cells[key])
             else:
                 corrected = _corrected_position(here, last, cells, key) if place == "station" else {}
@@ -71,8 +72,13 @@ def merge(
             changed |= _merge_cell(rows[at], column, cells, known, key, merged)
         merged.changed += changed
         merged.same += not changed
-    now = {cells[key] for cells in source} | {rows[at].get(key, "") for at in partners.values()}
-    merged.gone = [row[key] for row in rows if row.get(key) and row[key] in last and row[key] not in now]
+    found, now = set(partners.values()), {cells[key] for cells in source}
+    for row in (row for at, row in enumerate(rows[: len(here)]) if at not in found and row.get(key, "") in last):
+        if row[key] not in now:
+            merged.gone.append(row[key])
+        elif keys[row[key]] == 1:  # the source gives its identifier to another row
+            merged.gone.append(row[key])
+            row[key] = ""
     return merged
 
 
@@ -110,14 +116,27 @@ def _corrected_position(
     return {}
 
 
-def _partners(rows: Sequence[Cells], source: Sequence[Cells], key: str, place: str) -> dict[int, int]:
+def _partners(
+    rows: Sequence[Cells], source: Sequence[Cells], last: Mapping[str, Cells], key: str, place: str
+) -> dict[int, int]:
     """Return for each row of the source the row of the table that is the same: by identifier, then by photo and box, or
     by station and period.
+
+    Many sources number their rows. So an identifier alone, with another photo, counts only if nothing else does.
     """
     by_key = {row[key]: n for n, row in enumerate(rows) if row.get(key)}
-    found = {n: by_key[cells[key]] for n, cells in enumerate(source) if cells[key] in by_key}
-    free: dict[str, list[int]] = defaultdict(list)
+    named = {n: by_key[cells[key]] for n, cells in enumerate(source) if cells[key] in by_key}
+    found = named if place != "path" else _same_as_before(rows, source, last, key)
     taken = set(found.values())
+
+    def take(pairs: Mapping[int, int]) -> None:
+        for n, at in pairs.items():
+            if n not in found and at not in taken:
+                found[n] = at
+                taken.add(at)
+
+    take({n: at for n, at in named.items() if _place(rows[at], place) == _place(source[n], place)})
+    free: dict[str, list[int]] = defaultdict(list)
     for n, row in enumerate(rows):
         if n not in taken:
             free[_place(row, place)].append(n)
@@ -127,10 +146,42 @@ def _partners(rows: Sequence[Cells], source: Sequence[Cells], key: str, place: s
             waiting[name].append(n)
     for name, numbers in waiting.items():
         if place == "path":
-            found.update(_paired(rows, source, free[name], numbers))
+            take(_paired(rows, source, free[name], numbers))
         else:
-            found.update(_paired_stations(rows, source, free[name], numbers))
+            take(_paired_stations(rows, source, free[name], numbers))
+    take(named)
     return found
+
+
+def _same_as_before(
+    rows: Sequence[Cells], source: Sequence[Cells], last: Mapping[str, Cells], key: str
+) -> dict[int, int]:
+    """Return the pairs of rows in photos with several rows for which the source says what it said in the last import.
+
+    There, the identifiers of many sources are numbers that change if a row is added or removed.
+    """
+    often = Counter(cells["path"] for cells in source), Counter(row.get("path", "") for row in rows)
+    wrote: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for at, row in enumerate(rows):
+        if (known := last.get(row.get(key, ""))) is not None:
+            wrote[_told(known)].append(at)
+    fits = [
+        (rows[at].get(key) != cells[key], n, at)
+        for n, cells in enumerate(source)
+        if max(count[cells["path"]] for count in often) > 1
+        for at in wrote.get(_told(cells), ())
+    ]
+    found: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, n, at in sorted(fits):
+        if n not in found and at not in taken:
+            found[n] = at
+            taken.add(at)
+    return found
+
+
+def _told(cells: Cells) -> tuple[str, ...]:
+    return tuple(cells.get(column, "") for column in ("path", "individual", "bbox"))
 
 
 def _paired(
