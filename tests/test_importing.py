@@ -484,6 +484,15 @@ def test_a_second_card_with_the_same_names_does_not_take_the_rows_of_the_first(t
     assert read_rows(home / "catalog.csv") == rows[:1]
 
 
+def test_videos_in_a_table_are_left_out_and_counted(tmp_path):
+    photo(tmp_path / "a.jpg")
+    (tmp_path / "v.MP4").write_bytes(b"a video")
+    (tmp_path / "cats.csv").write_text("file,cat_id\na.jpg,aika\nv.MP4,berk\n")
+    report = import_source(tmp_path / "cats.csv", tmp_path / "catalog")
+    assert [row["individual"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")] == ["aika"]
+    assert report.left_out == {"rows of videos": 1}
+
+
 def test_rows_of_a_source_that_numbers_them_stay_with_their_photos(tmp_path):
     for n, name in enumerate("abcd"):
         Image.new("RGB", (40, 30), (50 * n, 0, 0)).save(tmp_path / f"{name}.jpg")

@@ -9,7 +9,7 @@ import filecmp
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from snowmatch.catalog.problems import SHOWN
@@ -38,6 +38,7 @@ from snowmatch.interchange.table_files import (
     table_bytes,
     write_memory,
 )
+from snowmatch.photos.formats import VIDEO_EXTENSIONS
 
 FIRST = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask",
          "split", "annotation", "sex", "species", "quality")  # fmt: skip
@@ -142,7 +143,7 @@ def import_source(
         raise SnowmatchError(f"{home} is a file, expected the folder of a catalog")
     if source.name == CSV_NAME and _same(source.parent, home):
         raise SnowmatchError(f"{source} is the catalog's own table: choose another source, or another catalog")
-    read: Imported = plugin.read(source)
+    read = _without_videos(plugin.read(source))
     notes, problems = list(read.notes), list(read.problems)
     deployments = [dict(cells) for cells in read.stations]
     if stations is not None:
@@ -198,6 +199,13 @@ def choose_importer(source: Path, format: str | None, options: Mapping[str, str]
         raise SnowmatchError(f"{source} may be of several formats: {fitting}; say which", "choose-format")
     chosen: Importer = make_plugin("importers", scores[0][1], options)
     return chosen
+
+
+def _without_videos(read: Imported) -> Imported:
+    """Return what was read without rows of videos, which are counted."""
+    rows = tuple(row for row in read.rows if PurePosixPath(row.photo).suffix.lower() not in VIDEO_EXTENSIONS)
+    videos = len(read.rows) - len(rows)
+    return replace(read, rows=rows, left_out={**read.left_out, "rows of videos": videos}) if videos else read
 
 
 def _write(
