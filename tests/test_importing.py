@@ -484,6 +484,21 @@ def test_a_second_card_with_the_same_names_does_not_take_the_rows_of_the_first(t
     assert read_rows(home / "catalog.csv") == rows[:1]
 
 
+def test_a_second_source_in_a_folder_below_or_above_completes_the_rows(tmp_path):
+    source = megadetector(tmp_path / "cards")
+    below = write_csv(tmp_path / "cards" / "naryn" / "cats.csv", [{"file": "S01/100RECNX/a.jpg", "cat_id": "Aika"}])
+    for n, order in enumerate(([source, below, source, below], [below, source, below, source])):
+        home = tmp_path / f"catalog{n}"
+        for each in order:
+            report = import_source(each, home)
+        rows = {row["path"]: row for row in read_rows(home / "catalog.csv")}
+        assert len(rows) == 2
+        assert [
+            (row["bbox"], row["megadetector_id"] != "") for row in rows.values() if row["individual"] == "Aika"
+        ] == [("20,20,100,50", True)]
+        assert (report.added, report.changed) == (0, 0)
+
+
 def test_videos_in_a_table_are_left_out_and_counted(tmp_path):
     photo(tmp_path / "a.jpg")
     (tmp_path / "v.MP4").write_bytes(b"a video")

@@ -165,7 +165,8 @@ def import_source(
             f"{min(names)[0]!r}: say in which folder they are",
             "choose-photos",
         )
-    placement = place_photos(found, home, copy=copy)
+    used = {row.get("path", "") for row in read_text_table(home / CSV_NAME).rows}
+    placement = place_photos(found, home, copy=copy, used=used)
     checked = checked_rows(read.rows, name, times, found, placement.paths)
     _raise(source, checked.problems, False)
     places = {path: found.files[named] for named, path in placement.paths.items()}
@@ -281,8 +282,8 @@ def _own_identifiers(
             return False
         return not filecmp.cmp(home / before, root / below, shallow=False)
 
-    linked = {cells["path"]: places[cells["path"]] for cells in rows if taken.get(cells[key]) == cells["path"]}
-    linked = {at: (root, below) for at, (root, below) in linked.items() if (home / at.removesuffix(below)).is_symlink()}
+    stay = [cells["path"] for cells in rows if taken.get(cells[key]) == cells["path"]]
+    linked = [at for at in stay if (home / "/".join(at.split("/")[:2])).is_symlink()]
     known = [at for at in linked if at in read]
     if known and not any(current_status(str(home / at), read[at]) for at in known):
         raise SnowmatchError(

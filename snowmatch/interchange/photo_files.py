@@ -6,7 +6,7 @@ import filecmp
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -81,12 +81,14 @@ def find_files(names: Iterable[Named], roots: Sequence[Path], catalog: Path) -> 
     return found
 
 
-def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
+def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool, used: Collection[str] = ()) -> Placement:
     """Return the paths of found photos inside a catalog: their own, or below `photos/` in it. Nothing is made yet.
 
-    Photos that would be copied and cannot be read have none. Raises SnowmatchError if copies would replace other files.
+    used: paths that the catalog has. A photo that it has by a link to another folder keeps that path. Photos that would
+    be copied and cannot be read have none. Raises SnowmatchError if copies would replace other files.
     """
     home = Path(os.path.realpath(catalog))
+    linked = {} if copy else _links(catalog)
     inside: dict[Path, str | None] = {}
     paths: dict[Named, str] = {}
     links: dict[str, Path] = {}
@@ -109,6 +111,8 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
             paths[name] = target
         elif (catalog / target).is_file() and _same_file(catalog / target, root / path):
             paths[name] = target  # an earlier import copied it
+        elif known := next((at for at in _by_links(root, path, linked) if at in used), ""):
+            paths[name] = known  # of a source that lies in another folder
         else:
             link = next((at for at, to in links.items() if to == root), "") or _free_link(root, catalog, links)
             links[link] = root
@@ -125,6 +129,23 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
         )
     return Placement(paths, {a: t for a, t in links.items() if not os.path.lexists(catalog / a)},
                      {a: f for a, f in copies.items() if not os.path.lexists(catalog / a)})  # fmt: skip
+
+
+def _links(catalog: Path) -> dict[str, Path]:
+    """Return the links below `photos/` of a catalog, and where they lead."""
+    try:
+        found = sorted(path for path in (catalog / LINKS).iterdir() if path.is_symlink())
+    except OSError:
+        return {}
+    return {f"{LINKS}/{path.name}": Path(os.path.realpath(path)) for path in found}
+
+
+def _by_links(root: Path, path: str, links: Mapping[str, Path]) -> Iterable[str]:
+    """Yield the paths that a photo has by the links of a catalog: those that lead to its root first."""
+    real = Path(os.path.realpath(root))
+    for at, to in sorted(links.items(), key=lambda link: link[1] != real):
+        if below := _below(real / path, to):
+            yield f"{at}/{below}"
 
 
 def make_links_and_copies(placement: Placement, catalog: Path) -> None:
