@@ -579,8 +579,12 @@ def test_a_second_card_in_the_place_of_the_first_is_refused_unless_it_is_copied(
             import_source(tmp_path / "CARD", home)
             keep_content(home)
             assert import_source(tmp_path / "CARD", home).same == 1
-    with pytest.raises(SnowmatchError, match="another memory card has taken the place of the first, copy the photos"):
-        import_source(tmp_path / "CARD", home)
+    boxes = {"file": "100RECNX/RCNX0001.JPG", "detections": [{"category": "1", "conf": 0.9, "bbox": [0, 0, 0.5, 0.5]}]}
+    about = {"info": {"format_version": "1.6", "detector": "md"}, "detection_categories": {"1": "animal"}}
+    write_json(tmp_path / "CARD" / "detections.json", about | {"images": [boxes]})
+    for source in (tmp_path / "CARD", tmp_path / "CARD" / "detections.json"):
+        with pytest.raises(SnowmatchError, match="another memory card has taken the place of the first, copy the"):
+            import_source(source, home, photos=tmp_path / "CARD")
     assert import_source(tmp_path / "CARD", home, copy=True).added == 1
     assert import_source(tmp_path / "CARD", home, copy=True).same == 1
     folders = [row["path"].split("/")[1] for row in read_rows(home / "catalog.csv")]

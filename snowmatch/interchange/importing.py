@@ -265,7 +265,8 @@ def _own_identifiers(
     (root, path below it) of each photo, by path in the catalog. notes: gets one on photos that cannot be told apart.
     Raises SnowmatchError if a link leads to another card now.
     """
-    taken = {row[key]: row.get("path", "") for row in read_text_table(home / CSV_NAME).rows if row.get(key)}
+    here = read_text_table(home / CSV_NAME).rows
+    taken = {row[key]: row.get("path", "") for row in here if row.get(key)}
     read = load_records(home).photos
     unseen: list[str] = []
 
@@ -282,9 +283,8 @@ def _own_identifiers(
             return False
         return not filecmp.cmp(home / before, root / below, shallow=False)
 
-    stay = [cells["path"] for cells in rows if taken.get(cells[key]) == cells["path"]]
-    linked = [at for at in stay if (home / "/".join(at.split("/")[:2])).is_symlink()]
-    known = [at for at in linked if at in read]
+    both = {row.get("path", "") for row in here} & {cells["path"] for cells in rows}
+    known = [at for at in both if at in read and (home / "/".join(at.split("/")[:2])).is_symlink()]
     if known and not any(current_status(str(home / at), read[at]) for at in known):
         raise SnowmatchError(
             f"{home / min(known)} and all other photos there are not those that the catalog has read: if another "
