@@ -527,6 +527,30 @@ def test_rows_of_a_source_that_numbers_them_stay_with_their_photos(tmp_path):
     assert [name for name, row in rows.items() if row["remark"]] == ["b"]
 
 
+def test_a_second_table_with_numbers_of_its_own_does_not_take_the_rows_of_the_first(tmp_path):
+    for n, name in enumerate("abc"):
+        Image.new("RGB", (40, 30), (50 * n, 0, 0)).save(tmp_path / f"{name}.jpg")
+    (tmp_path / "one.csv").write_text("id,file,cat_id\n1,a.jpg,aika\n2,b.jpg,berk\n")
+    (tmp_path / "two.csv").write_text("id,file,cat_id\n1,c.jpg,cholpon\n")
+    for name in ("one", "two", "one", "two"):
+        import_source(tmp_path / f"{name}.csv", tmp_path / "catalog")
+        found = {row["path"][-5:]: row["individual"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")}
+        assert found == {"a.jpg": "aika", "b.jpg": "berk"} | ({} if len(found) == 2 else {"c.jpg": "cholpon"})
+    assert len(found) == 3
+
+
+def test_a_station_of_another_survey_with_the_same_name_is_noted(tmp_path):
+    for n, place in enumerate(("76.1,41.5", "77.1,42.5")):
+        (tmp_path / f"{n}").mkdir()
+        Image.new("RGB", (40, 30), (50 * n, 0, 0)).save(tmp_path / f"{n}" / "a.jpg")
+        (tmp_path / f"{n}" / "cats.csv").write_text(f"file,station,longitude,latitude\na.jpg,S01,{place}\n")
+        report = import_source(tmp_path / f"{n}" / "cats.csv", tmp_path / "catalog")
+        told = [note.text for note in report.notes if note.code == "station-positions-replaced"]
+        assert len(told) == n
+    assert "S01" in told[0]
+    assert "77" not in told[0]
+
+
 def test_an_animal_that_leaves_a_photo_does_not_give_its_row_to_another(tmp_path):
     photo(tmp_path / "a.jpg")
     head, aika, berk = "file,cat_id,bbox\n", 'a.jpg,aika,"1,1,30,30"\n', 'a.jpg,berk,"60,20,30,30"\n'
@@ -596,9 +620,10 @@ def test_a_source_may_name_another_photo_for_a_row(tmp_path):
         Image.new("RGB", (40, 30), (90 * n, 0, 0)).save(tmp_path / f"{name}.jpg")
     for name in "ab":
         (tmp_path / "cats.csv").write_text(f"image_id,file,cat_id\n7,{name}.jpg,aika\n")
-        import_source(tmp_path / "cats.csv", tmp_path / "catalog")
+        report = import_source(tmp_path / "cats.csv", tmp_path / "catalog")
     (row,) = read_rows(tmp_path / "catalog" / "catalog.csv")
     assert row["path"].endswith("/b.jpg")
+    assert any(note.code == "photos-replaced" for note in report.notes)
 
 
 def test_rows_of_a_person_keep_their_order_columns_and_headings(tmp_path):

@@ -27,7 +27,7 @@ from snowmatch.interchange.answers import ANNOTATION, answers_as_decisions
 from snowmatch.interchange.cells import Checked, checked_rows, checked_stations, is_period, read_all_times
 from snowmatch.interchange.importers._json import read_json
 from snowmatch.interchange.importers._tables import read_rows
-from snowmatch.interchange.merging import Cells, Merged, merge
+from snowmatch.interchange.merging import POSITION, Cells, Merged, merge
 from snowmatch.interchange.photo_files import find_files, make_links_and_copies, place_photos
 from snowmatch.interchange.stations import read_station_table
 from snowmatch.interchange.table_files import (
@@ -317,6 +317,17 @@ def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
             f"{some(rows.gone)}"
         )
         notes.append(Note("rows-gone", text, {"count": len(rows.gone)}))
+    if photos := [each for each in rows.replaced if each[1] == "path" and Path(each[2]).name != Path(each[3]).name]:
+        told = [f"{key} was {before}, is {now}" for key, _, before, now in photos]
+        text = (
+            f"{counted(len(photos), 'row')} with another photo than in the import before: {some(told)}; put back the "
+        )
+        text += f"old {CSV_NAME} if the identifiers of this source mean others"
+        notes.append(Note("photos-replaced", text, {"count": len(photos)}))
+    if moved := sorted({each[0] for each in sites.replaced if each[1] in POSITION}):
+        text = f"{counted(len(moved), 'station')} with another position than in the import before; the source's stay: "
+        text += f"{some(moved)}; if two surveys name their stations alike, give each its location"
+        notes.append(Note("station-positions-replaced", text, {"stations": moved}))
     if dates := [each for each in sites.replaced if is_period(each[1])]:
         told = [f"{column} of {key} was {before!r}, is {now!r}" for key, column, before, now in dates]
         text = f"{counted(len(dates), 'date')} of stations not as in the import before; the source's stay: {some(told)}"

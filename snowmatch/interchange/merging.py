@@ -122,7 +122,8 @@ def _partners(
     """Return for each row of the source the row of the table that is the same: by identifier, then by photo and box, or
     by station and period.
 
-    Many sources number their rows. So an identifier alone, with another photo, counts only if nothing else does.
+    Many sources number their rows. So an identifier alone, with another photo, counts only if nothing else does, and if
+    the photo has the same name or shows the same animal.
     """
     by_key = {row[key]: n for n, row in enumerate(rows) if row.get(key)}
     named = {n: by_key[cells[key]] for n, cells in enumerate(source) if cells[key] in by_key}
@@ -149,8 +150,16 @@ def _partners(
             take(_paired(rows, source, free[name], numbers))
         else:
             take(_paired_stations(rows, source, free[name], numbers))
-    take(named)
+    take(
+        {n: at for n, at in named.items() if place != "path" or _may_be(last.get(source[n][key], rows[at]), source[n])}
+    )
     return found
+
+
+def _may_be(before: Cells, now: Cells) -> bool:
+    """Return whether a row may be the one that it was, with another photo: moved, or corrected in the source."""
+    names = (cells.get("path", "").rpartition("/")[2] for cells in (before, now))
+    return len(set(names)) == 1 or before.get("individual", "") == now.get("individual", "")
 
 
 def _same_as_before(
