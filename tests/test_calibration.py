@@ -202,7 +202,19 @@ def test_a_group_needs_thirty_pairs_and_a_body_part_needs_a_better_model_of_its_
     alike = [replace(c, group="outlined right_flank") for c in random_cases(60, 10, seed=1)]
     assert choose_groups(random_cases(60, 10) + alike) == ("outlined",)
     whole = [replace(c, group="whole left_flank") for c in random_cases(60, 10, seed=1)]
-    assert choose_groups(random_cases(60, 10) + whole) == ("any", "outlined", "whole")
+    assert choose_groups(random_cases(60, 10) + whole) == ("outlined", "whole")
+
+
+def test_both_kinds_of_photos_have_one_model_only_if_neither_has_its_own():
+    boxed = random_cases(60, 10)
+    one_whole = [replace(c, group="whole left_flank", encounter="alone") for c in boxed[:2]]
+    assert count_pairs(boxed + one_whole)["any"] > count_pairs(boxed)["any"] >= 30
+    assert choose_groups(boxed + one_whole) == ("outlined",)
+    half = [replace(c, group="whole left_flank") if c.individual < "cat4" else c for c in random_cases(32, 8)]
+    pairs = count_pairs(half)
+    assert (pairs["outlined"], pairs["whole"], pairs["any"]) == (24, 24, 48)
+    assert choose_groups(half) == ("any",)
+    assert all(cross_validate(half, ("any",), None))
 
 
 def test_a_pair_of_encounters_with_two_body_parts_counts_once():
@@ -225,7 +237,7 @@ def test_a_group_of_one_animal_gets_no_model_and_the_others_do():
     ]
     cases = random_cases(60, 10) + one
     groups = choose_groups(cases)
-    assert groups == ("any", "outlined")
+    assert groups == ("outlined",)
     assert len(cross_validate(cases, groups, None)) == len(cases)
     assert choose_groups(one) == ()
 
@@ -393,6 +405,9 @@ def test_kinds_of_photos_that_the_catalog_lacks_use_the_shipped_model(monkeypatc
         CalibrationFile(methods=(method_calibration(groups={"any": models}),)), EXTRACTOR, MATCHER, "0.1.0"
     )
     assert (set(of_all.groups), of_all.shipped) == ({"any"}, ())
+    earlier = method_calibration(groups={"any": models, "outlined": models})  # `any` of boxed photos alone
+    used, _ = choose(CalibrationFile(methods=(earlier,)), EXTRACTOR, MATCHER, "0.1.0")
+    assert (set(used.groups), used.shipped) == ({"outlined", "whole"}, ("whole",))
 
 
 def test_a_shipped_calibration_is_read_back_and_used_only_for_its_settings(monkeypatch):

@@ -206,11 +206,13 @@ def choose(
     shipped = load_shipped(extractor, matcher)
     names = {(m.extractor["name"], m.matcher["name"]) for m in held.methods}
     if own is not None and own.version == version:
-        lent = {}
-        if shipped is not None and ANY not in own.groups:  # for kinds of photos that it was not learned from
-            known = {*own.groups, *([BOXED] if "outlined" in own.groups else [])}
+        lent, learned = {}, dict(own.groups)
+        if len(learned) > 1:  # `any` of an earlier calibration may be of one kind alone, see `choose_groups`
+            learned.pop(ANY, None)
+        if shipped is not None and ANY not in learned:  # for kinds of photos that it was not learned from
+            known = {*learned, *([BOXED] if "outlined" in learned else [])}
             lent = {kind: models for kind, models in shipped.models.items() if kind not in known}
-        groups = {**lent, **own.groups}
+        groups = {**lent, **learned}
         return Calibration("catalog", groups, held.levels, own.encounters, tuple(lent), own.named), ""
     if own is not None:
         refused = f"it was made with snowmatch {own.version}, this is {version}"

@@ -28,17 +28,23 @@ FOLDS = 5  # a usual number; individuals, not encounters, are held out
 def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tuple[str, ...]:
     """Return the groups of queries that get their own model: those with at least ENOUGH_PAIRS pairs.
 
-    A body part gets its own model only if this clearly lowers the log loss on held-out individuals. A group gets none
-    if its animals are never asked without being in the gallery, for example if all photos of this kind show one animal.
+    All photos together (`any`) get one only if no kind gets its own: it may be learned from hardly any photo of the
+    other kind. A body part gets its own model only if this clearly lowers the log loss on held-out individuals. A group
+    gets none if its animals are never asked without being in the gallery, for example if all photos of this kind show
+    one animal.
     """
     pairs = count_pairs(cases)
     kinds = sorted({kind_of(case) for case in cases})
-    chosen = []
-    for name in ([ANY] if len(kinds) > 1 else []) + kinds:
+
+    def able(name: str) -> bool:
         members = members_of(cases, name)
-        if pairs.get(name, 0) >= ENOUGH_PAIRS and _can_hold_out(members, members, _prior(shipped, name)):
-            chosen.append(name)
-    for kind in [name for name in chosen if name != ANY]:
+        return pairs.get(name, 0) >= ENOUGH_PAIRS and _can_hold_out(members, members, _prior(shipped, name))
+
+    own_kinds = [kind for kind in kinds if able(kind)]
+    if not own_kinds:
+        return (ANY,) if len(kinds) > 1 and able(ANY) else ()
+    chosen = list(own_kinds)
+    for kind in own_kinds:
         for name in sorted({case.group for case in members_of(cases, kind)}):
             own = [case for case in cases if case.group == name]
             if pairs.get(name, 0) < ENOUGH_PAIRS or len(own) == len(members_of(cases, kind)):
