@@ -16,6 +16,7 @@ from snowmatch.catalog.records import Fingerprint, Records
 from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.core.home import database_path
 from snowmatch.core.types import Annotation
+from snowmatch.identify.calibrate import facts_of
 
 SHA = {name: (letter * 2) * 32 for name, letter in (("a.jpg", "a"), ("b.jpg", "b"), ("c.jpg", "c"), ("copy.jpg", "a"))}
 LEFT, RIGHT, LOW = (10, 20, 100, 60), (300, 20, 90, 70), (120, 200, 80, 50)
@@ -400,6 +401,12 @@ def test_the_box_of_an_annotation_that_identifies_it():
     assert Annotation(0, "a.jpg").own_box is None
 
 
+def test_a_box_that_snowmatch_found_is_not_one_that_a_person_drew():
+    assert Annotation(0, "a.jpg", bbox=DRAWN).drawn_box == DRAWN
+    assert Annotation(0, "a.jpg", bbox=LEFT, box_by="isnet").drawn_box is None
+    assert Annotation(0, "a.jpg", bbox=LEFT, box_by="isnet", found=True).drawn_box is None
+
+
 # A whole index run
 
 
@@ -419,5 +426,10 @@ def test_an_index_run_extracts_further_animals_and_identifiers_stay(tmp_path):
     kept = {(k.path, k.bbox): k.annotation for k in load_ids(tmp_path)}
     assert [kept["0.png", None], kept["1.png", None]] == before
     assert len(set(kept.values())) == 3
+    session = catalog.session()  # all three are photos without a box that a person drew, for queries and calibration
+    assert [session.gallery.evidence(n) for n in range(3)] == ["centre"] * 3
+    assert not facts_of(catalog.data.annotations, session.gallery)["outlined"].any()
+    further = catalog.data.annotations[2]
+    assert catalog.query(further).photos[0].evidence == "centre"
     assert load_found(tmp_path, BY_MAPS) == dict.fromkeys(sha.values(), ())
     assert load_found(tmp_path, BY_SCREENING).keys() == {sha["1.png"]}  # the index run leaves these as they are

@@ -69,6 +69,11 @@ class Annotation:
         """
         return self.bbox if self.found or not self.box_by else None
 
+    @property
+    def drawn_box(self) -> BBox | None:
+        """The box of the catalog; None if there is none or snowmatch found it, also that of a further animal."""
+        return None if self.box_by else self.bbox
+
 
 @dataclass(frozen=True)
 class Chip:

@@ -151,6 +151,6 @@ def facts_of(annotations: Sequence[Annotation], gallery: Gallery) -> Mapping[str
     features = np.zeros(len(annotations))
     entries = range(len(gallery.annotations))
     features[[a.row for a in gallery.annotations]] = [gallery.feature_count(entry) for entry in entries]
-    outlined = [a.own_box is not None or bool(a.mask) for a in annotations]
+    outlined = [a.drawn_box is not None or bool(a.mask) for a in annotations]
     masked = [bool(a.mask) for a in annotations]
     return {"features": features, "outlined": np.array(outlined, bool), "masked": np.array(masked, bool)}

@@ -178,7 +178,7 @@ def _place(session: Session, question: Question, photo: AskedPhoto) -> tuple[str
 def outline_of(photo: AskedPhoto | Annotation) -> str:
     """Return what outlines the animal: `mask`, `box` or "" (nothing)."""
     masked = bool(photo.mask) if isinstance(photo, Annotation) else photo.mask is not None
-    return "mask" if masked else "box" if photo.own_box is not None else ""
+    return "mask" if masked else "box" if photo.drawn_box is not None else ""
 
 
 def _station_previews(session: Session, question: Question, allowed: Allowed) -> list[Preview]:

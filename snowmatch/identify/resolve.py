@@ -62,7 +62,7 @@ class AskedPhoto:
         return sum(map(len, self.features or ()))
 
     @property
-    def own_box(self) -> BBox | None:
+    def drawn_box(self) -> BBox | None:
         """The box that a person drew; None if there is none or snowmatch found it."""
         return None if self.box_by else self.bbox
 

@@ -191,7 +191,7 @@ class Gallery:
     @cached_property
     def _outlined(self) -> np.ndarray:
         """(A,) bool, whether an annotation has a box or a mask in the catalog."""
-        return np.array([a.own_box is not None or bool(a.mask) for a in self.annotations], bool)
+        return np.array([a.drawn_box is not None or bool(a.mask) for a in self.annotations], bool)
 
     @cached_property
     def _map_evidence(self) -> list[str | None]:
@@ -251,7 +251,7 @@ class Gallery:
     def evidence(self, entry: int) -> str:
         """Return what showed where annotation number `entry` is, such as "box" or "burst and station"."""
         a = self.annotations[entry]
-        return evidence_of("mask" if a.mask else "box" if a.own_box is not None else "", self._map_evidence[entry])
+        return evidence_of("mask" if a.mask else "box" if a.drawn_box is not None else "", self._map_evidence[entry])
 
     def evidence_notes(self, entries: np.ndarray) -> list[Note]:
         """Return notes on what showed where these annotations are; none if all have boxes or masks."""
