@@ -17,6 +17,7 @@ from snowmatch.confidence.file import (
     choose,
     load_calibrations,
     save_calibrations,
+    update_calibrations,
 )
 from snowmatch.confidence.fit import fit
 from snowmatch.confidence.learn import ask, choose_groups, cross_validate, learn
@@ -354,6 +355,18 @@ def test_a_file_of_another_version_is_not_used_and_raises_no_error(tmp_path, ver
     stored = load_calibrations(tmp_path)
     assert stored.methods == ()
     assert choose(stored, {"name": "nobody's"}, MATCHER, "0.1.0")[1].startswith("it was made with another version")
+
+
+def test_levels_of_a_file_of_another_version_are_kept_also_by_the_next_calibration(tmp_path):
+    save_calibrations(tmp_path, CalibrationFile(Levels(0.98, 0.9, 0.7), (method_calibration(),)))
+    held = json.loads(calibration_path(tmp_path).read_text())
+    for levels, kept in ((held["levels"], Levels(0.98, 0.9, 0.7)), ({"good": "x"}, Levels()), (None, Levels())):
+        other = held | {"schema": "snowmatch.calibration/4", "levels": levels}
+        calibration_path(tmp_path).write_text(json.dumps(other))
+        assert load_calibrations(tmp_path).levels == kept
+        update_calibrations(tmp_path, lambda stored: stored.put(method_calibration()))
+        assert load_calibrations(tmp_path) == CalibrationFile(kept, load_calibrations(tmp_path).methods)
+        assert load_calibrations(tmp_path).methods
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", DAMAGED])

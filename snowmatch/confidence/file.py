@@ -81,7 +81,8 @@ def _comparable(extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> tup
 
 
 def load_calibrations(folder: Path) -> CalibrationFile:
-    """Return the calibrations of the catalog in `folder`; none if it has no file, or one of another version.
+    """Return the calibrations of the catalog in `folder`; none if it has no file, or one of another version. The levels
+    of such a file hold: a person set them.
 
     Raises SnowmatchError if the file is damaged.
     """
@@ -93,7 +94,8 @@ def load_calibrations(folder: Path) -> CalibrationFile:
         if not isinstance(held, dict):
             raise ValueError("it holds no calibrations")
         if held["schema"] != SCHEMA:
-            return CalibrationFile(unread=f"it was made with another version of snowmatch ({held['schema']})")
+            unread = f"it was made with another version of snowmatch ({held['schema']})"
+            return CalibrationFile(_levels_of(held), unread=unread)
         if not isinstance(held["methods"], list) or not isinstance(held["levels"], dict):
             raise ValueError("it holds no calibrations")
         if held["sum"] != _sum(held):
@@ -109,6 +111,14 @@ def load_calibrations(folder: Path) -> CalibrationFile:
             "damaged-calibration",
             catalog=str(folder),
         ) from error
+
+
+def _levels_of(held: Mapping[str, Any]) -> Levels:
+    """Return the levels in a file of another version; the customary ones if it tells none in the known way."""
+    try:
+        return Levels(**held["levels"])
+    except (KeyError, TypeError, SnowmatchError):
+        return CUSTOMARY
 
 
 def _method_from_json(m: Mapping[str, Any]) -> MethodCalibration:
