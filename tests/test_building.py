@@ -1,13 +1,19 @@
-"""The progress of building the search index: it counts up to a total that is true."""
+"""The progress of building the search index: it counts up to a total that is true. Forests, which are not stored."""
 
 import signal
 
+import numpy as np
 import pytest
-from fake_extractor import Fake, make_catalog
+from fake_extractor import Fake, make_catalog, make_photo
 
+from snowmatch.core.plugins import make_plugin
 from snowmatch.features.indexing import index_catalog
-from snowmatch.identify.session import Galleries, build_index
+from snowmatch.identify.method import as_method
+from snowmatch.identify.session import Galleries, build_index, indexed
+from snowmatch.matching import gallery as galleries
+from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.search import encoding, inverted_file
+from snowmatch.matching.search.blocks import search
 
 
 @pytest.fixture
@@ -55,3 +61,31 @@ def test_ctrl_c_stops_it_between_two_pieces(data, monkeypatch):
         signal.signal(signal.SIGINT, before)
     assert len(calls) == 3
     assert calls[-1][0] < calls[-1][1]
+
+
+def test_forests_share_the_memory_of_the_catalog_and_another_content_is_another_forest(data, monkeypatch):
+    def open_gallery():
+        _, (found,) = indexed(data, as_method([Fake()], matcher, Geometry()), cache)
+        return found
+
+    def neighbours(gallery):
+        blocks = gallery.blocks("flann", "unknown")
+        everything = np.ones(len(gallery.annotations), bool)
+        return len(blocks), search(blocks, gallery.subject(0).features.descriptors, everything, 5)
+
+    matcher, cache = make_plugin("matchers", "lnbnn", {"backend": "flann"}), Galleries()
+    monkeypatch.setattr(galleries, "forest_rows", lambda *of: 100)
+    index_catalog(data, Fake(), 1)
+    count, plenty = neighbours(open_gallery())
+    held = cache.loaded.bytes
+    assert count > 2
+    assert held == 2 * 4 * Fake.DIMENSION * sum(open_gallery().feature_count(n) for n in range(12))
+    cache.loaded.bound(held // 2)
+    _, little = neighbours(open_gallery())
+    assert held // 2 >= cache.loaded.bytes > 0
+    assert (little.distances == plenty.distances).all()
+    cache.loaded.bound(10 * held)
+    make_photo(data.folder / data.annotations[0].path, 99)
+    index_catalog(data, Fake(), 1)
+    _, changed = neighbours(open_gallery())
+    assert (changed.distances[:, 0] == 0).all()  # the photo is compared with itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -461,7 +462,9 @@ class Gallery:
         would save little time.
         """
         keys = content.keys[run]
-        index = LazyIndex(f"{part}-{run.start}", lambda: (FlannIndex(content.rows_of(keys)), "could not be kept"))
+        name, of = f"{part}-{run.start}", hashlib.sha256(keys.tobytes()).hexdigest()
+        called = f"forest {self.extractor_key} {of}"  # the same name in another gallery may be of other annotations
+        index = LazyIndex(name, lambda: (FlannIndex(content.rows_of(keys)), "could not be kept"), self.loaded, called)
         places = np.arange(run.start, run.stop)
         return self._blocks_by_copy(places, content.counts[run], index, "", owners)
 
