@@ -84,8 +84,7 @@ class Catalog:
         """Extract missing and stale features and build the search index. If the run stops, finished work is kept.
 
         A photo that cannot be read does not stop the run: it is in the report's `failed`. `run`: see IndexOptions.
-        compact: drop what can be made again, the search index too; the report says how many bytes that frees.
-        building: called with (done, total) descriptors of the search index.
+        compact: drop what can be made again, the index too. building: called with (done, total) descriptors of it.
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
@@ -95,8 +94,7 @@ class Catalog:
         if compact:
             return replace(report, compacted=compact_catalog(self.folder).summary(len(self.data.annotations)))
         if report.done or report.reused:
-            mended = build_index(self.data, plugin, self._galleries, building)
-            report = replace(report, notes=(*report.notes, *mended))
+            report = replace(report, notes=report.notes + build_index(self.data, plugin, self._galleries, building))
         return report
 
     def method(self, **method: Unpack[MethodOptions]) -> Method:
@@ -104,7 +102,7 @@ class Catalog:
         return choose_method(self.folder, **method)
 
     def session(self, **method: Unpack[MethodOptions]) -> Session:
-        """Prepare the catalog for many queries: pass the returned session to `query`."""
+        """Prepare the catalog for many queries: pass the returned session to `query`, without a method of its own."""
         return open_session(self.data, self.method(**method), self._galleries)
 
     def query(
@@ -113,7 +111,7 @@ class Catalog:
         *,
         session: Session | None = None,
         extractor: str | Sequence[str] | None = None,
-        matcher: str = DEFAULT_MATCHER,
+        matcher: str | None = None,
         options: Mapping[str, str] | None = None,
         **asked: Unpack[QuestionOptions],
     ) -> Answer:
@@ -122,8 +120,10 @@ class Catalog:
         A photo is a path, a (H, W, 3) uint8 RGB array or an annotation of this catalog. `asked`: see `make_question`.
         Missing values come from the catalog if it has the photo. The photo's own encounter is never compared.
         """
-        question = make_question(photos, **asked)
-        return ask(session or self.session(extractor=extractor, matcher=matcher, options=options), question)
+        if session is not None and (extractor, matcher, options) != (None, None, None):
+            raise ValueError("a session has its extractor, matcher and options: give them to Catalog.session alone")
+        asking, matcher = make_question(photos, **asked), matcher or DEFAULT_MATCHER
+        return ask(session or self.session(extractor=extractor, matcher=matcher, options=options), asking)
 
     def calibrate(
         self,
@@ -154,8 +154,7 @@ class Catalog:
     ) -> Evaluation:
         """Query every identified annotation and measure how often the rest of the catalog gives the right answer.
 
-        protocol: `cross-encounter`, `cross-station` or `split` (see `identify.evaluate`). sample: most queries that are
-        asked. `progress` counts queries.
+        protocol: `cross-encounter`, `cross-station` or `split`. sample: most queries asked. `progress` counts queries.
         """
         from snowmatch.identify.evaluate import evaluate
 

@@ -433,6 +433,14 @@ def test_bad_input_raises_an_error_of_one_line(catalog, arguments, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("method", [{"extractor": "hesaff"}, {"matcher": "lnbnn"}, {"options": {"k": "3"}}])
+def test_a_session_and_a_method_together_are_refused(catalog, method):
+    photo, session = np.zeros((60, 80, 3), np.uint8), catalog.session()
+    with pytest.raises(ValueError, match=r"give them to Catalog\.session alone"):
+        catalog.query(photo, session=session, **method)
+    assert catalog.query(photo, session=session).extractor == catalog.query(photo, **method).extractor
+
+
 def test_catalog_data_has_every_row_of_the_folder(catalog):
     assert isinstance(catalog.data, CatalogData)
     assert len(catalog.data.annotations) == len(read_rows(catalog.folder / "catalog.csv"))
