@@ -1,5 +1,7 @@
 """A batch that was stopped, or is run again: what is kept, and what is asked anew."""
 
+import csv
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +14,7 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.api import Catalog
+from snowmatch.catalog.database import writing
 from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
@@ -21,7 +24,9 @@ from snowmatch.core.types import Annotation
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import unidentified_groups
+from snowmatch.review.identities import open_identities
 from snowmatch.review.kept import group_keys
+from snowmatch.review.likely import gather_evidence
 from snowmatch.screening.scenes import Finders
 
 __all__ = ["long", "says"]  # fixtures
@@ -191,3 +196,26 @@ def test_prune_deletes_the_kept_answers(own_survey, tmp_path):
     assert "answers-kept" in [note.code for note in run_batch(catalog).notes]
     catalog.index(prune=True)
     assert "answers-kept" not in [note.code for note in run_batch(catalog).notes]
+
+
+def test_answers_without_damaged_maps_are_not_kept(own_survey, tmp_path):
+    folder = shutil.copytree(own_survey / "catalog", tmp_path / "catalog", copy_function=shutil.copy2)
+    rows = [row for row in read_rows(folder / "catalog.csv") if row["individual"] in ("", "aika", "bars")]
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows({**row, "bbox": "", "mask": ""} for row in rows[:10])  # so that the maps count
+    snowmatch.open_catalog(folder).index(workers=1)
+    right = run_batch(snowmatch.open_catalog(folder)).rows
+    with writing(folder) as database:
+        database.execute("DELETE FROM answers")
+        database.execute("UPDATE maps SET cells = CAST(substr(cells, 2) || X'07' AS BLOB)")
+    other = run_batch(snowmatch.open_catalog(folder))
+    assert other.rows != right
+    assert {"maps-damaged", "answers-not-kept"} <= {note.code for note in other.notes}
+    session, sightings = snowmatch.open_catalog(folder).session(), open_identities(folder).who.sightings
+    assert [note.code for note in gather_evidence(session, sightings).notes] == ["evidence-not-kept"]
+    snowmatch.open_catalog(folder).index(workers=1)
+    again = run_batch(snowmatch.open_catalog(folder))
+    assert again.rows == right
+    assert not {"maps-damaged", "answers-not-kept", "answers-kept"} & {note.code for note in again.notes}

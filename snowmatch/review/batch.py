@@ -206,7 +206,7 @@ def _answers(
     notes += _notes_on_kept(session, [kept[key] for key in keys if key in kept], len(groups), asker.state)
     records: list[Record] = []
     waiting: dict[str, Record] = {}
-    saved = time.monotonic()
+    saved, withheld = time.monotonic(), 0
     if progress:
         progress(0, len(groups))
     here = not session.fits_memory  # then the workers of a cluster hold the index, and the animals are asked here
@@ -222,10 +222,13 @@ def _answers(
                 asked, damaged = told
                 for gallery, maps in zip(session.galleries, damaged, strict=True):
                     gallery.maps.tell_damaged(maps)
+            whole = not session.map_notes()  # an answer without a damaged map may be another when the map is mended
             for (key, _), record in zip(run, asked or [kept[key] for key, _ in run], strict=True):
                 records.append(record)
                 if asked and not record["failed"]:  # a photo that cannot be read now may be readable later
-                    waiting[key] = record
+                    if whole:
+                        waiting[key] = record
+                    withheld += not whole
             if progress:
                 progress(len(records), len(groups))
             if time.monotonic() - saved > KEEP_SECONDS:
@@ -235,6 +238,9 @@ def _answers(
         keep(session.folder, waiting)
         raise
     _keep(session.folder, waiting, notes)
+    if withheld:
+        text = f"{counted(withheld, 'answer')} not kept for the next batch: foreground maps are damaged"
+        notes.append(Note("answers-not-kept", text))
     about = {"catalog": str(session.folder)}
     of_answers = [record["notes"] for record in records if record["notes"] is not None]
     common = [[Note(code, text, {**data, **about}) for code, text, data in each] for each in of_answers]

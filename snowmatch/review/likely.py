@@ -83,7 +83,7 @@ def gather_evidence(
 
     A sighting is asked again only if its photos, their boxes or masks, the method or the calibration have changed. A
     new sighting is compared with all others. again: ask about all. progress: called with (done, total) sightings. A
-    catalog that cannot be written keeps nothing, and a note says so. No sightings give no pairs.
+    catalog that cannot be written, or with damaged maps, keeps nothing, and a note says so. No sightings give no pairs.
     """
     keys = _keys(session, sightings)
     kept = {} if again else read_kept(session.folder, keys)
@@ -94,12 +94,14 @@ def gather_evidence(
         some = missing[start : start + AT_ONCE]
         records = _ask(session, sightings, some, keys, generation, start, len(missing), progress)
         kept |= records
+        why = "foreground maps are damaged" if session.map_notes() else ""
         try:
-            keep(session.folder, records)
+            if not why:
+                keep(session.folder, records)
         except SnowmatchError as error:
-            notes = (
-                Note("evidence-not-kept", f"the comparisons are not kept, so the next run compares again: {error}"),
-            )
+            why = str(error)
+        if why:
+            notes = (Note("evidence-not-kept", f"the comparisons are not kept, so the next run compares again: {why}"),)
     if progress is not None and missing:
         progress(len(missing), len(missing))
     return _gathered([kept[key] for key in keys], sightings, len(missing), notes)
