@@ -18,7 +18,7 @@ from snowmatch.cli import main
 from snowmatch.cli.advice import advice
 from snowmatch.cli.doctor_advice import finding_advice
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import features_path
+from snowmatch.core.home import calibration_path, features_path
 from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.features.reader import list_features
 from snowmatch.identify import method
@@ -83,6 +83,17 @@ def test_answers_that_cannot_be_wrong_are_counted_in_a_note(catalog):
 def test_with_another_individual_of_each_flank_there_is_no_such_note(catalog):
     named = [(name, "left_flank", "") for name in ("aika", "aika", "bars", "bars")]
     assert "no-other-individual" not in codes(catalog(named).evaluate().notes)
+
+
+def test_the_command_beside_a_damaged_calibration_has_the_method_that_was_asked(catalog):
+    found = catalog([(name, "left_flank", "") for name in ("aika", "aika", "bars", "bars")])
+    calibration_path(found.data.folder).write_text("{}", encoding="utf-8")
+    for asked in (found.session, found.evaluate):
+        with pytest.raises(SnowmatchError, match="is damaged") as caught:
+            asked(extractor="sift", matcher="mutual", options={"shortlist": "50"})
+        command = advice(caught.value.code, caught.value.data)
+        assert command.startswith(f"snowmatch calibrate {found.data.folder} --extractor sift --matcher mutual")
+        assert "-o shortlist=50" in command
 
 
 def test_a_box_beside_the_one_on_record_tells_that_the_mask_on_record_is_used(catalog):

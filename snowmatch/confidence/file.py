@@ -80,11 +80,12 @@ def _comparable(extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> tup
     return plain_settings(extractor), plain
 
 
-def load_calibrations(folder: Path) -> CalibrationFile:
+def load_calibrations(folder: Path, method: Mapping[str, Any] | None = None) -> CalibrationFile:
     """Return the calibrations of the catalog in `folder`; none if it has no file, or one of another version. The levels
     of such a file hold: a person set them.
 
-    Raises SnowmatchError if the file is damaged.
+    Raises SnowmatchError if the file is damaged. method: the settings of the `extractor` and the `matcher` that are
+    asked for, which the error tells: these are to be calibrated again.
     """
     path = calibration_path(folder)
     try:
@@ -110,6 +111,7 @@ def load_calibrations(folder: Path) -> CalibrationFile:
             f"{path} is damaged ({error}): calibrate again, which puts this file aside; other levels must be set again",
             "damaged-calibration",
             catalog=str(folder),
+            **(method or {}),
         ) from error
 
 

@@ -80,7 +80,8 @@ def evaluate(
             "one-individual",
             catalog=str(data.folder),
         )
-    levels = load_calibrations(data.folder).levels  # a damaged file is told before the queries are asked
+    asked = {"extractor": method.extractor, "matcher": method.matching}
+    levels = load_calibrations(data.folder, asked).levels  # a damaged file is told before the queries are asked
     states, galleries = indexed(data, method, cache)
     most = most_queries(*sides, galleries, method.matcher)
     trial = make_trial(data.annotations, protocol, most, sample=sample)

@@ -203,9 +203,10 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
     Raises SnowmatchError if the catalog is not indexed with the extractors of the method.
     """
     states, galleries = indexed(data, method, cache)
-    calibrations = load_calibrations(data.folder)
+    asked = {"extractor": method.extractor, "matcher": method.matching}
+    calibrations = load_calibrations(data.folder, asked)
     calibration, refused = choose(calibrations, method.extractor, method.matching, __version__)
-    about = {"catalog": str(data.folder), "extractor": method.extractor, "matcher": method.matching}
+    about = {"catalog": str(data.folder), **asked}
     notes = list(state_notes(data.folder, states, method.extractor))
     if refused:
         text = f"the calibration of this catalog is not used, {refused}: calibrate it again"
