@@ -10,6 +10,8 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import photo_groups
 from snowmatch.review.rows import format_summary
+from snowmatch.review.screen import _row
+from snowmatch.review.watch_events import recorded_row
 
 __all__ = ["says"]  # fixtures
 
@@ -67,6 +69,16 @@ def test_different_encounters_may_show_the_same_animal(says):
     said.answers = {(name, None): ({"aika": 0.96}, 0.0) for name in ("one.jpg", "two.jpg")}
     rows = run_batch(said.catalog).rows
     assert [(r.encounter, r.level) for r in rows] == [("e1", "good"), ("e2", "good")]
+
+
+def test_a_day_without_a_time_of_day_has_no_time_in_the_tables(says):
+    day = {"path": "r.jpg", "timestamp": NOON.replace(hour=0), "dated": True, "encounter": "r"}
+    said = says({"path": "q.jpg", "timestamp": NOON}, day)
+    found = run_batch(said.catalog)
+    assert [(row.date, row.time) for row in found.rows] == [("2023-05-01", "12:00:00"), ("2023-05-01", "")]
+    (dated,) = [a for a in said.catalog.data.annotations if a.dated]
+    recorded, screened = recorded_row("r.jpg", [dated]), _row([dated], "kept", 0.9, "", None, (), 0)
+    assert [(row.date, row.time) for row in (recorded, screened)] == [("2023-05-01", "")] * 2
 
 
 def test_an_unidentified_animal_may_be_the_answer(says):

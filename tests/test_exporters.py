@@ -136,9 +136,14 @@ def test_files_of_somebody_else_are_not_replaced(tmp_path):
 
 
 def test_an_exported_catalog_is_the_same_catalog(tmp_path):
-    rows = [*ROWS, ('a, "b"', "head", "S1", "2023-05-25T05:00:00", "=e9", "m")]
+    rows = [
+        *ROWS,
+        ('a, "b"', "head", "S1", "2023-05-25T05:00:00", "=e9", "m"),
+        ("", "head", "S1", "2023-05-26", "", ""),
+    ]
     out, survey = export(tmp_path, "catalog", rows)
     again = snowmatch.open_catalog(out).data
+    assert again.annotations[-1].dated
     assert again.annotations == survey.data.annotations
     assert make_survey(again, stations=tmp_path / "catalog" / "stations.csv").captures == survey.captures
 

@@ -269,8 +269,10 @@ def _place_and_time(group: Group) -> tuple[str, str, str, str, str]:
     location, station, camera = (
         next((value for a in known if (value := getattr(a, name))), "") for name in ("location", "station", "camera")
     )
-    taken = first.taken
-    return location, station, camera, *(("", "") if taken is None else (f"{taken:%Y-%m-%d}", f"{taken:%H:%M:%S}"))
+    if (taken := first.taken) is None:
+        return location, station, camera, "", ""
+    dated = isinstance(first.photo, Annotation) and first.photo.dated
+    return location, station, camera, f"{taken:%Y-%m-%d}", "" if dated else f"{taken:%H:%M:%S}"
 
 
 def _identifiers(session: Session, group: Group) -> tuple[str, ...]:

@@ -254,7 +254,7 @@ def _row(
         first.station,
         first.camera,
         when.date().isoformat() if when is not None else "",
-        when.time().isoformat() if when is not None else "",
+        when.time().isoformat() if when is not None and not first.dated else "",
         answer,
         round(probability, 4),
         species,
