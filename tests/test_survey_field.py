@@ -19,8 +19,9 @@ import snowmatch
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporting import export_survey
-from snowmatch.survey.activity import bandwidth, hour_counts, hour_density, month_activity, times_of
+from snowmatch.survey.activity import bandwidth, clock_times_of, hour_counts, hour_density, month_activity, times_of
 from snowmatch.survey.co_use import co_use
+from snowmatch.survey.field_tables import hours_table
 from snowmatch.survey.gaps import AFTER, BEFORE, BETWEEN, NEVER, effort_gaps, runs
 from snowmatch.survey.hot_spots import hot_spots
 from snowmatch.survey.rates import session_rates, station_rates
@@ -129,6 +130,20 @@ def test_hours_and_months(survey):
     assert months[6].rate is None
     assert hour_counts([]).sum() == 0
     assert hour_density(times_of(survey), [0.0]) is None  # eight times say nothing about a shape
+
+
+def test_a_day_without_a_time_of_day_is_in_no_hour_and_shows_no_two_sides_at_one_moment(tmp_path):
+    sides = [("aika", f"{side}_flank", "S1", "2023-05-02", "e0", "") for side in ("left", "right")]
+    rows = [*sides, *(row for row in ROWS if row[4] != "e1"), ("", "head", "S2", "2023-05-24", "e9", "")]
+    dated = make_survey(snowmatch.open_catalog(write_catalog(tmp_path / "c", rows)).data)
+    counts = hour_counts(clock_times_of(dated))
+    assert {h: int(n) for h, n in enumerate(counts) if n} == {3: 1, 4: 1, 5: 4, 9: 1}
+    head, hours = hours_table(dated)
+    assert dict(zip(head, hours[0], strict=True))["sightings"] == 0
+    assert len(times_of(dated)) == 9
+    assert month_activity(dated)[4].sightings == 9
+    (both,) = [c for c in dated.captures if c.flank == "B"]
+    assert not both.simultaneous
 
 
 def moments(hours):

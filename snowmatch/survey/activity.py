@@ -24,6 +24,12 @@ def times_of(survey: Survey) -> list[datetime]:
     return sorted([c.start for c in survey.seen] + [u.start for u in survey.seen_unnamed])
 
 
+def clock_times_of(survey: Survey) -> list[datetime]:
+    """Return the same of the sightings that have a time of day: of the others, only the day is known."""
+    named, unnamed = ([s.start for s in seen if not s.dated] for seen in (survey.seen, survey.seen_unnamed))
+    return sorted(named + unnamed)
+
+
 def hour_counts(times: Sequence[datetime]) -> np.ndarray:
     """Return the number of times in each hour of the day, (24,) int. No times give zeros."""
     return np.bincount([t.hour for t in times], minlength=HOURS) if times else np.zeros(HOURS, int)

@@ -28,7 +28,8 @@ class Capture:
     """One independent sighting of an individual at a station on an occasion; several of one occasion are counts.
 
     session: its name. occasion: from 1. place: the label of the station. start, end: of its photos. flank: `L`, `R`,
-    `B` or "". frames: number of photos. rows: the catalog's annotations.
+    `B` or "". frames: number of photos. rows: the catalog's annotations. dated: whether `start` is a day, without a
+    time of day.
     """
 
     session: str
@@ -45,6 +46,7 @@ class Capture:
     encounters: tuple[str, ...]
     photos: tuple[str, ...]
     rows: tuple[int, ...]
+    dated: bool = False
 
     @property
     def both(self) -> bool:
@@ -60,13 +62,14 @@ class Capture:
 @dataclass(frozen=True)
 class Unnamed:
     """An unidentified sighting at a station while its cameras worked. session: its name. place: the station's label.
-    rows: the catalog's annotations.
+    rows: the catalog's annotations. dated: whether `start` is a day, without a time of day.
     """
 
     session: str
     place: str
     start: datetime
     rows: tuple[int, ...]
+    dated: bool = False
 
 
 @dataclass(frozen=True)

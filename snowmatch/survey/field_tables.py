@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snowmatch.survey.activity import HOURS, hour_counts, hour_density, month_activity, times_of
+from snowmatch.survey.activity import HOURS, clock_times_of, hour_counts, hour_density, month_activity
 from snowmatch.survey.co_use import CoUse, co_use
 from snowmatch.survey.gaps import effort_gaps
 from snowmatch.survey.rates import session_rates
@@ -42,7 +42,7 @@ def meetings_table(met: Sequence[CoUse]) -> Table:
 
 def hours_table(survey: Survey) -> Table:
     """Return the sightings of each hour of the day, and the density in its middle, if there are enough of them."""
-    times = times_of(survey)
+    times = clock_times_of(survey)
     density = hour_density(times, [hour + 0.5 for hour in range(HOURS)])
     rows: list[Sequence[object]] = [
         (hour, int(n), None if density is None else round(float(density[hour]), 5))

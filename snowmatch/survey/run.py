@@ -177,7 +177,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         sideless += split and not shown
         for name in shown if split else [session]:
             unidentified[name][number, occasion] += 1
-            unnamed.append(Unnamed(name, places[number].label, s.start, s.rows))
+            unnamed.append(Unnamed(name, places[number].label, s.start, s.rows, s.dated))
     if outside:
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))
@@ -269,6 +269,7 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
                 encounters=tuple(s.encounter for s in group),
                 photos=tuple(sorted({p for s in group for p in s.photos})),
                 rows=tuple(row for s in group for row in s.rows),
+                dated=first.dated,
             )
         )
     return sorted(captures, key=lambda c: (c.session, c.start, c.place, c.individual)), left_out

@@ -21,6 +21,7 @@ class Sighting:
 
     individual: None for an unidentified animal. start, end: of its photos; None without times. flank: `L`, `R`, `B`
     (both sides) or "". simultaneous: both sides within TOGETHER or in one photo. rows: numbers of its annotations.
+    dated: whether `start` is a day, without a time of day.
     """
 
     encounter: str
@@ -38,6 +39,7 @@ class Sighting:
     species: str = ""
     sex: str = ""
     age_class: str = ""
+    dated: bool = False
 
     def shows(self, side: str) -> bool:
         """Return whether the sighting shows this side, `L` or `R`."""
@@ -91,6 +93,7 @@ def _sighting(members: Sequence[Annotation], traits: Mapping[str, Mapping[int, s
         rows=tuple(a.row for a in members),
         photos=tuple(sorted({a.path for a in members})),
         species=next((a.species for a in members if a.species), ""),
+        dated=any(a.dated and a.timestamp == min(times) for a in members),
         **{name: _single(traits[name][a.row] for a in members if a.row in traits[name]) for name in TRAITS},
     )
 
@@ -98,7 +101,9 @@ def _sighting(members: Sequence[Annotation], traits: Mapping[str, Mapping[int, s
 def _together(a: Annotation, b: Annotation) -> bool:
     if a.path == b.path:
         return True
-    return a.timestamp is not None and b.timestamp is not None and abs(a.timestamp - b.timestamp) <= TOGETHER
+    if a.timestamp is None or b.timestamp is None or a.dated or b.dated:
+        return False
+    return abs(a.timestamp - b.timestamp) <= TOGETHER
 
 
 def _single(values: Iterable[str]) -> str:

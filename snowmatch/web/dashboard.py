@@ -15,7 +15,7 @@ from snowmatch.core.home import database_path
 from snowmatch.core.text import printable
 from snowmatch.review.identities import UNNAMED
 from snowmatch.review.screening_progress import ScreeningProgress, screening_progress
-from snowmatch.survey.activity import HOURS, hour_counts, hour_density, month_activity, times_of
+from snowmatch.survey.activity import HOURS, clock_times_of, hour_counts, hour_density, month_activity, times_of
 from snowmatch.survey.co_use import CO_USE_DAYS, CoUse, co_use
 from snowmatch.survey.field_tables import Table, meetings_table
 from snowmatch.survey.gaps import BETWEEN, effort_gaps
@@ -189,7 +189,7 @@ def figures_of(state: State, wishes: Wishes, t: Callable[..., str], language: st
 def _figures(survey: Survey, wishes: Wishes, t: Callable[..., str]) -> dict[str, Any]:
     whole = select(survey, _date(wishes.start), _date(wishes.end), wishes.location)
     own = only(whole, wishes.individual)
-    times = times_of(own)
+    times = clock_times_of(own)
     density = hour_density(times, [HOURS * k / (CURVE - 1) for k in range(CURVE)])
     gaps = [g for g in effort_gaps(own) if g.kind == BETWEEN]
     met = _met(whole, wishes)
@@ -210,7 +210,8 @@ def _figures(survey: Survey, wishes: Wishes, t: Callable[..., str]) -> dict[str,
             None if density is None else [float(d) * len(times) for d in density],
         ),
         "months": make_bars([m.rate for m in month_activity(own)], t("dash.month_names").split()),
-        "timed": len(times),
+        "timed": len(times_of(own)),
+        "clocked": len(times),
         "effort": make_effort(own),
         "steps": make_steps(
             {names[s.name]: [n for _, _, n in accumulation(whole.captures, s)] for s in whole.sessions}
