@@ -238,6 +238,14 @@ def test_times_that_are_dates_alone_are_neither_reset_nor_two_places(tmp_path):
     assert not {"clock-reset", "two-places", "too-fast", "times-backwards"} & set(seen(tmp_path))
 
 
+def test_a_day_without_a_time_of_day_does_not_make_an_encounter_long(tmp_path):
+    rows = rows_of(tmp_path)
+    for n, time in enumerate(("2023-03-01", "2023-03-01T18:00:00", "2023-03-01T18:01:00")):
+        rows[n] |= {"encounter": "E1", "station": "S0", "timestamp": time}
+    write(tmp_path, rows, STATIONS)
+    assert "encounters-long" not in seen(tmp_path)
+
+
 def test_a_file_counter_that_starts_again_is_no_clock_running_backwards(tmp_path):
     rows = rows_of(tmp_path)
     for number, day, row in zip((9998, 9999, 1, 2), range(4), rows[::2], strict=True):

@@ -12,6 +12,7 @@ from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import DISPUTED, who_is_who, with_names
+from snowmatch.views.question import _apart
 
 
 def photo(row, encounter, individual=None, **values):
@@ -50,6 +51,15 @@ FOUR = [photo(n, f"e{n}") for n in range(4)]
 def test_a_sighting_is_one_animal_of_one_encounter():
     photos = [photo(0, "e0"), photo(1, "e0"), photo(2, "e0", "Aika"), photo(3, "e1")]
     assert groups(who_is_who(photos, [])) == {frozenset({"a00", "a01"}), frozenset({"a02"}), frozenset({"a03"})}
+
+
+def test_a_day_without_a_time_of_day_is_told_as_a_day_and_no_seconds_are_between_it_and_a_time_of_that_day():
+    day, noon = datetime(2023, 5, 1), datetime(2023, 5, 1, 12)
+    photos = [photo(0, "e0", timestamp=day, dated=True), photo(1, "e1", timestamp=noon), photo(2, "e2", timestamp=day)]
+    dated, timed, midnight = (s.time for s in who_is_who(photos, []).sightings)
+    assert (dated, timed, midnight) == ("2023-05-01", "2023-05-01T12:00:00", "2023-05-01T00:00:00")
+    assert [_apart(dated, each) for each in (dated, timed, midnight, "2023-05-03", "")] == [None] * 3 + [172800, None]
+    assert _apart(timed, midnight) == 43200
 
 
 def test_names_of_the_table_join_sightings():

@@ -95,7 +95,7 @@ def _frame(identities: Identities, a: Annotation) -> dict[str, Any]:
     return {
         "key": key_of(a),
         "part": a.body_part,
-        "time": a.timestamp.strftime("%H:%M:%S") if a.timestamp is not None else "",
+        "time": a.timestamp.strftime("%H:%M:%S") if a.timestamp is not None and not a.dated else "",
         "camera": printable(a.camera),
         "size": size,
         "box": box_text(a.bbox),
@@ -104,7 +104,8 @@ def _frame(identities: Identities, a: Annotation) -> dict[str, Any]:
 
 
 def _apart(one: str, other: str) -> int | None:
-    """Return the seconds between two times; None if one is not known."""
-    if not one or not other:
+    """Return the seconds between two times; None if one is not known, or if one is a day and the other of that day."""
+    of_days = any("T" not in time for time in (one, other))
+    if not one or not other or (of_days and one[:10] == other[:10]):
         return None
     return abs(round((datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds()))

@@ -72,17 +72,9 @@ class Patient:
         """The annotations of each encounter, by its name, sorted by name."""
         return grouped(self.data.annotations, lambda a: a.encounter)
 
-    @cached_property
-    def without_hour(self) -> bool:
-        """Whether some times of the catalog are dates alone. They then are at midnight."""
-        return any(note.code == "dates-without-time" for note in self.data.notes)
-
     def taken(self, a: Annotation) -> datetime | None:
-        """Return the time of an annotation; None without one, or if it may be a date alone."""
-        moment = a.timestamp
-        if moment is not None and self.without_hour and (moment.hour, moment.minute, moment.second) == (0, 0, 0):
-            return None
-        return moment
+        """Return the time of an annotation; None without one, or if it is a date alone."""
+        return None if a.dated else a.timestamp
 
     def notes(self, *codes: str) -> Iterator[Note]:
         """Return the notes of the loading with these codes."""

@@ -109,7 +109,8 @@ def _reset(patient: Patient) -> Iterator[Finding]:
 def _long(patient: Patient) -> Iterator[Finding]:
     long = []
     for name, photos in patient.encounters.items():
-        times = [a.timestamp for a in photos if a.timestamp is not None]
+        times = [moment for a in photos if (moment := patient.taken(a)) is not None]
+        times = times or [a.timestamp for a in photos if a.timestamp is not None]  # days alone
         if times and max(times) - min(times) > LONG:
             long.append((max(times) - min(times), name, photos))
     long.sort(key=lambda each: (-each[0], each[1]))
