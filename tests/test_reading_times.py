@@ -16,6 +16,7 @@ from snowmatch.catalog.times import read_times
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.identify.question import make_question
+from snowmatch.views.catalog import format_overview
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
@@ -217,3 +218,6 @@ def test_a_date_alone_is_a_whole_day(tmp_path):
     data = table(tmp_path, "path,station,timestamp\na.jpg,S1,2012-09-17\nb.jpg,S1,2012-09-17\nc.jpg,S1,2012-09-18\n")
     assert encounters(data) == ["/S1 2012-09-17", "/S1 2012-09-17", "/S1 2012-09-18"]
     assert "3 timestamps without a time of day" in note_of(data, "dates-without-time")
+    shown = format_overview(snowmatch.open_catalog(tmp_path)).splitlines()
+    assert sum(" 2012-09-1" in line for line in shown) == 2
+    assert not any("00:00" in line for line in shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.disk import disk_sizes, told_sizes
@@ -87,19 +88,23 @@ def _by_encounter(annotations: Sequence[Annotation]) -> dict[str, list[Annotatio
 def _encounters(groups: dict[str, list[Annotation]]) -> list[str]:
     rows = []
     for name, members in groups.items():
-        times = [a.timestamp for a in members if a.timestamp is not None]
+        times = [(a.timestamp, a.dated) for a in members if a.timestamp is not None]
         rows.append(
             (
                 printable(name),
                 _joined(a.location for a in members),
                 _joined(a.station for a in members),
-                min(times).isoformat(" ", "minutes") if times else "-",
+                _when(*min(times)) if times else "-",
                 str(len(members)),
                 _joined(a.individual or "(unidentified)" for a in members),
             )
         )
     head = ("encounter", "location", "station", "first photo", "annotations", "individuals")
     return aligned(head, rows, right=("annotations",))
+
+
+def _when(moment: datetime, dated: bool) -> str:
+    return moment.date().isoformat() if dated else moment.isoformat(" ", "minutes")
 
 
 def _joined(names: Iterable[str]) -> str:

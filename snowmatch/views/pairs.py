@@ -112,7 +112,7 @@ def write_pair(
 def _side(folder: Path, a: Annotation, hidden: bool) -> Side:
     photo = read_photo(folder / a.path)
     size = photo.shape[1::-1]
-    when = f"{a.timestamp:%Y-%m-%d %H:%M}" if a.timestamp is not None else ""
+    when = a.timestamp.strftime("%Y-%m-%d" if a.dated else "%Y-%m-%d %H:%M") if a.timestamp is not None else ""
     caption = (
         printable(a.body_part.replace("_", " ")),
         printable("   ".join(filter(None, (*place_texts(replace(a, encounter="") if hidden else a), when)))),
