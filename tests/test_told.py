@@ -14,6 +14,7 @@ from PIL import Image
 import snowmatch
 from snowmatch.catalog.database import writing
 from snowmatch.catalog.found import load_found
+from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.cli import main
 from snowmatch.cli.advice import advice
 from snowmatch.cli.doctor_advice import finding_advice
@@ -22,6 +23,7 @@ from snowmatch.core.home import calibration_path, features_path
 from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.features.reader import list_features
 from snowmatch.identify import method
+from snowmatch.identify.session import found_by
 from snowmatch.review.doctor.examine import examine
 
 BOX = (30, 24, 100, 72)
@@ -94,6 +96,17 @@ def test_the_command_beside_a_damaged_calibration_has_the_method_that_was_asked(
         command = advice(caught.value.code, caught.value.data)
         assert command.startswith(f"snowmatch calibrate {found.data.folder} --extractor sift --matcher mutual")
         assert "-o shortlist=50" in command
+
+
+def test_a_classifier_that_was_taught_again_under_its_name_finds_animals_in_another_way(tmp_path):
+    told = []
+    for content in (b"one", b"another", b"one"):
+        (tmp_path / "mine.npz").write_bytes(content)
+        told.append(found_by(CatalogSettings(classifier=str(tmp_path / "mine.npz"))))
+    assert told[0] == told[2] != told[1]
+    assert f"classifier {tmp_path / 'mine.npz'} (content " in told[0]
+    (tmp_path / "mine.npz").unlink()
+    assert "content" not in found_by(CatalogSettings(classifier=str(tmp_path / "mine.npz")))
 
 
 def test_a_box_beside_the_one_on_record_tells_that_the_mask_on_record_is_used(catalog):

@@ -28,10 +28,13 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
 def finders_in_words(classifier: str, segmenter: str, *, boxes: bool) -> str:
     """Return how animals are found with these settings of a catalog, such as "classifier none, segmenter none, boxes".
 
-    AUTO is the classifier that it means on this computer. boxes: whether animals get the boxes that are found.
+    AUTO is the classifier that it means on this computer. A classifier that a user taught has the start of its sha256
+    too: taught again, it may have the same name. boxes: whether animals get the boxes that are found.
     """
     if classifier == AUTO:
         classifier = DEFAULT_CLASSIFIER if weights_are_here(DEFAULT_WEIGHTS) else NONE
+    if classifier.endswith(HEAD) and os.path.isfile(classifier):
+        classifier += f" (content {weights_sum(Path(os.path.abspath(classifier)))[:8]})"
     return f"classifier {classifier}, segmenter {segmenter}, {'boxes' if boxes else 'no boxes'}"
 
 
