@@ -292,6 +292,11 @@ def _in_all(told: Sequence[Sequence[Note]]) -> list[Note]:
     return [note for note in told[0] if note in every]
 
 
+def _without_catalog(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a note is about without the catalog's path, by which another process or run calls it otherwise."""
+    return {name: value for name, value in data.items() if name != "catalog"}
+
+
 def _by_part(group: Group) -> dict[str, list[BatchPhoto]]:
     """Return the photos of each body part that a group shows, in the order of the body parts."""
     parts: dict[str, list[BatchPhoto]] = defaultdict(list)
@@ -328,8 +333,9 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
             # those of the session are told anew by each run: they may be wrong when the answer is used again
             notes.append([n for n in answer.notes if n not in session.notes and n.code != "maps-damaged"])
     row, who = join(session, group, tuple(parts), every, failed, bare)
-    common = sorted((note.code, note.text, note.data) for note in _in_all(notes)) if notes else None
-    return {"row": asdict(row), "who": who, "failed": failed, "notes": common}
+    common = [(note.code, note.text, _without_catalog(note.data)) for note in _in_all(notes)] if notes else None
+    told = common and sorted(common, key=lambda note: note[:2])
+    return {"row": asdict(row), "who": who, "failed": failed, "notes": told}
 
 
 def _ask_readable(
