@@ -161,7 +161,7 @@ def long(says, tmp_path, monkeypatch):
     said = says(AIKA, *lone, *pair)
     said.answers = {("0.jpg", None): ({"aika": 0.123456789, 2: 0.05}, 0.1)}
     said.answers |= {("3.jpg", b): ({"aika": p}, 0.0) for b, p in ((left, 0.96), (right, 0.97))}
-    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
+    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder, decisions=None: said.catalog)
     assert run("catalog", "--unidentified", "--again", "--out", tmp_path / "whole").exit_code == 0
     forget_answers(said.catalog.folder)
     said.asked.clear()

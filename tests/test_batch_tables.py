@@ -156,7 +156,7 @@ def test_without_a_calibration_a_note_says_so(survey, monkeypatch):
 
 def test_no_unidentified_annotation_is_an_empty_table(says, tmp_path, monkeypatch):
     said = says(AIKA)
-    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
+    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder, decisions=None: said.catalog)
     result = run("catalog", "--unidentified", "--out", tmp_path / "answers.csv")
     assert result.exit_code == 0
     assert (
