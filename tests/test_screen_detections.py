@@ -216,6 +216,22 @@ def test_a_photo_of_a_person_in_a_kept_passage_is_not_drawn(catalog, tmp_path):
     assert "p00.jpg" not in drawn
 
 
+@pytest.mark.parametrize("people", [1, 8])
+def test_pictures_of_an_earlier_run_do_not_stay(catalog, tmp_path, people):
+    """They had been drawn before a detector saw the persons: of the last passage, or of all passages."""
+    why = tmp_path / "why"
+    assert run(catalog, "--explain", why, "--threshold", 1).exit_code == 0
+    assert len(list(why.iterdir())) == 8
+    (why / "mine-0008.jpg").write_bytes(b"mine")
+    seen = {name: [("2", 0.9, BOX)] for name, *_ in ROWS[-2 * people :]}
+    result = run(catalog, "--results", results(tmp_path / "md.json", seen), "--explain", why, "--threshold", 1)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name[-8:] for path in why.iterdir()) == [f"{n:04}.jpg" for n in range(1, 9 - people)] + [
+        "0008.jpg"
+    ]
+    assert (why / "mine-0008.jpg").read_bytes() == b"mine"
+
+
 def draw_of(tmp_path, catalog):
     """Return the photos that the pictures show."""
     shown = []

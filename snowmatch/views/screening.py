@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,7 @@ from snowmatch.views.side_by_side import TEXT, write_picture
 
 SCHEMA = "snowmatch.screen/2"
 WIDTH, HEAD = 640, 64  # px of each of the two halves of a picture, and of the text above them
+_DRAWN = re.compile(r".+-\d{4,}\.jpg")  # the name of a picture
 
 
 def screening_to_csv(photos: Sequence[ScreenedPhoto]) -> str:
@@ -88,8 +90,8 @@ def draw_screening(
     """Write one picture for each passage into `folder`, and return their paths.
 
     A picture shows the photo of the passage with the highest score, and beside it where the classifier sees the
-    species. The names of the files begin with the answer. Photos of persons are left out. A picture of the same passage
-    with another answer, from an earlier run, is replaced. data: the catalog, whose settings name the classifier;
+    species. The names of the files begin with the answer. Photos of persons are left out. The pictures of an earlier
+    run are removed: a passage may show a person by now. data: the catalog, whose settings name the classifier;
     without one, nothing is drawn. force: files that snowmatch did not write are replaced too. Raises SnowmatchError if
     the folder cannot be written.
     """
@@ -101,17 +103,16 @@ def draw_screening(
             held = best.get(photo.encounter)
             if held is None or photo.score > (held.score or 0.0):
                 best[photo.encounter] = photo
-    if not best or classifier is None:
-        return []
-    make_output_folder(folder)
-    paths = []
-    for number, photo in enumerate(best.values(), start=1):
-        path = folder / f"{file_part(photo.answer.replace(' ', '-'))}-{number:04}.jpg"
-        check_file(path, data.folder, has_mark, force=force)
-        for old in folder.glob(f"*-{number:04}.jpg"):
-            if old != path and has_mark(old):
-                old.unlink()
-        paths.append(write_picture(_picture(photo, read_photo(data.folder / photo.path), classifier), path))
+    paths: list[Path] = []
+    if best and classifier is not None:
+        make_output_folder(folder)
+        for number, photo in enumerate(best.values(), start=1):
+            path = folder / f"{file_part(photo.answer.replace(' ', '-'))}-{number:04}.jpg"
+            check_file(path, data.folder, has_mark, force=force)
+            paths.append(write_picture(_picture(photo, read_photo(data.folder / photo.path), classifier), path))
+    for old in folder.glob("*.jpg"):
+        if old not in paths and _DRAWN.fullmatch(old.name) and has_mark(old):
+            old.unlink()
     return paths
 
 
