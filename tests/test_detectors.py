@@ -11,10 +11,12 @@ import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_class
 from snowmatch.core.types import Detection
+from snowmatch.review.detections import run_detector
 from snowmatch.screening.detectors import onnx_file
 from snowmatch.screening.detectors._decode import Boxes, in_photo, placed, prepared, suppressed
 from snowmatch.screening.detectors._description import Description
@@ -696,3 +698,26 @@ def test_a_right_detector_passes_and_wrong_ones_fail(check):
         CALLS.clear()
         with pytest.raises(AssertionError, match=match):
             check(plugin)
+
+
+# Stored detections
+
+
+@pytest.mark.parametrize("changed", ["network", "settings file"])
+def test_detections_of_a_network_that_was_changed_are_made_again(tmp_path, changed):
+    """They are kept by the settings, of which the name of the file stays the same."""
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    detector = detecting(tmp_path, [[[*EDGES, 0.9, 1]]], layout="rows")
+
+    def run():
+        failed = {}
+        (found,) = run_detector(tmp_path, detector, {"a.png": "0" * 64}, 1, None, failed)["a.png"]
+        assert not failed
+        return found.bbox, found.label
+
+    assert run() == run() == (BOX, "person")
+    if changed == "network":
+        constant(tmp_path / "net.onnx", [[[*EDGES, 0.9, 2]]])
+    else:
+        settings(tmp_path / "net.onnx", "rows", ("person", "vehicle", "animal"))
+    assert run() == (BOX, "vehicle")

@@ -184,6 +184,9 @@ class Detector(Plugin, Protocol):
     `detect` receives the upright photo, (H, W, 3) uint8 RGB, and returns the objects sorted by descending confidence,
     with boxes inside the photo. A photo without objects gives (). The same photo gives the same result. `check()`
     raises SnowmatchError if weights are missing.
+
+    `content()` is optional. It returns a text that changes with files of the user: stored detections of other files are
+    not used.
     """
 
     def check(self) -> None: ...

@@ -83,9 +83,10 @@ def run_detector(
     """Return the detections of each photo, by path. Photos that fail are added to `failed`.
 
     photos: the sha256 of each photo, by path. The detections are stored, also those of a stopped run, and photos whose
-    detections are stored are not looked at again. told: called with (done, total) of the others.
+    detections are stored are not looked at again. told: called with (done, total) of the others. Raises SnowmatchError
+    if the network is missing.
     """
-    mark = settings_key(settings(detector))
+    mark = _mark_of(detector)
     stored = load_detections(folder, mark)
     found = {photo: stored[sha256] for photo, sha256 in photos.items() if sha256 in stored}
     left = [photo for photo in photos if photo not in found]
@@ -107,6 +108,12 @@ def run_detector(
     finally:
         save_detections(folder, mark, new)
     return found
+
+
+def _mark_of(detector: Detector) -> str:
+    """Return the mark of a detector's detections. It changes with its settings, and with files of the user."""
+    content = getattr(detector, "content", str)()
+    return settings_key({**settings(detector), **({"content": content} if content else {})})
 
 
 def animals_in(detections: Sequence[Detection], by: str) -> tuple[Found, ...]:

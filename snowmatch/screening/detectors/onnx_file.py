@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snowmatch.core.types import Detection
-from snowmatch.models.cache import whole_path
+from snowmatch.models.cache import weights_sum, whole_path
 from snowmatch.models.onnx import run_onnx
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.screening.detectors._decode import in_photo, prepared, read_boxes, suppressed
@@ -88,6 +88,16 @@ class OnnxFile:
         Raises SnowmatchError if the network or its description is missing.
         """
         return find_network(self.model, KNOWN).description
+
+    def content(self) -> str:
+        """Return a text that changes with the files of a network of your own; "" for one that is known by name.
+
+        Raises SnowmatchError as `description` does.
+        """
+        if self.model in KNOWN:
+            return ""
+        found = find_network(self.model, KNOWN)
+        return f"{weights_sum(found.path)} {found.description}"
 
     def detect(self, photo: np.ndarray) -> tuple[Detection, ...]:
         """Return the objects in a photo, by descending confidence. photo: (H, W, 3) uint8 RGB, upright.
