@@ -100,6 +100,20 @@ def test_other_settings_count_for_what_arrives_next(place):
     assert watch._catalog().data.settings.encounter_gap == 7.0
 
 
+def test_what_another_program_indexes_is_compared_with_what_arrives_next(tmp_path, monkeypatch):
+    fake_classifier.use(monkeypatch)
+    catalog = fake_classifier.make_catalog(tmp_path / "catalog", [("a.jpg", "leopard", "S1", "E1", "")])
+    snowmatch.open_catalog(catalog, segmenter="none").index(workers=1)
+    fake_classifier.draw(tmp_path / "card" / "c.jpg", "leopard", 100)
+    watch = Watch(tmp_path / "card", catalog, quiet=0)
+    watch.look(now=1)
+    fake_classifier.draw(catalog / "b.jpg", "leopard", 7)
+    fake_classifier.write_rows(catalog, [("a.jpg", "S1", "E1", ""), ("b.jpg", "S1", "E2", "")])
+    assert [a.box_by for a in watch._catalog().data.annotations] == ["classifier", ""]
+    snowmatch.open_catalog(catalog).index(workers=1)
+    assert [a.box_by for a in watch._catalog().data.annotations] == ["classifier", "classifier"]
+
+
 def test_a_photo_that_is_renamed_before_it_is_added_is_added(place):
     catalog, folder, photos = place
     path = Path(put(folder, photos[0]))

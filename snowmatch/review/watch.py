@@ -347,5 +347,6 @@ def _stamp_of(catalog: Path) -> tuple[int, ...]:
     files = (
         *(catalog / name for name in (CSV_NAME, EXCEL_NAME, STATIONS_NAME)),
         *(path(catalog) for path in (decisions_path, settings_path, features_path)),
+        *sorted(features_path(catalog).glob("*/")),  # of each extractor: another program may index, too
     )
     return tuple(stamp[1] if (stamp := stamp_of(str(path))) is not None else 0 for path in files)
