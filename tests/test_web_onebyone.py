@@ -4,6 +4,10 @@ import threading
 import time
 from functools import partial
 
+import pytest
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.web.background import Background
 from snowmatch.web.onebyone import OneByOne
 
 
@@ -49,3 +53,21 @@ def test_work_that_fails_does_not_stop_what_is_asked_later(monkeypatch):
     assert not thread.running
     thread.ask(lambda: waiting.append(lambda: done.append(1)))
     wait_for(lambda: done)
+
+
+def test_a_page_does_not_wait_for_ever_for_a_value_that_cannot_be_computed(monkeypatch):
+    """Without memory, say: the value was told to be there, as None, and the page asked again and again."""
+    told = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: told.append(failure.exc_type))
+
+    def fail():
+        raise MemoryError
+
+    value = Background()
+    assert value.get("key", fail) == (None, False)
+    wait_for(lambda: told)
+    assert told == [MemoryError]
+    with pytest.raises(SnowmatchError, match="could not be computed"):
+        value.get("key", fail)
+    assert value.get("other", lambda: 7)[1] is False
+    wait_for(lambda: value.get("other", fail) == (7, True))

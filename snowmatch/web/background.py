@@ -56,12 +56,15 @@ class Background:
             return self._value, False
 
     def _run(self, key: object, compute: Callable[[], Any]) -> None:
-        value, error = None, None
+        value: Any = None
+        error: SnowmatchError | None = SnowmatchError(
+            "this could not be computed, the window of the program says why: start the app again", "not-computed"
+        )
         try:
-            value = compute()
+            value, error = compute(), None
         except SnowmatchError as caught:
             error = caught
-        finally:
+        finally:  # without its value a page would wait for ever, also if there is no memory
             with self._lock:
                 self._key, self._error, self._running = key, error, False
                 if error is None:
