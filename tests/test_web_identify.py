@@ -1,6 +1,7 @@
 """Identify: photos are sent, asked about, and added to the catalog."""
 
 import csv
+import hashlib
 import io
 import re
 from pathlib import Path
@@ -8,8 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
-from web_small import asked, client, client_of, folder, jpeg, make_catalog, sent
+from web_small import SETTINGS, asked, client, client_of, folder, jpeg, make_catalog, sent
 
+from snowmatch.api import open_catalog
+from snowmatch.catalog.found import BY_SCREENING, Found, save_found
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
 from snowmatch.review.identities import answer_pair, name_sightings, open_identities
@@ -226,6 +229,26 @@ def test_a_photo_of_two_animals_on_record_does_not_give_both_one_name(tmp_path):
     assert answer.status_code == 400
     assert "several animals" in answer.text
     assert not open_identities(catalog).rows
+
+
+@pytest.mark.parametrize("who", ["aika", "new"])
+def test_a_new_photo_in_which_two_animals_are_found_does_not_give_both_one_name(tmp_path, who):
+    """A segmenter finds both, say, when the photo is indexed."""
+    catalog = make_catalog(tmp_path)
+    open_catalog(catalog, classifier="none", boxes=True).index("sift", SETTINGS, workers=1)
+    content = jpeg(1, shift=12)
+    two = Found((20, 20, 140, 200), "isnet"), Found((170, 20, 140, 200), "isnet")
+    save_found(catalog, BY_SCREENING, {hashlib.sha256(content).hexdigest(): two})
+    client = client_of(catalog)
+    address = asked(client, sent(client, content), body_part="left_flank")
+    sign = re.search(r'value="(\w+)" required[^>]*> <span>aika<', client.get(address).text)[1]
+    data = {"who": "new", "name": "umai"} if who == "new" else {"who": sign}
+    answer = client.post(f"{address}/add", data=data, follow_redirects=False)
+    assert answer.status_code == 400
+    assert "shows several animals" in answer.text
+    identities = open_identities(catalog)
+    assert [a.individual for a in identities.named[5:]] == [None, None]
+    assert not identities.rows
 
 
 def test_an_answer_tells_how_many_of_its_photos_the_catalog_has(client, folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from hashlib import sha256
 
@@ -22,8 +23,8 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
 
     who: the sign of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
     named: by an adjudicator, as on the pages of individuals. Of an observer, a candidate is then an answer about two
-    sightings, as in Review. Raises SnowmatchError if the name is taken or missing, if a photo on record shows several
-    animals, if the role does not allow it, or if the catalog cannot be written or indexed.
+    sightings, as in Review. Raises SnowmatchError if the name is taken or missing, if a photo shows several animals
+    (on record, or found now), if the role does not allow it, or if the catalog cannot be written or indexed.
     """
     candidate = _chosen(candidates, who)
     name = same_name(" ".join(name.split()))
@@ -51,6 +52,12 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     rows_of = [a for a in identities.annotations if a.path in set(paths) and a.annotation]
     if not rows_of:
         raise SnowmatchError("the photos were added, but none of them could be indexed: see the page of the work")
+    found = Counter(a.path for a in identities.annotations)
+    if who != "unknown" and (several := next((path for path in paths if found[path] > 1), "")):
+        raise SnowmatchError(
+            f"the photos are in the catalog now, without a name: {several} shows several animals, and one name is not "
+            "for all of them: name each on its page"
+        )
 
     def drafts(now: Identities) -> tuple[Decision, ...]:
         if who == "new":
