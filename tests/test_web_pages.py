@@ -18,8 +18,9 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
-from web_small import PACKAGE, client, client_of, coat, folder, jpeg, make_catalog, sent
+from web_small import PACKAGE, SETTINGS, client, client_of, coat, folder, jpeg, make_catalog, sent
 
+from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import with_json_sum
@@ -336,3 +337,23 @@ def test_every_colour_of_words_can_be_read_on_every_ground(scheme):
     assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
     for ground in ("ground", "card"):
         assert contrast(colours["edge"], colours[ground]) >= 3, ground  # where a field begins
+
+
+@pytest.mark.parametrize("asked", ["spots", "evidence"])
+def test_rows_that_came_meanwhile_do_not_mix_up_the_photos_that_are_compared(tmp_path, asked):
+    """A large catalog is not loaded again at once, but its features are read as they are now."""
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    state = client.app.state.snowmatch
+    bars = [a.annotation for a in state.identities().annotations[2:4]]
+    state._took = 1000.0
+    head, *rows = (catalog / "catalog.csv").read_text().splitlines(keepends=True)
+    first = 'images/00.jpg,,left_flank,naryn,st0,2025-02-01T10:00:00,e9,"20,20,280,200"\n'
+    (catalog / "images" / "00.jpg").write_bytes(jpeg(9))
+    (catalog / "catalog.csv").write_text("".join([head, first, *rows]))
+    open_catalog(catalog).index("sift", SETTINGS, workers=1)
+    if asked == "spots":
+        found = client.get("/review/spots", params={"mode": "open", "a": bars[0], "b": bars[1]})
+        assert len(found.json()["spots"]) > 20
+    else:
+        assert state.evidence().pairs == State(catalog).evidence().pairs

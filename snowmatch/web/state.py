@@ -176,12 +176,23 @@ class State:
                 self._sessions[extractor] = catalog.session(extractor=extractor)
             return self._sessions[extractor]
 
+    def of_one_catalog(self) -> tuple[Identities, Session]:
+        """Return who is who, and a session as `session` does without names. Rows mean the same in both.
+
+        Raises SnowmatchError as these do.
+        """
+        identities, session = self.identities(), self.session(names=False)
+        if [a.path for a in identities.annotations] != [a.path for a in session.data.annotations]:
+            self.renew()  # rows have come or gone since the identities were loaded
+            identities, session = self.identities(), self.session(names=False)
+        return identities, session
+
     def evidence(self) -> Evidence:
         """Return the evidence about all pairs of sightings. What is missing is compared first, which may take minutes.
 
         `comparing` tells how far that is. Raises SnowmatchError if nothing is indexed.
         """
-        identities, session = self.identities(), self.session(names=False)
+        identities, session = self.of_one_catalog()
         sightings = identities.who.sightings
         with self._gathering:
             key = (session, sightings)
