@@ -13,7 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.corrections import read_answer_box, with_corrections
 from snowmatch.review.identities import decide, draft, name_sightings, open_identities, undo
 from snowmatch.review.traits import said_before, trait_drafts
-from snowmatch.web.jobs import KINDS, arguments_of
+from snowmatch.web.jobs import KINDS, commands_of
 from snowmatch.web.rereading import rereading_of
 from snowmatch.web.state import State
 
@@ -85,11 +85,10 @@ def test_work_of_the_app_uses_the_decisions_that_the_app_was_given(catalog, tmp_
     corrected(catalog)
     elsewhere = tmp_path / "elsewhere.sqlite"
     (catalog / "decisions.sqlite").rename(elsewhere)
-    kept = {kind: arguments_of(kind, catalog, elsewhere, "sift") for kind in KINDS}
+    kept = {kind: commands_of(kind, catalog, elsewhere, "sift")[0] for kind in KINDS}
     assert all(("--decisions", str(elsewhere)) == words[at : at + 2] for words in kept.values()
                for at in [words.index("--decisions")])  # fmt: skip
-    settings = [word for name, value in SETTINGS.items() for word in ("-o", f"{name}={value}")]
-    done = CliRunner().invoke(main, [*kept["index"][:-2], *settings, "--workers", "1", *kept["index"][-2:]])
+    done = CliRunner().invoke(main, [*kept["index"][:-2], "--workers", "1", *kept["index"][-2:]])
     assert done.exit_code == 0, done.output
     found = open_catalog(catalog, elsewhere).session(extractor="sift", options=SETTINGS).states
     assert {each.state for each in found} == {"indexed"}

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,14 +23,17 @@ from web_small import PACKAGE, SETTINGS, client, client_of, coat, folder, jpeg, 
 
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import features_path
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import with_json_sum
+from snowmatch.features.reader import list_features
 from snowmatch.review import adding as adding_photos
 from snowmatch.review.adding import NewPhoto, add_photos
 from snowmatch.review.identities import answer_pair, name_sightings
 from snowmatch.review.uploads import forget_old_uploads
 from snowmatch.web import job as job_process
-from snowmatch.web.jobs import list_jobs, read_job
+from snowmatch.web import jobs
+from snowmatch.web.jobs import list_jobs, read_job, start_job
 from snowmatch.web.network import listen
 from snowmatch.web.security import TokenDoor
 from snowmatch.web.state import State
@@ -201,6 +205,51 @@ def test_work_runs_in_its_own_process(tmp_path):
     assert "done" in client.get("/jobs").text
     assert "What waits next" in client.get("/jobs").text
     assert client.get(f"/jobs/{job.id}/progress").json()["state"] == "done"
+
+
+def finished(catalog, job):
+    until = time.monotonic() + 60
+    while (now := read_job(catalog, job.id)).state == "running" and time.monotonic() < until:
+        time.sleep(0.2)
+    return now
+
+
+def test_photos_are_read_as_in_this_catalog_so_far(tmp_path):
+    """The default extractor would read the whole catalog once more, and answer from then on."""
+    catalog = make_catalog(tmp_path)
+    before = list_features(features_path(catalog))
+    (catalog / "images" / "5.jpg").write_bytes(jpeg(5))
+    with (catalog / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.write("images/5.jpg,,,,,,,\n")
+    job = finished(catalog, start_job(catalog, "index"))
+    assert job.state == "done", job.messages
+    assert list_features(features_path(catalog)) == before
+    assert State(catalog).states()[5][0] == "indexed"
+
+
+def test_each_extractor_of_a_catalog_reads_the_photos(tmp_path, monkeypatch):
+    own = {"hesaff": {}, "sift": {"chip_size": "300", "sigma": "2"}}
+    monkeypatch.setattr(jobs, "indexed_extractors", lambda folder: own)
+    sift = ("index", "--extractor", "sift", "-o", "chip_size=300", "-o", "sigma=2", "--", "a")
+    assert jobs.commands_of("index", Path("a"), None, "") == [("index", "--extractor", "hesaff", "--", "a"), sift]
+    assert jobs.commands_of("index", Path("a"), None, "sift") == [sift]
+    assert jobs.commands_of("index", Path("a"), None, "other") == [("index", "--extractor", "other", "--", "a")]
+    monkeypatch.setattr(jobs, "indexed_extractors", lambda folder: {})
+    assert jobs.commands_of("index", Path("a"), None, "") == [("index", "--", "a")]
+
+
+def test_photos_are_read_again_where_the_settings_of_an_extractor_are_damaged(tmp_path):
+    folder = features_path(tmp_path) / "sift-0123456789ab"
+    folder.mkdir(parents=True)
+    (folder / "features-1.h5").touch()
+    assert jobs.commands_of("index", tmp_path, None, "sift") == [("index", "--extractor", "sift", "--", str(tmp_path))]
+
+
+def test_work_of_several_commands_does_all_of_them_and_fails_if_one_does(tmp_path):
+    about = {"kind": "index", "arguments": ["no-such-command"], "then": [["weights", "where"]], "started": time.time()}
+    (tmp_path / "job.json").write_text(json.dumps(with_json_sum(about)))
+    assert job_process.run_job(tmp_path) == 2
+    assert "cache folder" in (tmp_path / "stdout").read_text()
 
 
 @pytest.mark.slow

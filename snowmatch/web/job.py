@@ -34,27 +34,32 @@ def run_job(folder: Path) -> int:
     except Timeout:
         return 2  # it runs already
     with lock:
-        arguments = read_summed_json((folder / "job.json").read_text(encoding="utf-8"))["arguments"]
+        about = read_summed_json((folder / "job.json").read_text(encoding="utf-8"))
         environment = {**os.environ, PROGRESS_FILE: str(folder / "progress.json"), "PYTHONIOENCODING": "utf-8"}
+        status, stopped = 0, False
         with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
-            work = subprocess.Popen(
-                [sys.executable, "-m", "snowmatch.cli", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=environment,
-            )
-            stopped = _wait(work, folder / "stop")
+            for arguments in (about["arguments"], *about.get("then", ())):
+                work = subprocess.Popen(
+                    [sys.executable, "-m", "snowmatch.cli", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    env=environment,
+                )
+                stopped = _wait(work, folder / "stop")
+                status = status or work.returncode
+                if stopped:
+                    break
         ended = with_json_sum(
             {
-                "status": work.returncode,
+                "status": status,
                 "stopped": stopped,
                 "ended": time.time(),
                 "sums": {name: zlib.crc32((folder / name).read_bytes()) for name in ("stdout", "stderr")},
             }
         )
         replace_file(folder / "ended.json", lambda file: file.write(json.dumps(ended).encode()))
-        return work.returncode
+        return status
 
 
 def _wait(work: subprocess.Popen[bytes], stop: Path) -> bool:

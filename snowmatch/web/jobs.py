@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import read_summed_json, with_json_sum
+from snowmatch.views.plugins import indexed_extractors
 
 KINDS = ("index", "calibrate", "batch", "compare")
 LISTED = 30  # the newest jobs that a page shows
@@ -34,6 +37,7 @@ class Job:
     """One piece of work.
 
     state: `running`, `done`, `failed` (exit status above 0), `stopped` (by a person) or `lost` (its process died).
+    arguments: of its command line, of several the first.
     title, unit, done, total, seconds: of its progress; "" and 0 before there is any. started, ended: Unix time (s).
     said, messages: the last lines of its output and of its messages; what is damaged is not shown, but named in
     `messages`.
@@ -71,19 +75,32 @@ def jobs_path(folder: Path) -> Path:
     return home_of(folder) / "jobs"
 
 
-def arguments_of(kind: str, folder: Path, decisions: Path | None, extractor: str) -> tuple[str, ...]:
-    """Return the arguments of the command line for a kind of work.
+def commands_of(kind: str, folder: Path, decisions: Path | None, extractor: str) -> list[tuple[str, ...]]:
+    """Return the arguments of the command lines for a kind of work, which run one after the other.
 
-    decisions: the file of decisions, None for the catalog's own. extractor: "" for the catalog's own.
+    decisions: the file of decisions, None for the catalog's own. extractor: "" for the catalog's own: of several, each
+    is indexed. One that the catalog has keeps its settings there.
     """
     catalog = str(folder)
-    chosen: tuple[str, ...] = ("--extractor", extractor) if extractor else ()
-    chosen += ("--decisions", str(decisions)) if decisions is not None else ()
+    chosen = ("--extractor", extractor) if extractor else ()
+    decided = ("--decisions", str(decisions)) if decisions is not None else ()
+    if kind == "index":
+        own: dict[str, dict[str, str]] = {}
+        with suppress(SnowmatchError):  # its settings are damaged: the work tells it, and mends what it can
+            own = indexed_extractors(folder)
+        wanted = {extractor: own.get(extractor, {})} if extractor else own
+        named = [("--extractor", name, *_settings(options)) for name, options in wanted.items()]
+        return [("index", *each, *decided, "--", catalog) for each in named or [()]]
     if kind == "batch":
-        return ("batch", *chosen, "--unidentified", "--", catalog)
+        return [("batch", *chosen, *decided, "--unidentified", "--", catalog)]
     if kind == "compare":
-        return ("identities", catalog, "count", *chosen)
-    return (kind, *chosen, "--", catalog)
+        return [("identities", catalog, "count", *chosen, *decided)]
+    return [(kind, *chosen, *decided, "--", catalog)]
+
+
+def _settings(options: Mapping[str, str]) -> Iterator[str]:
+    for key, value in options.items():
+        yield from ("-o", f"{key}={value}")
 
 
 def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor: str = "") -> Job:
@@ -100,11 +117,8 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
         number = next(n for n in range(1, 1000) if not (jobs / (name if n == 1 else f"{name}-{n}")).exists())
         name = name if number == 1 else f"{name}-{number}"
         make_folder(jobs / name)
-        values = {
-            "kind": kind,
-            "arguments": arguments_of(kind, folder.resolve(), decisions, extractor),
-            "started": started,
-        }
+        first, *others = commands_of(kind, folder.resolve(), decisions, extractor)
+        values = {"kind": kind, "arguments": first, "then": others, "started": started}
         replace_file(jobs / name / "job.json", lambda file: file.write(json.dumps(with_json_sum(values)).encode()))
         process = subprocess.Popen(
             [sys.executable, "-m", "snowmatch.web.job", str(jobs / name)],
