@@ -13,6 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.corrections import read_answer_box, with_corrections
 from snowmatch.review.identities import decide, draft, name_sightings, open_identities, undo
 from snowmatch.review.traits import said_before, trait_drafts
+from snowmatch.web import rereading
 from snowmatch.web.jobs import KINDS, commands_of
 from snowmatch.web.rereading import rereading_of
 from snowmatch.web.state import State
@@ -206,3 +207,17 @@ def test_the_page_stores_a_box_and_reads_the_animal_again(catalog):
     page = client.get(f"/photos/{key}?lang=en").text
     assert "60, 40, 200, 150 (corrected)" in page
     assert client.get(f"/found/320/{key}").status_code in (200, 404)
+
+
+def test_photos_that_cannot_be_read_do_not_keep_a_corrected_box_from_being_read(catalog, monkeypatch):
+    with (catalog / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f"images/gone{n}.jpg,,,,,,,\n" for n in range(3))
+    open_catalog(catalog).index("sift", SETTINGS, workers=1)
+    monkeypatch.setattr(rereading, "MOST", 2)
+    corrected(catalog)
+    state = State(catalog, observer="Anna")
+    assert [each for each, _ in state.states()] == ["stale", *["indexed"] * 4, *["failed"] * 3]
+    reading = rereading_of(state)
+    reading._read()
+    assert reading.problem == ""
+    assert [each for each, _ in state.states()] == [*["indexed"] * 5, *["failed"] * 3]

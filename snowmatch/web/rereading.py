@@ -43,7 +43,9 @@ class Rereading:
 
     def _read(self) -> None:
         try:
-            waiting = sum(state != "indexed" for state, _ in self._state.states())
+            waiting = sum(
+                state in ("missing", "stale") for state, _ in self._state.states()
+            )  # who failed takes no time
             if waiting > MOST:
                 raise SnowmatchError(f"{waiting} animals are not indexed: start this as work of its own")
             index(self._state)
