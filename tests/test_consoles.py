@@ -14,6 +14,7 @@ from conftest import enough, read_rows
 from test_docs import COMMANDS
 
 from snowmatch.cli import advice, main
+from snowmatch.cli.doctor_advice import finding_advice
 from snowmatch.interchange.importing import import_source
 from snowmatch.review.doctor.paths import not_for_windows
 
@@ -195,6 +196,24 @@ def test_commands_to_type_are_quoted_for_the_system(monkeypatch, text, posix, wi
     for is_windows, expected in ((False, posix), (True, windows)):
         monkeypatch.setattr(advice, "WINDOWS", is_windows)
         assert advice.advice("not-indexed", {"catalog": text}) == f"snowmatch index {expected}"
+
+
+@pytest.mark.parametrize(
+    ("own", "options"),
+    [
+        ({}, ""),
+        ({"hesaff": {}, "sift": {}}, ""),
+        ({"sift": {"chip_size": "300"}}, " --extractor sift -o chip_size=300"),
+        ({"aliked": {}, "hesaff": {"chip_size": "300"}}, " -o chip_size=300"),
+    ],
+)
+def test_photos_are_to_be_indexed_as_the_catalog_is(monkeypatch, tmp_path, own, options):
+    """The default extractor would read all of them once more, and then answer."""
+    monkeypatch.setattr("snowmatch.views.plugins.indexed_extractors", lambda folder: own if folder == tmp_path else {})
+    typed = f"snowmatch index {tmp_path}{options}"
+    assert advice.advice("missing-annotations", {"catalog": str(tmp_path), "count": 3}) == typed
+    assert finding_advice("failed", {"catalog": str(tmp_path)}).endswith(typed)
+    assert advice.advice("not-indexed", {"catalog": str(tmp_path), "extractor": "disk"}).endswith(" --extractor disk")
 
 
 def test_doctor_tells_paths_that_differ_only_in_case(survey, tmp_path):
