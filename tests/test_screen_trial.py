@@ -10,7 +10,7 @@ import fake_classifier
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fake_classifier import make_catalog, write_rows
+from fake_classifier import BOX, make_catalog, results, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -361,6 +361,24 @@ def test_photos_of_persons_get_no_picture(catalog, tmp_path):
     rows = [(name, *rest[:-1], "person" if name == "c1.jpg" else rest[-1]) for name, _, *rest in ROWS]
     write_rows(catalog, rows, COLUMNS)
     assert run("screen", catalog, "--evaluate", "--out", tmp_path / "proof", "--workers", 1).exit_code == 0
+    assert "c1.jpg" not in (tmp_path / "proof" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("by", ["a label in a group", "a detector"])
+def test_photos_of_persons_get_no_picture_whatever_they_are_called_here(catalog, tmp_path, by):
+    words = ()
+    if by == "a detector":
+        seen = results(tmp_path / "md.json", {"c1.jpg": [("2", 0.9, BOX)]})
+        assert run("screen", catalog, "--results", seen, "--workers", 1).exit_code == 0
+        rows = [(name, *rest[:-1], "other mammal" if name == "c1.jpg" else rest[-1]) for name, _, *rest in ROWS]
+    else:
+        path = table(tmp_path / "g.csv", ("species", "group"), ("person", "other mammal"))
+        words = ("--groups", path)
+        rows = [(name, *rest[:-1], "person" if name == "c1.jpg" else rest[-1]) for name, _, *rest in ROWS]
+    write_rows(catalog, rows, COLUMNS)
+    result = run("screen", catalog, "--evaluate", "--out", tmp_path / "proof", "--workers", 1, *words)
+    assert result.exit_code == 0, result.output
+    assert "other mammal 1" in result.stdout
     assert "c1.jpg" not in (tmp_path / "proof" / "index.html").read_text()
 
 

@@ -16,6 +16,8 @@ from snowmatch.screening.species import NOTHING
 SPECIES_COLUMN, FOLDERS = "species", "folders"
 BLANK = frozenset((NOTHING, "blank", "empty", "none", "no animal", "false trigger", "vide", "leer", "пусто"))
 
+PEOPLE = frozenset(("person", "people", "human", "homo sapiens"))  # photos with these labels are not shown
+
 
 def label_of(text: str) -> str:
     """Return a species as it is compared: without blanks around it; NOTHING for a word such as `blank` or `empty`."""

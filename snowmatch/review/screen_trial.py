@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.screened import PERSON, load_detections
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import settings
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
-from snowmatch.review.labels import SPECIES_COLUMN, grouped, read_groups, read_labels
+from snowmatch.review.labels import PEOPLE, SPECIES_COLUMN, grouped, read_groups, read_labels
 from snowmatch.review.screen_figures import Case, Kept, Told, measure_kept, measure_told, passages_of
 from snowmatch.review.screen_folds import hold_out, learn_heads, learnable
-from snowmatch.review.screen_looks import Progress, by_features, look_at, network_of, tell_held_out
+from snowmatch.review.screen_looks import Progress, Seen, by_features, look_at, network_of, tell_held_out
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.head import Head
-from snowmatch.screening.passages import SPECIES
+from snowmatch.screening.passages import SHOWS, SPECIES
 from snowmatch.screening.species import NOTHING
 
 IN_USE, LEARNED = "in use", "learned"
@@ -49,6 +50,7 @@ class Proof:
     """The result. by: what the folds hold together, "station" or "encounter"; "" if there is one fold only.
 
     classifier: its name and settings. labelled: number of photos of each kind. failed: path and reason of each photo.
+    people: the paths of photos of persons, by their labels, or by what a detector saw: they are shown to nobody.
     """
 
     catalog: Path
@@ -61,6 +63,7 @@ class Proof:
     failed: tuple[tuple[str, str], ...]
     notes: tuple[Note, ...]
     groups: Mapping[str, str]
+    people: frozenset[str] = frozenset()
 
 
 def prove(
@@ -90,7 +93,8 @@ def prove(
         raise SnowmatchError(f"the share to keep is {keep}, expected a number between 0 and 1, such as 0.99")
     notes: list[Note] = []
     group = {} if groups is None else read_groups(groups, notes)
-    shown = grouped(read_labels(data, labels, notes), group, notes)
+    labelled = read_labels(data, labels, notes)
+    shown = grouped(labelled, group, notes)
     if len(set(shown.values())) < 2:
         raise SnowmatchError(
             f"all labelled photos show {min(shown.values())!r}, expected two kinds or more, such as a species and "
@@ -164,7 +168,15 @@ def prove(
         tuple(sorted(failed.items())),
         tuple(dict.fromkeys(notes)),
         group,
+        _of_people(data.folder, labelled, seen),
     )
+
+
+def _of_people(folder: Path, labelled: Mapping[str, str], seen: Mapping[str, Seen]) -> frozenset[str]:
+    """Return the photos of persons: by their own labels, which may be part of a group, or by an earlier screening."""
+    detections = load_detections(folder)
+    private = {s for s, found in detections.items() if any(d.label == PERSON and d.confidence >= SHOWS for d in found)}
+    return frozenset(path for path, one in seen.items() if labelled[path].casefold() in PEOPLE or one.sha256 in private)
 
 
 def _merged(classes: Mapping[str, float], groups: Mapping[str, str]) -> dict[str, float]:

@@ -6,7 +6,7 @@ The page shows photos of the catalog. Share it only with people who may see them
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ from snowmatch.core.files import replace_file, unwritable
 from snowmatch.core.outputs import check_file, check_folder, has_mark, make_output_folder
 from snowmatch.core.text import counted, percent
 from snowmatch.photos.pixels import read_small
+from snowmatch.review.labels import PEOPLE
 from snowmatch.review.screen_figures import Case, Told
 from snowmatch.review.screen_trial import Proof, Trial
 from snowmatch.screening.cam import class_activation
@@ -33,7 +34,6 @@ from snowmatch.views.side_by_side import write_picture
 
 WRONG, RIGHT = 12, 4  # pictures of each classifier, at most
 WIDTH = 420  # px of one photo in a picture
-PEOPLE = frozenset(("person", "people", "human", "homo sapiens"))  # photos of these kinds are not shown
 PICTURE = re.compile(r"(in-use|learned)-(wrong|right)-\d{2}\.jpg")  # of an earlier page, which may be deleted
 CELLS = "table.matrix td { background: color-mix(in srgb, #0072b2 var(--share), white); }\n"
 
@@ -68,7 +68,7 @@ def write_page(
                 path.unlink()
     except OSError as error:
         raise unwritable(folder, error) from error
-    chosen = [(trial, name, case) for trial in proof.trials for name, case in _chosen(trial)]
+    chosen = [(trial, name, case) for trial in proof.trials for name, case in _chosen(trial, proof.people)]
     drawn: dict[tuple[str, str], Case] = {}
     for done, (trial, name, case) in enumerate(chosen, start=1):
         path = folder / "pictures" / f"{name}.jpg"
@@ -86,9 +86,12 @@ def write_page(
     return len(drawn)
 
 
-def _chosen(trial: Trial) -> list[tuple[str, Case]]:
-    """Return the photos to show with the names of their pictures: surest wrong ones, right ones of each kind."""
-    cases = [case for case in trial.cases if case.shown in case.scores]
+def _chosen(trial: Trial, people: Collection[str]) -> list[tuple[str, Case]]:
+    """Return the photos to show with the names of their pictures: surest wrong ones, right ones of each kind.
+
+    people: the paths of photos of persons, which are not shown.
+    """
+    cases = [case for case in trial.cases if case.shown in case.scores and case.path not in people]
     cases = [case for case in cases if not PEOPLE & {case.shown.casefold(), case.told.casefold()}]
     sure = sorted(cases, key=lambda case: (-case.scores[case.told], case.path))
     wrong = [case for case in sure if case.told != case.shown][:WRONG]
