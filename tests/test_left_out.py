@@ -69,6 +69,15 @@ def test_an_animal_is_asked_exactly_if_a_photo_is_kept_or_not_seen(tmp_path_fact
         assert not found or answers.count(found) == max(map(answers.count, answers))
 
 
+@pytest.mark.parametrize(("colour", "answer"), [(GREY, PERSON), (BLUE, PERSON), (RED, "")])
+def test_a_photo_of_a_person_stays_one_if_another_photo_of_the_passage_came_later(tmp_path, colour, answer):
+    """The classifier is asked about both then, and knows no persons."""
+    seen, later = draw(tmp_path / "a.png", GREY, 1), draw(tmp_path / "b.png", colour, 2)
+    rule = Screened({f"sha of {seen}": PERSON}, "snow leopard", 0.5)
+    assert screening_answer(session(tmp_path, Colours()), group(seen, later), rule) == answer
+    assert screening_answer(session(tmp_path), group(seen, later), rule) == ""  # without a classifier
+
+
 def test_without_a_screening_everything_is_asked(tmp_path):
     assert screening_answer(session(tmp_path, Colours()), group(draw(tmp_path / "a.png", GREY)), None) == ""
 

@@ -29,7 +29,8 @@ def screening_answer(session: Session, group: Group, screened: Screened | None) 
         return ""
     told = [screened.answers.get(photo.content, "") for photo in group.photos]
     if KEPT not in told and not all(told):
-        told = _answers_of_new(session, group, screened)
+        new = _answers_of_new(session, group, screened)
+        told = [PERSON] if PERSON in told and new and KEPT not in new else new  # the classifier sees no persons
     return seen_instead(told)
 
 
