@@ -201,15 +201,16 @@ def test_commands_to_type_are_quoted_for_the_system(monkeypatch, text, posix, wi
 @pytest.mark.parametrize(
     ("own", "options"),
     [
-        ({}, ""),
-        ({"hesaff": {}, "sift": {}}, ""),
-        ({"sift": {"chip_size": "300"}}, " --extractor sift -o chip_size=300"),
-        ({"aliked": {}, "hesaff": {"chip_size": "300"}}, " -o chip_size=300"),
+        ([], ""),
+        ([("hesaff", {}), ("sift", {})], ""),
+        ([("hesaff", {"chip_size": "300"}), ("hesaff", {})], ""),
+        ([("sift", {"chip_size": "300"})], " --extractor sift -o chip_size=300"),
+        ([("aliked", {}), ("hesaff", {"chip_size": "300"})], " -o chip_size=300"),
     ],
 )
 def test_photos_are_to_be_indexed_as_the_catalog_is(monkeypatch, tmp_path, own, options):
     """The default extractor would read all of them once more, and then answer."""
-    monkeypatch.setattr("snowmatch.views.plugins.indexed_extractors", lambda folder: own if folder == tmp_path else {})
+    monkeypatch.setattr("snowmatch.views.plugins.indexed_extractors", lambda folder: own if folder == tmp_path else [])
     typed = f"snowmatch index {tmp_path}{options}"
     assert advice.advice("missing-annotations", {"catalog": str(tmp_path), "count": 3}) == typed
     assert finding_advice("failed", {"catalog": str(tmp_path)}).endswith(typed)

@@ -52,7 +52,7 @@ def index(folder):
     catalog = open_catalog(folder)
     from snowmatch.views.plugins import indexed_extractors
 
-    ((name, options),) = indexed_extractors(folder).items()
+    ((name, options),) = indexed_extractors(folder)
     return catalog.index(name, options, workers=1)
 
 

@@ -16,6 +16,7 @@ from snowmatch.catalog.found import BY_SCREENING, Found, save_found
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
 from snowmatch.review.identities import answer_pair, name_sightings, open_identities
+from snowmatch.review.taking_in import index_added
 from snowmatch.web import adding, texts
 from snowmatch.web.routes import identify
 from snowmatch.web.state import State
@@ -229,6 +230,22 @@ def test_a_photo_of_two_animals_on_record_does_not_give_both_one_name(tmp_path):
     assert answer.status_code == 400
     assert "several animals" in answer.text
     assert not open_identities(catalog).rows
+
+
+@pytest.mark.parametrize("by", ["the app", "watch"])
+def test_a_photo_is_added_with_all_settings_of_one_extractor(tmp_path, by):
+    catalog = make_catalog(tmp_path)
+    open_catalog(catalog).index("sift", workers=1)
+    photo = catalog / "images" / "new.jpg"
+    photo.write_bytes(jpeg(7))
+    add_photos(catalog, [NewPhoto(photo, photo.name, hashlib.sha256(jpeg(7)).hexdigest(), inside="images/new.jpg")])
+    if by == "the app":
+        adding.index(State(catalog))
+    else:
+        index_added(open_catalog(catalog))
+    for options in (SETTINGS, {}):
+        session = open_catalog(catalog).session(extractor="sift", options=options)
+        assert [each.state for each in session.states] == ["indexed"] * 6
 
 
 @pytest.mark.parametrize("who", ["aika", "new"])

@@ -228,13 +228,15 @@ def test_photos_are_read_as_in_this_catalog_so_far(tmp_path):
 
 
 def test_each_extractor_of_a_catalog_reads_the_photos(tmp_path, monkeypatch):
-    own = {"hesaff": {}, "sift": {"chip_size": "300", "sigma": "2"}}
+    own = [("hesaff", {}), ("sift", {"chip_size": "300", "sigma": "2"}), ("sift", {})]
     monkeypatch.setattr(jobs, "indexed_extractors", lambda folder: own)
+    first = ("index", "--extractor", "hesaff", "--", "a")
     sift = ("index", "--extractor", "sift", "-o", "chip_size=300", "-o", "sigma=2", "--", "a")
-    assert jobs.commands_of("index", Path("a"), None, "") == [("index", "--extractor", "hesaff", "--", "a"), sift]
-    assert jobs.commands_of("index", Path("a"), None, "sift") == [sift]
+    plain = ("index", "--extractor", "sift", "--", "a")
+    assert jobs.commands_of("index", Path("a"), None, "") == [first, sift, plain]
+    assert jobs.commands_of("index", Path("a"), None, "sift") == [sift, plain]
     assert jobs.commands_of("index", Path("a"), None, "other") == [("index", "--extractor", "other", "--", "a")]
-    monkeypatch.setattr(jobs, "indexed_extractors", lambda folder: {})
+    monkeypatch.setattr(jobs, "indexed_extractors", lambda folder: [])
     assert jobs.commands_of("index", Path("a"), None, "") == [("index", "--", "a")]
 
 

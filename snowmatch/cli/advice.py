@@ -89,9 +89,10 @@ def _own_extractor(catalog: str) -> str:
 
     with suppress(SnowmatchError):  # its settings are damaged: another text says so
         own = indexed_extractors(Path(catalog))
-        for name in (DEFAULT_EXTRACTOR, *own):
-            if name in own:
-                return f" --extractor {name}" * (name != DEFAULT_EXTRACTOR) + _options(own[name])
+        first = [each for each in own if each[0] == DEFAULT_EXTRACTOR] + own
+        if first and (DEFAULT_EXTRACTOR, {}) not in own:
+            name, options = first[0]
+            return f" --extractor {name}" * (name != DEFAULT_EXTRACTOR) + _options(options)
     return ""
 
 

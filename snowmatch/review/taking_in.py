@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.folders import LAYOUTS
@@ -86,8 +87,11 @@ def index_added(catalog: Catalog) -> tuple[tuple[tuple[str, str], ...], tuple[No
     """
     failed: dict[str, str] = {}
     notes: list[Note] = []
-    extractors = {str(d["name"]): changed_settings(d) for d in list_features(features_path(catalog.folder))}
-    for name, options in extractors.items() or {"": {}}.items():
+    extractors: list[tuple[str, dict[str, Any]]] = []  # one may be there several times, with other settings
+    for described in list_features(features_path(catalog.folder)):
+        if (each := (str(described["name"]), changed_settings(described))) not in extractors:
+            extractors.append(each)
+    for name, options in extractors or [("", {})]:
         report = catalog.index(name or None, {key: str(value) for key, value in options.items()}, workers=1)
         failed.update(report.failed)
         notes += report.notes

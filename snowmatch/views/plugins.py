@@ -40,12 +40,17 @@ def extractor_names() -> list[str]:
     return [n for n in plugin_names("extractors") if not missing_packages(plugin_class("extractors", n))]
 
 
-def indexed_extractors(folder: Path) -> dict[str, dict[str, str]]:
-    """Return the extractors that the catalog in `folder` is indexed with, and their settings that are not defaults."""
-    return {
-        str(described["name"]): {name: str(value) for name, value in changed_settings(described).items()}
-        for described in list_features(features_path(folder))
-    }
+def indexed_extractors(folder: Path) -> list[tuple[str, dict[str, str]]]:
+    """Return the extractors that the catalog in `folder` is indexed with, and their settings that are not defaults.
+
+    One extractor may be there several times, with other settings.
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    for described in list_features(features_path(folder)):
+        options = {name: str(value) for name, value in changed_settings(described).items()}
+        if (described["name"], options) not in found:  # features of an older version may lie beside those of this one
+            found.append((str(described["name"]), options))
+    return found
 
 
 def format_weights() -> str:

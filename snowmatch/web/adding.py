@@ -71,7 +71,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
 
 def index(state: State) -> None:
     """Index what is new, with all extractors of the catalog. Raises SnowmatchError if another run is at work."""
-    for extractor, options in indexed_extractors(state.folder).items() or {"": {}}.items():
+    for extractor, options in indexed_extractors(state.folder) or [("", {})]:
         state.catalog().index(extractor or None, options, workers=1)
     state.renew()
 

@@ -85,11 +85,12 @@ def commands_of(kind: str, folder: Path, decisions: Path | None, extractor: str)
     chosen = ("--extractor", extractor) if extractor else ()
     decided = ("--decisions", str(decisions)) if decisions is not None else ()
     if kind == "index":
-        own: dict[str, dict[str, str]] = {}
+        own: list[tuple[str, dict[str, str]]] = []
         with suppress(SnowmatchError):  # its settings are damaged: the work tells it, and mends what it can
             own = indexed_extractors(folder)
-        wanted = {extractor: own.get(extractor, {})} if extractor else own
-        named = [("--extractor", name, *_settings(options)) for name, options in wanted.items()]
+        if extractor:
+            own = [each for each in own if each[0] == extractor] or [(extractor, {})]
+        named = [("--extractor", name, *_settings(options)) for name, options in own]
         return [("index", *each, *decided, "--", catalog) for each in named or [()]]
     if kind == "batch":
         return [("batch", *chosen, *decided, "--unidentified", "--", catalog)]

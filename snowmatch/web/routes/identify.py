@@ -65,7 +65,7 @@ def identify(request: Request) -> Response:
         parts=BODY_PARTS,
         locations=sorted({a.location for a in annotations if a.location}),
         stations=sorted({a.station for a in annotations if a.station}),
-        extractors=indexed_extractors(state.folder),
+        extractors=list(dict.fromkeys(name for name, _ in indexed_extractors(state.folder))),
     )
 
 
