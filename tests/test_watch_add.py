@@ -11,6 +11,7 @@ import fake_classifier
 import pytest
 from click.testing import CliRunner
 from conftest import read_rows
+from PIL import ExifTags, Image
 
 import snowmatch
 from snowmatch.catalog.settings import CatalogSettings, keep_settings
@@ -61,6 +62,23 @@ def test_a_photo_is_asked_then_added_then_indexed(place):
     fresh = Watch(folder, catalog, quiet=0, add=True)
     assert not fresh.look(now=12).news
     assert not fresh.settle(now=30).news
+
+
+def test_the_rest_of_a_passage_names_the_event_of_what_was_added(place):
+    catalog, folder, photos = place
+    for name, when, photo in zip(("a.jpg", "b.jpg", "c.jpg"), ("10:00", "10:20", "12:00"), photos[:3], strict=True):
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = f"2031:06:01 {when}:00"
+        with Image.open(photo) as image:
+            image.save(folder / name, exif=exif)
+    later = [(folder / name).rename(folder.parent / name) for name in ("b.jpg", "c.jpg")]
+    watch = Watch(folder, catalog, quiet=0, add=True)
+    (first,) = watch.look(now=1).events
+    assert watch.settle(now=10).indexed
+    for path in later:
+        path.rename(folder / path.name)
+    told = {Path(event["photos"][0]).name: event["continues"] for event in watch.look(now=20).events}
+    assert told == {"b.jpg": [first["id"]], "c.jpg": []}
 
 
 def test_photos_inside_the_catalog_are_named_where_they_lie(place):

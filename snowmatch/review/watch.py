@@ -295,9 +295,15 @@ class Watch:
             fresh = [path for path in photos if path in new]
             if not fresh:
                 continue
-            before = sorted({earlier[path].event for path in photos if path in earlier} - {""})
+            before = {earlier[path].event for path in photos if path in earlier}
+            # What was added meanwhile is on record, and not asked again
+            times = [datetime.fromisoformat(new[path].taken) for path in fresh if new[path].taken]
+            near = self.memory.near(os.path.dirname(fresh[0]), times, gap)
+            before |= {p.event for p in near if p.event and on_record(catalog, p.sha256)}
             contents = [(new.get(path) or earlier[path]).sha256 for path in photos if path in new or path in earlier]
-            events.append(self._event(replace(row, photos=photos), event_id(contents, row.animal), before))
+            events.append(
+                self._event(replace(row, photos=photos), event_id(contents, row.animal), sorted(before - {""}))
+            )
         failed = {called.get(path, path): reason for path, reason in batch.failed}
         return events, (*batch.notes, *notes), {path: reason for path, reason in failed.items() if path in new}
 
