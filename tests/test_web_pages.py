@@ -182,6 +182,24 @@ def test_previews_are_small_upright_and_without_exif(tmp_path):
         assert client.get(f"/picture/{kind}/320/{key}").status_code == 200
 
 
+def test_a_photo_that_was_replaced_by_a_smaller_one_does_not_end_the_review(tmp_path):
+    """Its box lies outside of it. All other questions are asked, and this one has the photo as it is."""
+    catalog = make_catalog(tmp_path)
+    table = (catalog / "catalog.csv").read_text()
+    (catalog / "catalog.csv").write_text(table.replace("20,20,280,200", "100,70,150,150"))
+    open_catalog(catalog).index("sift", SETTINGS, workers=1)
+    client = client_of(catalog)
+    key = client.app.state.snowmatch.identities().annotations[4].annotation
+    client.app.state.snowmatch.evidence()
+    Image.fromarray(coat(3)).resize((80, 60)).save(catalog / "images" / "4.jpg")
+    while "comparing" in (found := client.get("/review/next", params={"count": 10})).json():
+        time.sleep(0.05)
+    frames = [frame for question in found.json()["questions"] for side in question["sides"] for frame in side["frames"]]
+    assert len(frames) >= 4
+    assert {tuple(frame["part_shown"]) for frame in frames if frame["key"] == key} == {(0, 0, 80, 60)}
+    assert client.get(f"/picture/animal/640/{key}").status_code == 404
+
+
 # --- work -------------------------------------------------------------------------------------------------------------
 
 

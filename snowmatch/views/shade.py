@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.facts import read_size
@@ -18,8 +20,14 @@ DARK = 205  # of 255: how dark the scenery becomes
 
 
 def shown_part(annotation: Annotation, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom (px) of what the preview `animal` shows of a photo of this size."""
-    return (0, 0, *size) if annotation.bbox is None else with_margin(annotation.bbox, size)
+    """Return left, top, right, bottom (px) of what the preview `animal` shows of a photo of this size.
+
+    A photo that was replaced by a smaller one, outside of which its box lies, is shown as a whole: it has no preview.
+    """
+    if annotation.bbox is not None:
+        with suppress(SnowmatchError):
+            return with_margin(annotation.bbox, size)
+    return (0, 0, *size)
 
 
 def scenery_shade(folder: Path, annotation: Annotation, size: int) -> bytes:
