@@ -91,6 +91,19 @@ def test_findings_of_the_doctor_are_in_the_language_of_the_page(tmp_path):
     assert "<b>1</b> совет</li>" in client.get("/doctor/findings?lang=ru").text
 
 
+def test_what_was_corrected_in_the_table_of_stations_is_a_finding_no_more(tmp_path):
+    folder = make_catalog(tmp_path)
+    table = folder / "stations.csv"
+    client = client_of(folder)
+    shown = []
+    for y in ("41.2x", "41.25"):
+        table.write_text(f"station,location,x,y,from,to\nst0,naryn,75.1,{y},2025-01-01,2025-04-01\n")
+        while (answer := client.get("/doctor/findings")).status_code == 202:
+            time.sleep(0.05)
+        shown.append("problem of stations.csv" in answer.text)
+    assert shown == [True, False]
+
+
 def test_pictures_of_a_finding_lead_to_their_sighting(tmp_path):
     folder = make_catalog(tmp_path)
     table = folder / "catalog.csv"

@@ -24,7 +24,7 @@ class Surveys:
         """Return the survey of the catalog by all decisions. Raises SnowmatchError as `make_survey` does."""
         with self._lock:
             identities = state.identities()
-            mark = (identities.data, identities.stored.head, _stations(state))
+            mark = (identities.data, identities.stored.head, stations_stamp(state))
             found = self._kept.get((days, flanks))
             if found is None or found[0] != mark:
                 data = replace(identities.data, annotations=identities.named)
@@ -42,7 +42,8 @@ def survey_of(state: State, days: int, flanks: str) -> Survey:
     return found.of(state, days, flanks)
 
 
-def _stations(state: State) -> tuple[int, int] | None:
+def stations_stamp(state: State) -> tuple[int, int] | None:
+    """Return what changes when the table of stations does; None without one."""
     try:
         status = (state.folder / STATIONS_NAME).stat()
     except OSError:

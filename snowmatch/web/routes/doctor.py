@@ -16,6 +16,7 @@ from snowmatch.web.animals import address_of_sighting
 from snowmatch.web.background import Same, background
 from snowmatch.web.page import language_of, render, state_of, with_calls
 from snowmatch.web.state import State
+from snowmatch.web.surveys import stations_stamp
 from snowmatch.web.texts import translator
 from snowmatch.web.told import told, told_note
 
@@ -53,7 +54,7 @@ def findings(request: Request) -> Response:
     """The findings; with status 202 while the catalog is examined."""
     state = state_of(request)
     identities = state.identities()
-    key = (Same(identities.data), identities.stored.head)
+    key = (Same(identities.data), identities.stored.head, stations_stamp(state))
     found, fresh = background(state, "doctor").get(key, lambda: examine(state.catalog()))
     if found is None or not fresh:
         return render(request, "wait.html", status=202, word="doctor.wait")
