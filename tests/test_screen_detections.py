@@ -74,6 +74,21 @@ def test_a_detector_may_name_a_person_with_a_capital(catalog, monkeypatch):
     assert all(photo.persons and not photo.boxes for photo in result.photos)
 
 
+@pytest.mark.parametrize("how", ["not listed", "failed"])
+def test_a_passage_is_not_told_to_show_nothing_if_one_of_its_photos_was_not_seen(catalog, tmp_path, how):
+    file = results(tmp_path / "md.json", {name: [] for name, *_ in ROWS if name != "p03.jpg"})
+    if how == "failed":
+        content = json.loads(file.read_text())
+        content["images"].append({"file": "p03.jpg", "failure": "Failure image access"})
+        file.write_text(json.dumps(content))
+    result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    answers = {name: row["answer"] for name, row in read_table(tmp_path / "out.csv").items()}
+    assert {name for name, answer in answers.items() if answer == "unknown"} == {"p02.jpg", "p03.jpg"}
+    assert set(answers.values()) == {"unknown", "nothing"}
+    assert "2 photos that no network has seen, or of such a passage: p02.jpg, p03.jpg" in result.output
+
+
 def test_a_weak_detection_is_neither_an_animal_nor_a_person(catalog, tmp_path):
     weak = {name: [("1", 0.15, BOX), ("2", 0.19, BOX)] for name, *_ in ROWS}
     result = run(

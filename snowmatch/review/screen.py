@@ -215,11 +215,12 @@ def _answers(
         paths = list(rows)
         answer, probability = answer_of(seen_in(paths), species, limit.value)
         of_photos = [d for path in paths for d in detections.get(path, ())]
+        looked = [path in detections for path in paths if path in contents]
         people = any(d.label == PERSON and d.confidence >= SHOWS for d in of_photos)
         animals = [d.confidence for d in of_photos if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
         if answer in (UNKNOWN, NOTHING) and animals:  # the detector saw an animal that the classifier did not name
             answer, probability = KEPT, max(animals)
-        elif answer == UNKNOWN and any(path in detections for path in paths):
+        elif answer == UNKNOWN and looked and all(looked):
             weak = [d.confidence for d in of_photos if d.label not in NO_ANIMAL]
             answer, probability = NOTHING, 1 - max(weak, default=0.0)
         if people and answer != KEPT:
@@ -289,6 +290,7 @@ def _notes(
         text = f"{what}: keep them private ({some(people)})"
         notes.append(Note("photos-of-persons", text, {"photos": people}))
     if unknown := sorted(path for path, photo in found.items() if photo.answer == UNKNOWN):
-        text = f"{counted(len(unknown), 'photo')} that no network has seen: {some(unknown)}"
+        what = f"{counted(len(unknown), 'photo')} that no network has seen, or of such a passage"
+        text = f"{what}: {some(unknown)}"
         notes.append(Note("photos-not-screened", text, {"photos": unknown}))
     return notes
