@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -242,6 +243,22 @@ def test_the_second_part_of_a_passage_is_asked_with_the_first(place):
     (second,) = watch.look(now=2).events
     assert second["continues"] == [first["id"]]
     assert len(second["photos"]) == 2
+
+
+def test_photos_are_remembered_and_told_by_their_full_paths(place, monkeypatch):
+    """The next run may be started in another folder, and other programs read the events."""
+    catalog, folder, photos = place
+    by_passage = {}
+    for row in read_rows(photos[0].parent.parent / "queries.csv"):
+        by_passage.setdefault(row["encounter"], []).append(photos[0].parent.parent / row["path"])
+    one, two = next(each for each in by_passage.values() if len(each) == 2)
+    shutil.copy(one, folder / "a.jpg")
+    monkeypatch.chdir(folder.parent)
+    (first,) = Watch(Path(folder.name), catalog, quiet=0).look(now=1).events
+    assert first["photos"] == [str(folder / "a.jpg")]
+    shutil.copy(two, folder / "b.jpg")
+    (second,) = Watch(folder, catalog, quiet=0).look(now=2).events
+    assert second["continues"] == [first["id"]]
 
 
 def test_two_programs_do_not_watch_for_one_catalog(place):

@@ -90,6 +90,7 @@ class Watch:
     station: str = ""
 
     def __post_init__(self) -> None:
+        self.folder = Path(os.path.abspath(self.folder))  # the journal and the events have the paths of its photos
         if self.add:
             check_can_add(self.catalog, self.station)
         self.memory = read_memory(self.catalog)
