@@ -18,10 +18,8 @@ from snowmatch.core.text import counted
 from snowmatch.core.types import Detection
 
 KEPT = "kept"  # the answer for photos that may show the animal; any other answer says what they show
-PERSON, UNKNOWN = (
-    "person",
-    "unknown",
-)  # a person is in the photo; no network has seen it, or another photo of its passage
+PERSON = "person"  # is in the photo
+UNKNOWN = "unknown"  # no network has seen the photo, or another one of its passage
 
 
 def load_classes(folder: Path, mark: str | None = None) -> dict[str, dict[str, float]]:

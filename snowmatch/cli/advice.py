@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +51,6 @@ def _index(data: Data) -> str:
 
 def _in_use(folder: str) -> Data:
     """Return the extractor that a catalog is indexed with; nothing if `snowmatch index` takes it by itself."""
-    from pathlib import Path
-
     from snowmatch.api import DEFAULT_EXTRACTOR, extractor_in_use
     from snowmatch.core.errors import SnowmatchError
 
@@ -72,28 +69,8 @@ def _calibrate(data: Data) -> str:
 
 def _extractor_options(data: Data) -> str:
     name, settings = data.get("extractor"), data.get("settings")
-    if not name and "catalog" in data:
-        return _own_extractor(str(data["catalog"]))
     text = f" --extractor {name}" if name else ""
     return text + (_changed(settings, "extractors") if settings else "")
-
-
-def _own_extractor(catalog: str) -> str:
-    """Return the options of the extractor that a catalog is indexed with; "" for the default one, and without any.
-
-    The default one would read all photos once more, and answer from then on.
-    """
-    from snowmatch.api import DEFAULT_EXTRACTOR
-    from snowmatch.core.errors import SnowmatchError
-    from snowmatch.views.plugins import indexed_extractors
-
-    with suppress(SnowmatchError):  # its settings are damaged: another text says so
-        own = indexed_extractors(Path(catalog))
-        first = [each for each in own if each[0] == DEFAULT_EXTRACTOR] + own
-        if first and (DEFAULT_EXTRACTOR, {}) not in own:
-            name, options = first[0]
-            return f" --extractor {name}" * (name != DEFAULT_EXTRACTOR) + _options(options)
-    return ""
 
 
 def method_options(data: Data) -> str:
