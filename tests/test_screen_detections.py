@@ -168,6 +168,15 @@ def test_without_a_classifier_the_notes_are_few_and_the_first_matters_most(catal
     assert told[2].text == "1 photo of the results not in the catalog, all without an animal: empty.jpg"
 
 
+def test_a_threshold_without_a_classifier_is_told_to_decide_nothing(catalog, tmp_path):
+    file = results(tmp_path / "md.json", {name: [("1", 0.4, BOX)] for name, *_ in ROWS})
+    words = (catalog, "--classifier", "none", "--results", file)
+    result = run(*words, "--threshold", "0.5", "--out", tmp_path / "out")
+    assert {row["answer"] for row in read_table(tmp_path / "out.csv").values()} == {"kept"}
+    assert "the threshold 0.5 decides nothing" in result.output
+    assert "decides nothing" not in run(*words).output
+
+
 def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
     file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)], "p01.jpg": []})
     content = json.loads(file.read_text())

@@ -155,6 +155,12 @@ def screen_catalog(
     if finders.classifier is None:
         text = f"no classifier was used: photos of any animal are kept, not only those of the {species}"
         notes.append(Note("species-not-told", text, {"species": species}))
+        if threshold is not None:
+            text = (
+                f"the threshold {threshold:g} decides nothing: no passage has a score without a classifier; detections "
+                f"count from a confidence of {SHOWS:g}"
+            )
+            notes.append(Note("threshold-unused", text, {"threshold": threshold}))
     failed |= _unreadable(folder, [path for path in contents if path not in seen])
     if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
         raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
