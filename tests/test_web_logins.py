@@ -175,6 +175,22 @@ def test_a_changed_account_ends_its_sessions_at_once(server):
     assert server.person("chyngyz").get("/jobs").status_code == 403
 
 
+def test_an_open_page_that_looks_for_news_does_not_keep_a_session(server):
+    """Its stream looks each second, and the browser opens a new one every ten minutes, also when nobody sits there."""
+    anna = server.person("anna")
+    for _ in range(3):
+        server.clock.now += IDLE / 4
+        assert anna.head("/events").status_code == 200
+        assert server.door.person(server.secret(anna), asks=False).name == "anna"
+    assert anna.get("/photos").status_code == 200
+    for _ in range(4):
+        server.clock.now += IDLE / 4
+        assert anna.head("/events").status_code == 200
+    server.clock.now += 1
+    assert refused(anna.head("/events"))
+    assert refused(anna.get("/photos"))
+
+
 def test_a_name_has_a_limited_number_of_sessions(server):
     first = server.person("anna")
     server.clock.now += 1

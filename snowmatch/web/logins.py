@@ -24,6 +24,7 @@ from snowmatch.web.rights import PUBLIC
 from snowmatch.web.security import OWN, cookie_of, onward
 
 LOGIN = "/login"
+STREAM = "/events"  # which open pages ask for again and again, also when nobody sits there
 IDLE, WHOLE = 8 * 3600.0, 24 * 3600.0  # seconds after which a session ends: without a request, and at the latest
 MOST = 20  # sessions of one name; the oldest ends
 USUAL = {"http": 80, "https": 443}  # ports that browsers leave out
@@ -79,7 +80,7 @@ class LoginDoor:
         """Return who asks, or what leads to the login."""
         path, reading = scope["path"], scope["method"] in ("GET", "HEAD")
         try:
-            person = self.person(cookie_of(headers, self.cookie))
+            person = self.person(cookie_of(headers, self.cookie), asks=path != STREAM)
         except SnowmatchError:
             return PlainTextResponse("The accounts of this server cannot be read: ask who started it.\n", 503)
         query = QueryParams(scope["query_string"]).multi_items()
@@ -106,10 +107,11 @@ class LoginDoor:
                 self._accounts, self._stamp = read_accounts(self.folder), stamp
             return self._accounts
 
-    def person(self, secret: str) -> Person | None:
+    def person(self, secret: str, *, asks: bool = True) -> Person | None:
         """Return who has this session; None if it has ended, or if the account was changed since.
 
-        Raises SnowmatchError if the accounts cannot be read.
+        asks: whether that person asks for something; a page that is open looks by itself whether there is news. Raises
+        SnowmatchError if the accounts cannot be read.
         """
         accounts, digest, now = self.accounts(), _digest(secret), self._clock()
         with self._lock:
@@ -120,7 +122,8 @@ class LoginDoor:
             if account is None or now - session.seen > IDLE or now - session.began > WHOLE:
                 del self._sessions[digest]
                 return None
-            self._sessions[digest] = replace(session, seen=now)
+            if asks:
+                self._sessions[digest] = replace(session, seen=now)
             return Person(account.name, account.role)
 
     def begin(self, account: Account) -> str:
