@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 
@@ -60,6 +60,11 @@ class Annotation:
     def __post_init__(self) -> None:
         if not self.passage:
             object.__setattr__(self, "passage", self.encounter)
+
+    @property
+    def when(self) -> date | None:
+        """The time: a date without a time of day if only the day is known."""
+        return self.timestamp.date() if self.timestamp is not None and self.dated else self.timestamp
 
     @property
     def own_box(self) -> BBox | None:

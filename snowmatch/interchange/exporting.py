@@ -39,6 +39,12 @@ class Export:
             text = f"{counted(number, one, many)} left out: {why}"
             self.notes.append(Note("format-leaves-out", text, {"count": number, "what": one, "why": why}))
 
+    def as_midnight(self, number: int, one: str) -> None:
+        """Note that a number of things with a day without a time of day are written as of 00:00; 0 notes nothing."""
+        if number:
+            text = f"{counted(number, one)} with a day without a time of day: 00:00 is written, as the format needs one"
+            self.notes.append(Note("format-needs-time", text, {"count": number, "what": one}))
+
     def only_captures(self, *, once: bool = False) -> None:
         """Note what a format of captures leaves out. once: it has one capture of an animal a station and occasion."""
         survey = self.survey

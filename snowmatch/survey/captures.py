@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 import numpy as np
 
@@ -47,6 +47,16 @@ class Capture:
     photos: tuple[str, ...]
     rows: tuple[int, ...]
     dated: bool = False
+
+    @property
+    def began(self) -> date:
+        """`start`, as a date without a time of day if only the day is known."""
+        return self.start.date() if self.dated else self.start
+
+    @property
+    def ended(self) -> date:
+        """`end`, likewise. Of photos with days and with times, the end is a time."""
+        return self.end.date() if self.dated and self.end.time() == time() else self.end
 
     @property
     def both(self) -> bool:
@@ -123,7 +133,8 @@ def flank_choices(captures: Sequence[Capture]) -> tuple[FlankChoice, ...]:
 def independent(sightings: Sequence[Sighting], apart: timedelta) -> list[tuple[Sighting, ...]]:
     """Return the sightings in groups that count as one: of one animal at one station, less than `apart` from the last.
 
-    The sightings have times and are in their order. apart 0: each sighting is a group.
+    The sightings have times and are in their order. A sighting with a day without a time of day is whole days from
+    another one, and 0 from those of its day. apart 0: each sighting is a group.
     """
     groups: list[list[Sighting]] = []
     last: dict[tuple[str, str, str], int] = {}
@@ -132,12 +143,20 @@ def independent(sightings: Sequence[Sighting], apart: timedelta) -> list[tuple[S
             raise ValueError(f"the sighting of {s.individual} in {s.encounter} has no time")
         key = (s.location, s.station or next(iter(s.cameras), ""), s.individual or "")
         n = last.get(key)
-        if n is not None and apart and s.start - max(e.end for e in groups[n] if e.end is not None) < apart:
+        if n is not None and apart and min(_between(e, s) for e in groups[n]) < apart:
             groups[n].append(s)
         else:
             last[key] = len(groups)
             groups.append([s])
     return [tuple(group) for group in groups]
+
+
+def _between(earlier: Sighting, later: Sighting) -> timedelta:
+    assert earlier.end is not None
+    assert later.start is not None
+    if earlier.dated or later.dated:
+        return later.start.date() - earlier.end.date()
+    return later.start - earlier.end
 
 
 def group_flank(group: Iterable[Sighting]) -> str:

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from itertools import pairwise
 
 from snowmatch.survey.captures import Capture
@@ -15,15 +15,15 @@ from snowmatch.survey.captures import Capture
 @dataclass(frozen=True)
 class Movement:
     """One step of an animal between two captures that follow each other at different stations. distance: metres, or
-    None if a position is not known.
+    None if a position is not known. left, arrived: dates without a time of day where only the day is known.
     """
 
     session: str
     individual: str
     origin: str
-    left: datetime
+    left: date
     target: str
-    arrived: datetime
+    arrived: date
     distance: float | None
 
 
@@ -34,7 +34,7 @@ def movements(captures: Iterable[Capture], positions: Mapping[str, tuple[float, 
         for a, b in pairwise(own):
             if a.place != b.place:
                 metres = _distance(a.place, b.place, positions)
-                found.append(Movement(session, individual, a.place, a.end, b.place, b.start, metres))
+                found.append(Movement(session, individual, a.place, a.ended, b.place, b.began, metres))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.stations import Span, read_stations
+from snowmatch.catalog.stations import DAY, Span, read_stations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.notes import Note
@@ -58,13 +58,14 @@ class SurveyOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An identified sighting that is no capture, with the reason."""
+    """An identified sighting that is no capture, with the reason. dated: whether `start` is a day, without a time."""
 
     individual: str
     encounter: str
     station: str
     start: datetime | None
     reason: str
+    dated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +160,12 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     captures, left_out = _captures(sightings, finder, timedelta(minutes=apart))
     chosen, named = choose_flanks(captures, flanks), tuple(sessions)
     notes += short_occasions(sessions)
+    if start_hour and (dated := sum(s.dated for s in sightings)):
+        text = (
+            f"{counted(dated, 'sighting')} with a day without a time of day: days begin at {start_hour}:00, and "
+            "these count for the one that begins on the day before"
+        )
+        notes.append(Note("days-before", text, {"count": dated}))
     split = flanks == "sessions"
     unidentified = {
         name: np.zeros((len(places), s.occasions), int)
@@ -245,7 +252,7 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
             continue
         found = finder.find(s)
         if isinstance(found, str):
-            left_out.append(LeftOut(s.individual, s.encounter, site_of(s), s.start, found))
+            left_out.append(LeftOut(s.individual, s.encounter, site_of(s), s.start, found, s.dated))
         else:
             usable.append(s)
     for group in independent(usable, apart):
@@ -278,7 +285,7 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
 def _outside_work(captures: Sequence[Capture], spans: Mapping[str, Sequence[tuple[Span, str]]]) -> list[Note]:
     """Return a note if captures are of a time without a camera, on an occasion on which one worked."""
     once = {c.rows: c for c in captures}.values()  # of left and right as two sessions, one of both sides is in both
-    outside = [c.encounters[0] for c in once if not any(c.start in span for span, _ in spans[c.place])]
+    outside = [c.encounters[0] for c in once if not any(_may_be_in(c, span) for span, _ in spans[c.place])]
     if not outside:
         return []
     text = (
@@ -286,6 +293,11 @@ def _outside_work(captures: Sequence[Capture], spans: Mapping[str, Sequence[tupl
         f"one did: counted, but the table of stations or a camera's clock is wrong: {some(outside)}"
     )
     return [Note("captures-without-camera", text, {"encounters": outside})]
+
+
+def _may_be_in(c: Capture, span: Span) -> bool:
+    """Return whether a capture began in a time; of a day without a time of day, whether any of it is in there."""
+    return span.start < c.start + DAY and c.start < span.end if c.dated else c.start in span
 
 
 def _sides_unknown(captures: Sequence[Capture], data: CatalogData) -> list[Note]:

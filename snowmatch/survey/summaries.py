@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 
 import numpy as np
 
@@ -24,14 +24,15 @@ ASSUMES = {
 @dataclass(frozen=True)
 class Individual:
     """What is known of one individual of a survey. captures: one a station and occasion. flanks: such as `L`, `LR` (not
-    joined by one passage) or `B` (both sides in one passage). stations, sessions: their names.
+    joined by one passage) or `B` (both sides in one passage). stations, sessions: their names. first, last: dates
+    without a time of day where only the day is known.
     """
 
     name: str
     sex: str
     age_class: str
-    first: datetime
-    last: datetime
+    first: date
+    last: date
     captures: int
     sightings: int
     occasions: int
@@ -53,8 +54,8 @@ def individuals(captures: Sequence[Capture]) -> list[Individual]:
                 name,
                 own[0].sex,
                 max(own, key=lambda c: c.start).age_class,
-                min(c.start for c in own),
-                max(c.end for c in own),
+                min(own, key=lambda c: c.start).began,
+                max(own, key=lambda c: c.end).ended,
                 len({c.cell for c in own}),
                 len({c.rows for c in own}),
                 len({(c.session, c.occasion) for c in own}),

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from snowmatch.survey.field_tables import Table as Table
 from snowmatch.survey.field_tables import co_use_table, gaps_table, hours_table, months_table, rates_table
 from snowmatch.survey.identification import identify_captures
 from snowmatch.survey.movements import largest_moves, movements, spatial_recaptures
-from snowmatch.survey.run import Survey
+from snowmatch.survey.run import LeftOut, Survey
 from snowmatch.survey.summaries import ASSUMES, accumulation, estimates, frequencies, individuals
 from snowmatch.survey.traits import commonest
 
@@ -72,7 +72,7 @@ def _makers(survey: Survey, coordinates: Coordinates | None, co_use_days: float)
         ),
         "left-out.csv": lambda: (
             ("individual_id", "encounter", "station", "start", "reason"),
-            [(e.individual, e.encounter, e.station, e.start, e.reason) for e in survey.left_out],
+            [(e.individual, e.encounter, e.station, _start(e), e.reason) for e in survey.left_out],
         ),
     }
 
@@ -88,7 +88,7 @@ def to_csv(table: Table) -> bytes:
 
 
 def cell_text(value: object) -> str:
-    """Return a value as the text of a cell: times as ISO 8601, numbers without needless digits, None as ""."""
+    """Return a value as the text of a cell: times and dates as ISO 8601, numbers as short texts, None as ""."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -120,7 +120,7 @@ def captures_table(survey: Survey, draws: np.ndarray | None = None) -> Table:
         animal = (c.individual, c.flank or "other", c.simultaneous, c.sex, c.age_class, len(c.photos))
         how = (by.probability, "; ".join(by.decided_by), by.observers, by.status) if by else [None] * 4
         quality = commonest(survey.traits.known["quality"], c.rows)
-        rows.append((c.session, event_id(c), c.start, c.end, *place, *animal, *how, quality))
+        rows.append((c.session, event_id(c), c.began, c.ended, *place, *animal, *how, quality))
     return CAPTURES, rows
 
 
@@ -133,6 +133,10 @@ def effort_matrix(survey: Survey) -> Table:
             cells = [float(v) for v in values]
             rows.append((s.name, place.label, *cells, *[None] * (most - len(cells))))
     return ("session", "station", *(str(k + 1) for k in range(most))), rows
+
+
+def _start(each: LeftOut) -> date | None:
+    return each.start.date() if each.start is not None and each.dated else each.start
 
 
 def _effort(survey: Survey) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from datetime import date, datetime
 
 from snowmatch.core.text import aligned, counted, printable
 from snowmatch.survey.abundance import Estimate
@@ -101,6 +102,10 @@ def _two_flanks(survey: Survey) -> str:
     )
 
 
+def _when(moment: date) -> str:
+    return moment.isoformat(" ", "minutes") if isinstance(moment, datetime) else moment.isoformat()
+
+
 def _individuals(survey: Survey) -> list[str]:
     animals = individuals(survey.captures)
     rows = [
@@ -110,8 +115,8 @@ def _individuals(survey: Survey) -> list[str]:
             i.flanks or "-",
             str(i.captures),
             str(len(i.stations)),
-            i.first.isoformat(" ", "minutes"),
-            i.last.isoformat(" ", "minutes"),
+            _when(i.first),
+            _when(i.last),
         )
         for i in animals[:MOST]
     ]

@@ -139,7 +139,7 @@ def shown_table(
         values = [row[n] for row in rows if row[n] is not None]
         if values and all(isinstance(value, int | float) for value in values):
             return "number"
-        return "when" if values and all(isinstance(value, datetime) for value in values) else ""
+        return "when" if values and all(isinstance(value, date) for value in values) else ""
 
     def cell(column: str, value: object) -> str:
         if name == SCREENING and isinstance(value, str):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.movements import movements
+from snowmatch.survey.tables import cell_text
 
 Point = tuple[float, float]  # longitude, latitude
 
@@ -24,7 +25,7 @@ class StationPoint:
 
 @dataclass(frozen=True)
 class MovementLine:
-    """A step of an animal between two stations. left, arrived: ISO 8601."""
+    """A step of an animal between two stations. left, arrived: ISO 8601; a date where only the day is known."""
 
     individual: str
     session: str
@@ -53,5 +54,5 @@ def movement_lines(given: Export) -> Iterator[MovementLine]:
     for m in movements(given.survey.captures, given.survey.positions):
         if m.origin in degrees and m.target in degrees:
             ends = (degrees[m.origin], degrees[m.target])
-            left, arrived = m.left.isoformat(timespec="seconds"), m.arrived.isoformat(timespec="seconds")
-            yield MovementLine(m.individual, m.session, m.origin, m.target, left, arrived, ends)
+            times = cell_text(m.left), cell_text(m.arrived)
+            yield MovementLine(m.individual, m.session, m.origin, m.target, *times, ends)

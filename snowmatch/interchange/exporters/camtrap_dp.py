@@ -74,6 +74,7 @@ class CamtrapDp:
         deployments, media, observations = self.tables(given)
         untimed = sum(a.timestamp is None for a in _captured(given))
         given.leave_out(untimed, "photo", "it has no time; the event has those of its other photos")
+        given.as_midnight(len({a.path for a in _captured(given) if a.dated}), "photo")
         spatial = _extent([(r["longitude"], r["latitude"]) for r in deployments])
         package = self._package(given, deployments, observations, spatial)
         return {

@@ -58,6 +58,7 @@ class CamtrapR:
             rows.append(
                 [*taken, *deltas, folder, file, " ".join(c.cameras), c.sex or "NA", c.flank or "NA", number[c.session]]
             )
+        given.as_midnight(sum(c.dated for c in survey.captures), "capture")
         return RECORDS, list(rows)
 
     def _script(self, given: Export) -> bytes:

@@ -59,8 +59,7 @@ def _tells_place(heading: str) -> bool:
 def _cells(a: Annotation) -> list[str]:
     """Return the values of an annotation as the loader of catalogs reads them: texts stay as they are."""
     box = "" if a.own_box is None else ",".join(map(str, a.own_box))
-    moment = a.timestamp.date() if a.timestamp is not None and a.dated else a.timestamp  # a day stays a day
-    time = "" if moment is None else moment.isoformat()
+    time = "" if a.when is None else a.when.isoformat()
     place = (a.location, a.station, a.camera, time, a.encounter)
     return [a.path, a.individual or "", a.body_part, *place, box, a.mask, a.split, a.annotation, a.species]
 

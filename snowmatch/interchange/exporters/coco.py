@@ -43,8 +43,8 @@ class Coco:
             image: dict[str, Any] = {"id": path, "file_name": path, "location": first.station}
             if (size := given.photo_size(path)) is not None:
                 image |= {"width": size[0], "height": size[1]}
-            if time := next((a.timestamp for a in own if a.timestamp is not None), None):
-                image["datetime"] = time.isoformat(" ")
+            if (time := next((a.when for a in own if a.when is not None), None)) is not None:
+                image["datetime"] = time.isoformat().replace("T", " ")
             place, many = frames[path]
             images.append({**image, "seq_id": first.encounter, "seq_num_frames": many, "frame_num": place})
             annotations += [self._annotation(a, n, number) for n, a in enumerate(own)]

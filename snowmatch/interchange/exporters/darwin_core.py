@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from snowmatch.interchange.exporters.camtrap_dp import CamtrapDp, key_of
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.tables import to_csv
+from snowmatch.survey.tables import event_id, to_csv
 
 OCCURRENCE = (
     *("type", "license", "rightsHolder", "datasetID", "collectionCode", "datasetName", "basisOfRecord"),
@@ -72,6 +72,9 @@ class DarwinCore:
             )
         package = CamtrapDp(self.timezone, self.title, self.contributor or "unknown", self.species)
         deployments, media, observations = package.tables(given)
+        # unlike Camtrap DP, Darwin Core has days without a time of day
+        dated = {event_id(c) for c in given.survey.seen if c.dated}
+        days = {key_of("media", a.path) for a in given.survey.data.annotations if a.dated}
         where = {row["deploymentID"]: row for row in deployments}
         step = given.coordinates.step if given.coordinates is not None else 0.0
         precision = f"{step / DEGREE:.5f}" if step else ""
@@ -83,9 +86,13 @@ class DarwinCore:
                 shown.setdefault(o["eventID"], []).append(o["mediaID"])
         events = [o for o in observations if o["observationLevel"] == "event"]
         for o in sorted(events, key=lambda o: (o["deploymentID"], o["eventStart"], o["observationID"])):
-            occurrences.append(self._occurrence(o, where[o["deploymentID"]], precision))
+            row = self._occurrence(o, where[o["deploymentID"]], precision)
+            if o["eventID"] in dated:
+                row["eventDate"] = "/".join(sorted({o["eventStart"][:10], o["eventEnd"][:10]}))
+            occurrences.append(row)
             for key in dict.fromkeys(shown.get(o["eventID"], ())):
-                multimedia.append(self._medium(o["observationID"], media[key]))
+                medium = self._medium(o["observationID"], media[key])
+                multimedia.append(medium | ({"CreateDate": medium["CreateDate"][:10]} if key in days else {}))
         rows: list[Sequence[object]] = [[row.get(name) for name in OCCURRENCE] for row in occurrences]
         photos: list[Sequence[object]] = [[row.get(name) for name in MULTIMEDIA] for row in multimedia]
         return {

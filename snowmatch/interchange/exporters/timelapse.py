@@ -28,13 +28,16 @@ class Timelapse:
         for a in given.survey.data.annotations:
             photos.setdefault(a.path, []).append(a)
         rows: list[Any] = []
+        days = 0
         for path, own in sorted(photos.items()):
             folder, _, file = path.rpartition("/")
             time = next((a.timestamp for a in own if a.timestamp), None)
+            days += time is not None and next(a.dated for a in own if a.timestamp)
             named = [a for a in own if a.individual is not None]
             names, parts = "; ".join(a.individual for a in named), "; ".join(a.body_part for a in named)
             shown = time.isoformat(" ", "seconds") if time else ""
             rows.append((folder.replace("/", "\\"), file, shown, names, parts))
+        given.as_midnight(days, "photo")
         return {"timelapse.csv": to_csv((("RelativePath", "File", "DateTime", "Individual", "BodyPart"), rows))}
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from snowmatch.core.types import Annotation
 from snowmatch.interchange.exporting import Export
+from snowmatch.survey.tables import cell_text
 
 COLUMNS = (
     *("image_id", "identity", "path", "bbox", "date", "position", "species"),
@@ -40,7 +41,7 @@ class WildlifeDatasets:
 
 def _row(a: Annotation, key: str) -> list[str]:
     box = "" if a.own_box is None else str(list(a.own_box))
-    date = "" if a.timestamp is None else a.timestamp.isoformat(" ", "seconds")
+    date = cell_text(a.when).replace("T", " ")
     side = SIDES.get(a.body_part, a.body_part)
     place = [a.location, a.station, a.camera, a.encounter, a.split]
     return [key, a.individual or UNKNOWN, a.path, box, date, side, a.species, *place]

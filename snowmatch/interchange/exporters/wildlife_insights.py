@@ -52,16 +52,19 @@ class WildlifeInsights:
         species = scientific_names(given, self.species)
         periods = _periods(survey)
         images: list[Any] = []
+        days = 0
         for c in survey.seen:
             for row in c.rows:
                 a = survey.data.annotations[row]
                 key = a.annotation or f"{a.path}#{a.row}"
                 name = a.path.rpartition("/")[2]
                 moment = a.timestamp or c.start
+                days += a.dated if a.timestamp else c.dated
                 deployment = nearest_period(periods, c.place, [a.camera] if a.camera else c.cameras, moment)
                 told = (c.age_class, c.sex, c.individual, a.body_part, 1)
                 what = (0, "snowmatch", *species[c], _time(moment))
                 images.append((self.project, deployment, key, name, a.path, *what, *told))
+        given.as_midnight(days, "photo")
         places = {period.place for period in periods}
         for label in (p.label for p in survey.places if p.label not in places):
             given.leave_out(1, "station", f"no camera worked at {label}")
