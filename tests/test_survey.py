@@ -396,6 +396,21 @@ def test_left_and_right_as_sessions_tell_the_effort_once_and_what_shows_no_side(
     assert "unidentified-without-side" not in {note.code for note in both.notes}
 
 
+def test_one_side_leaves_out_unidentified_sightings_of_the_other_side_and_of_none(tmp_path):
+    rows = [*ROWS, ("", "unknown", "S2", "2023-05-23T05:00:00", "e9", ""), ("", "right_flank", "S1", AT, "e10", "")]
+    folder = write_catalog(tmp_path / "c", rows)
+    for flanks, expected in (("left", ["S2"]), ("right", ["S1"]), ("both", ["S1", "S2", "S2"])):
+        survey = survey_of(folder, flanks=flanks)
+        assert sorted(u.place for u in survey.unnamed) == expected
+        assert survey.unidentified["1"].sum() == len(expected)
+        notes = {note.code: note.text for note in survey.notes}
+        told = f"1 unidentified sighting without a side: not counted, as only the {flanks} side counts"
+        assert notes.get("unidentified-without-side") == (None if flanks == "both" else told)
+
+
+AT = "2023-05-24T05:00:00"
+
+
 def test_a_camera_without_dates_beside_one_with_dates_is_told(tmp_path):
     posts = "station,camera,from,to\nS1,a,2023-05-01,2023-05-30\nS1,b,,\nS2,,2023-05-01,2023-05-30\nS3,,,\n"
     survey = survey_of(write_catalog(tmp_path / "c", stations=posts))
@@ -407,7 +422,9 @@ def test_a_camera_without_dates_beside_one_with_dates_is_told(tmp_path):
 def test_captures_without_a_body_part_are_told(tmp_path):
     rows = [(name, "unknown" if n in (2, 3, 4) else part, *more) for n, (name, part, *more) in enumerate(ROWS)]
     notes = {note.code: note.text for note in survey_of(write_catalog(tmp_path / "a", rows)).notes}
-    assert notes["sides-unknown"].startswith("3 of 7 captures without a body part")
+    assert notes["sides-unknown"].startswith("3 of 7 captures without a body part: an animal that")
+    notes = {note.code: note.text for note in survey_of(tmp_path / "a", flanks="left").notes}
+    assert notes["sides-unknown"].startswith("3 of 7 captures without a body part: left out, as flanks left needs")
     assert "sides-unknown" not in {note.code for note in survey_of(write_catalog(tmp_path / "b")).notes}
 
 

@@ -116,7 +116,8 @@ def test_filters_narrow_all_figures(folder):
     assert figures(folder, individual="aika")["map"][0].ways[0].number == 1
     assert figures(folder, individual="nobody")["sightings"] == 0
     assert figures(folder, within="0")["pairs"] is None
-    assert figures(folder, flanks="right")["sightings"] == 4  # aika once, bars twice, and the unidentified one
+    assert figures(folder, flanks="right")["sightings"] == 3  # aika once, bars twice
+    assert figures(folder, flanks="left")["unidentified"] == 1
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])

@@ -180,23 +180,23 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
             continue
         session, occasion, number = found
         assert s.start is not None
-        shown = [side_session(session, side) for side, letter in SIDES.items() if s.shows(letter)]
-        sideless += split and not shown
-        for name in shown if split else [session]:
+        sideless += (split or flanks in SIDES) and not s.flank
+        shown = [side for side, letter in SIDES.items() if s.shows(letter)]
+        names = [side_session(session, side) for side in shown] if split else [session]
+        for name in names if flanks not in SIDES or flanks in shown else ():
             unidentified[name][number, occasion] += 1
             unnamed.append(Unnamed(name, places[number].label, s.start, s.rows, s.dated))
     if outside:
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))
     if sideless:
-        text = (
-            f"{counted(sideless, 'unidentified sighting')} without a side: not counted, as each session is of one side"
-        )
+        told = "each session is of one side" if split else f"only the {flanks} side counts"
+        text = f"{counted(sideless, 'unidentified sighting')} without a side: not counted, as {told}"
         notes.append(Note("unidentified-without-side", text, {"count": sideless}))
     if split:
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
         effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
-    notes += [*_left_out_notes(left_out), *_outside_work(chosen, spans), *_sides_unknown(captures, data)]
+    notes += [*_left_out_notes(left_out), *_outside_work(chosen, spans), *_sides_unknown(captures, data, flanks)]
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,
@@ -300,14 +300,20 @@ def _may_be_in(c: Capture, span: Span) -> bool:
     return span.start < c.start + DAY and c.start < span.end if c.dated else c.start in span
 
 
-def _sides_unknown(captures: Sequence[Capture], data: CatalogData) -> list[Note]:
-    """Return a note if captures have photos of an unknown body part alone: their flanks may be two individuals."""
+def _sides_unknown(captures: Sequence[Capture], data: CatalogData, flanks: str) -> list[Note]:
+    """Return a note if captures have photos of an unknown body part alone: their flanks may be two individuals.
+
+    captures: before the choice of flanks, of which all but `both` leave these out.
+    """
     unknown = [c for c in captures if all(data.annotations[row].body_part == "unknown" for row in c.rows)]
     if not unknown:
         return []
+    why = "an animal that was seen from both sides may count as two"
+    if flanks != "both":
+        why = f"left out, as flanks {flanks} needs a side"
     text = (
-        f"{len(unknown)} of {counted(len(captures), 'capture')} without a body part: an animal that was seen from both "
-        "sides may count as two; say which side the photos show"
+        f"{len(unknown)} of {counted(len(captures), 'capture')} without a body part: {why}; say which side the photos "
+        "show"
     )
     return [Note("sides-unknown", text, {"count": len(unknown)})]
 
