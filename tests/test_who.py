@@ -1,5 +1,6 @@
 """Who is who: components by names and decisions, splits, merges, undo, quarrels, and the names that follow."""
 
+import math
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,6 +13,8 @@ from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import DISPUTED, who_is_who, with_names
+from snowmatch.review.graph import silence, weights_of
+from snowmatch.review.likely import Evidence, Likely
 from snowmatch.views.question import _apart
 
 
@@ -352,3 +355,17 @@ def test_an_undo_that_came_long_before_its_decision_counts():
     who = advanced(who_is_who(FOUR, rows[:-1]), FOUR, rows, rows[-1:])
     assert groups(who) == groups(who_is_who(FOUR, rows))
     assert len(groups(who)) == 4
+
+
+def test_sightings_of_one_passage_are_not_compared_so_that_no_photo_speaks_for_them_says_nothing():
+    photos = [photo(n, f"e{n}", "Aika", passage="e0" if n < 3 else "") for n in range(4)]
+    photos += [photo(4, "e4", passage="e4"), photo(5, "e5", passage="e4"), photo(6, "e6")]
+    who = who_is_who(photos, [])
+    spoken = {(a, 3): Likely(a, 3, 2.0, 0.9, 0.9, 20, ("a00", "a03")) for a in range(3)}
+    evidence = Evidence(spoken, 0.1, -2.0, 0)
+    weights = weights_of(who, evidence, lambda _: 0.97)
+    weight = dict(zip(zip(weights.i.tolist(), weights.j.tolist(), strict=True), weights.machine.tolist(), strict=True))
+    assert weight[4, 5] == 0  # two encounters that share a picture
+    assert (4, 6) not in weight  # photos could speak for it, and do not
+    # photos speak for all three pairs that were compared
+    assert silence(who, evidence) == pytest.approx(math.log(1 - (3 + 4.5) / (3 + 10)))

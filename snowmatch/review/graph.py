@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -45,6 +45,7 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
             human[pair] = -SURE
     human |= dict.fromkeys(_apart_by_name(who, human), -SURE)
     machine = {pair: min(max(likely.odds, -SURE), SURE + alone) for pair, likely in evidence.pairs.items()}
+    machine |= dict.fromkeys(_of_one_passage(who.sightings), 0.0)  # nothing compares them, so their photos say nothing
     pairs = [p for p in sorted({*machine, *human}) if comparable(who.sightings[p[0]], who.sightings[p[1]])]
     views = np.array([VIEWS.get(sighting.body_parts, BOTH) for sighting in who.sightings], np.int64)
     together = tuple(facts_together(who))
@@ -95,6 +96,15 @@ def _apart_by_name(who: Who, said: Iterable[tuple[int, int]]) -> Iterator[tuple[
                 yield min(found), max(found)
 
 
+def _of_one_passage(sightings: Sequence[Sighting]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of sightings of one passage, such as of two encounters that share a picture."""
+    passages: dict[str, list[int]] = defaultdict(list)
+    for number, sighting in enumerate(sightings):
+        passages[sighting.passage].append(number)
+    for members in passages.values():
+        yield from combinations(members, 2)
+
+
 def rarity(evidence: Evidence) -> float:
     """Return the log odds that two sightings taken at random are different animals; 0 without evidence."""
     return max(-math.log(evidence.expected / (1 - evidence.expected)), 0.0) if evidence.pairs else 0.0
@@ -104,7 +114,7 @@ def silence(who: Who, evidence: Evidence) -> float:
     """Return the weight of a pair that no photo speaks for: the log of the share of true pairs that are so.
 
     The share is learned from individuals that names and answers made: from those of their pairs that nobody was asked
-    about. Where photos are poor it is large, and such a pair says little.
+    about, and that are of two passages. Where photos are poor it is large, and such a pair says little.
     """
     spoken = total = 0
     for individual in who.individuals:
@@ -112,7 +122,8 @@ def silence(who: Who, evidence: Evidence) -> float:
         if len(members) < 3 or individual.quarrels:
             continue
         for pair in combinations(members, 2):
-            if pair not in who.pairs and comparable(who.sightings[pair[0]], who.sightings[pair[1]]):
+            one, other = who.sightings[pair[0]], who.sightings[pair[1]]
+            if pair not in who.pairs and comparable(one, other) and one.passage != other.passage:
                 total += 1
                 spoken += pair in evidence.pairs
     share = (spoken + USUAL_SHARE * USUAL_PAIRS) / (total + USUAL_PAIRS)
