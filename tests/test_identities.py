@@ -35,7 +35,7 @@ from snowmatch.review.identities import (
 from snowmatch.review.likely import LEAST, Evidence, Likely, gather_evidence
 from snowmatch.review.links import links_of
 from snowmatch.review.observer_name import observer_name
-from snowmatch.review.queue import Queue, answer_item, doubtful_answers
+from snowmatch.review.queue import Queue, _chosen, answer_item, doubtful_answers
 from snowmatch.views import pairs
 from snowmatch.views.identities import format_individual, format_item, format_pair
 
@@ -440,6 +440,23 @@ def test_from_nothing_to_individuals(catalog):
     assert [each.sightings for each in fresh.individuals] == [each.sightings for each in found.individuals]
     sightings = len(found.sightings)
     assert len(seen) < sightings * 3
+
+
+def test_no_second_repetition_follows_a_repetition_when_the_queue_is_started_again(tmp_path):
+    head = "path,individual,body_part,location,timestamp,encounter,annotation\n"
+    rows = [f"p{n}.jpg,,left_flank,naryn,2023-05-{n + 1:02},e{n},a{n}\n" for n in range(24)]
+    (tmp_path / "catalog.csv").write_text(head + "".join(rows), encoding="utf-8")
+    who = open_identities(tmp_path)
+    name = next(n for n in map(str, range(99)) if _chosen(n, 23, 0.5) and not _chosen(n, 24, 0.5))
+    who, _ = decide(who, [answer_pair(who, 0, n, "different", name) for n in range(1, 24)])
+    queue = Queue(who, Evidence({}, 0.001, -6.0, 0), name, repeats=0.5)
+    (item,) = queue.next()
+    assert item.why == "repeat"
+    after, stored = decide(who, [answer_item(queue, item, "different", "", hidden=False)])
+    queue.take(after, item, stored.rows[0])
+    assert not queue.next()
+    queue.start_again(after)
+    assert not queue.next()
 
 
 def test_what_joins_two_groups_of_several_sightings_is_asked_first_the_largest_before_the_surest(catalog):

@@ -12,8 +12,9 @@ import numpy as np
 
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.text import counted, percent
+from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
-from snowmatch.decisions.sightings import Sighting, comparable
+from snowmatch.decisions.sightings import Sighting, comparable, find_sightings
 from snowmatch.decisions.who import DISPUTED
 from snowmatch.review.accuracy import ACCURACY
 from snowmatch.review.counting import draw_groupings, open_pairs
@@ -104,7 +105,7 @@ class Queue:
                     self._keep(pair, said)
         asked = [pair for pair, said in self._own.items() if not self._reopened(pair, said)]
         self._closed = set(asked)
-        self._order = [pair for pair, said in sorted(self._own.items(), key=lambda each: each[1].id) if said.tags == ()]
+        self._order = self._answered()
         self._repeated = {
             tuple(sorted(numbers))
             for row in self.identities.rows
@@ -130,6 +131,15 @@ class Queue:
         )
         self._confirm_ends = np.array(self._confirm, np.int64).reshape(-1, 2)
         self._confirm_shares = np.array([self.evidence.pairs[pair].probability for pair in self._confirm])
+
+    def _answered(self) -> list[tuple[int, int]]:
+        """Return the pairs that the observer has answered, in the order of the answers; repetitions are among them."""
+        rows = in_effect(self.identities.rows)
+        own = [r for r in rows if r.kind == "pair" and r.observer == self.observer and r.mode != "training"]
+        sides = [[row.side_a for row in own], [row.side_b for row in own]]
+        one, other = (find_sightings(self.identities.who.number_of, side) for side in sides)
+        pairs = zip(one, other, strict=True)
+        return [(min(a, b), max(a, b)) for a, b in pairs if a is not None and b is not None and a != b]
 
     def _keep(self, pair: tuple[int, int], said: Decision) -> None:
         """Take note of the observer's answer about a pair, in place of an earlier one."""
@@ -298,7 +308,7 @@ class Queue:
         if not self.repeats or asked <= REPEAT_AFTER or not _chosen(self.observer, asked, self.repeats):
             return
         earlier = [p for p in self._order[: asked - REPEAT_AFTER] if p not in self._repeated]
-        earlier = [p for p in earlier if self._own[p].answer in (SAME, DIFFERENT)]
+        earlier = [p for p in earlier if p in self._own and self._own[p].answer in (SAME, DIFFERENT)]
         if earlier:
             pair = earlier[_number(f"{self.observer} {asked}") % len(earlier)]
             yield self._item(*pair, REPEAT, self._joins(*pair))
