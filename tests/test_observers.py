@@ -508,6 +508,11 @@ def test_the_machine_is_measured_by_the_drawn_decisions_that_persons_answered_la
     assert (again.wrong, again.taken_back) == (make_share(1, 3), 1)
     fewer = machine_error(book.rows, who_is_who(catalog([None] * 5), book.rows))
     assert fewer.gone == 6
+    book.pair(0, 1, SAME, "machine", role="machine", tags=("sample",))
+    twice = machine_error(book.rows, who_is_who(catalog([None] * 20), book.rows))
+    assert (twice.sample, twice.gone, twice.again) == (8, 0, 1)
+    told = format_agreement(agreement(book.rows, who), who, twice)
+    assert "(0 of photos that have gone, 1 decided again later, 1 taken back: not counted)" in told
     total = fewer.checked + fewer.cannot_tell + fewer.disputed + fewer.waiting + fewer.gone
     assert total == fewer.sample == 7
 

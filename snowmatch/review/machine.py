@@ -22,7 +22,8 @@ class MachineError:
     decisions: in effect. sample: those of them that were drawn to be checked. wrong: of those that persons have
     answered with same or different; lumped: of those where the machine said same; split: where it said different.
     cannot_tell: persons could not tell. disputed: persons disagree. waiting: not answered yet. gone: photos not in the
-    catalog, or decided again. taken_back: drawn decisions that are no longer in effect, and do not count.
+    catalog. again: the pair was decided and drawn again later, which counts instead. taken_back: drawn decisions that
+    are no longer in effect, and do not count.
     """
 
     decisions: int
@@ -34,6 +35,7 @@ class MachineError:
     disputed: int
     waiting: int
     gone: int
+    again: int
     taken_back: int
 
     @property
@@ -53,7 +55,8 @@ def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
     pairs = [row for row in in_effect(rows) if row.kind == "pair" and row.mode != "training"]
     machine = [row for row in pairs if row.role == "machine" and row.answer != CANNOT_TELL]
     sample = [row for row in machine if SAMPLE in row.tags]
-    drawn = {key: row for row in sample if (key := place(row)) is not None}  # of two for one pair, the last
+    placed = [(key, row) for row in sample if (key := place(row)) is not None]
+    drawn = dict(placed)  # of two for one pair, the last
     persons: dict[Key, dict[tuple[str, str], Decision]] = {key: {} for key in drawn}
     for row in pairs:
         if row.role in ("observer", "adjudicator") and REPEAT not in row.tags:
@@ -73,7 +76,8 @@ def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
         cannot_tell=left[CANNOT_TELL],
         disputed=left[DISPUTED],
         waiting=left[WAITING],
-        gone=len(sample) - len(drawn),
+        gone=len(sample) - len(placed),
+        again=len(placed) - len(drawn),
         taken_back=ever - len(sample),
     )
 

@@ -128,8 +128,9 @@ def _machine(machine: MachineError) -> list[str]:
         f"check: {machine.checked} checked, {machine.waiting} waiting, {machine.disputed} disputed, "
         f"{machine.cannot_tell} cannot tell"
     ]
-    if machine.gone or machine.taken_back:
-        lines.append(f"({machine.gone} of photos that have gone, {machine.taken_back} taken back: not counted)")
+    if machine.gone or machine.again or machine.taken_back:
+        again = f"{machine.again} decided again later, " if machine.again else ""
+        lines.append(f"({machine.gone} of photos that have gone, {again}{machine.taken_back} taken back: not counted)")
     if machine.checked:
         rows = [
             ("all", _share(machine.wrong)),
@@ -263,7 +264,7 @@ def _trained_json(each: Trained) -> dict[str, Any]:
 
 
 def _machine_json(machine: MachineError) -> dict[str, Any]:
-    counts = ("decisions", "sample", "checked", "cannot_tell", "disputed", "waiting", "gone", "taken_back")
+    counts = ("decisions", "sample", "checked", "cannot_tell", "disputed", "waiting", "gone", "again", "taken_back")
     return {name: getattr(machine, name) for name in counts} | {
         name: _share_json(getattr(machine, name)) for name in ("wrong", "lumped", "split")
     }
