@@ -315,6 +315,19 @@ def test_merge_and_split_any_number(catalog):
     assert find_individual(who, "Bars").sightings == (1, 3)
 
 
+def test_a_name_that_a_merge_gave_up_leads_to_the_individual_that_has_it(catalog):
+    one, other, third, *_ = encounters(catalog)
+    for name, encounter in (("Aika", one), ("Bars", other), ("Cat7", third)):
+        run(catalog, "name", name, encounter, "--observer", "Anna")
+    run(catalog, "merge", "Aika", "Bars")
+    run(catalog, "rename", "Aika", "Umut")
+    assert "it was merged into 'Umut'" in run(catalog, "show", "Bars", code=1)
+    run(catalog, "decide", one, third, "same")
+    names = find_individual(open_identities(catalog), "Umut" if "Umut" in run(catalog, "list") else "Cat7").names
+    assert f"it is a further name of {names[0]!r}" in run(catalog, "show", names[1], code=1)
+    assert "did you mean" in run(catalog, "show", "Umux", code=1)
+
+
 def test_undo_of_a_merge_takes_all_its_rows_back(catalog):
     who = open_identities(catalog)
     who, _ = decide(who, [name_sightings(who, [n], f"Cat{n}", "Anna") for n in range(3)])

@@ -138,12 +138,26 @@ def import_decisions(identities: Identities, source: Path) -> tuple[Identities, 
 
 
 def find_individual(identities: Identities, name: str) -> Individual:
-    """Return the individual with a name or handle. Raises SnowmatchError with the nearest names if there is none."""
+    """Return the individual with a name or handle.
+
+    Raises SnowmatchError if there is none: with the individual that has it as a further name or got it by a merge, or
+    else with the nearest names.
+    """
     found = identities.who.named(name) or identities.who.named(same_name(name))
     if found is not None:
         return found
+    now = next((each for each in identities.who.individuals if same_name(name) in called(identities, each)), None)
+    if now is not None:
+        how = "is a further name of" if same_name(name) in now.names else "was merged into"
+        raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}: it {how} {now.handle!r}")
     known = [each.handle for each in identities.who.individuals if each.name is not None or len(each.sightings) > 1]
     raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}; {choices(name, sorted(known))}")
+
+
+def called(identities: Identities, individual: Individual) -> set[str]:
+    """Return all names of an individual's sightings, also those that merges gave up."""
+    who = identities.who
+    return {who.labels[key] for n in individual.sightings if (key := who.names[n]) is not None}
 
 
 def find_sighting_named(identities: Identities, name: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
-from snowmatch.review.identities import UNNAMED, Identities, Individual
+from snowmatch.review.identities import UNNAMED, Identities, Individual, called
 from snowmatch.review.portraits import Shown, best_photo, shown_in
 from snowmatch.review.traits import Traits, sex_of, traits_of
 from snowmatch.survey.traits import read_traits
@@ -146,7 +146,7 @@ def filtered(identities: Identities, known: Known, wishes: Mapping[str, str]) ->
             continue
         if show == "groups" and (individual.name is not None or lone):
             continue
-        if text and not _is_called(individual, text):
+        if text and not _is_called(identities, individual, text):
             continue
         if wishes.get("flanks") == "one" and not one_flank(identities, number):
             continue
@@ -163,11 +163,14 @@ def filtered(identities: Identities, known: Known, wishes: Mapping[str, str]) ->
     return sorted(found, key=order)
 
 
-def _is_called(individual: Individual, text: str) -> bool:
-    """Return whether a text is a part of a name, or begins what pages show of an individual without one."""
+def _is_called(identities: Identities, individual: Individual, text: str) -> bool:
+    """Return whether a text is a part of a name, also of one that a merge gave up.
+
+    Of an individual without a name: whether it begins what pages show of it.
+    """
     if individual.name is None:
         return individual.handle.removeprefix(UNNAMED).startswith(text.removeprefix(UNNAMED))
-    return any(text in name.casefold() for name in individual.names)
+    return any(text in name.casefold() for name in called(identities, individual))
 
 
 def _fits(identities: Identities, sighting: int, wishes: Mapping[str, str]) -> bool:
