@@ -328,6 +328,12 @@ def test_a_name_that_a_merge_gave_up_leads_to_the_individual_that_has_it(catalog
     assert "did you mean" in run(catalog, "show", "Umux", code=1)
 
 
+def test_the_log_shows_long_names_from_their_beginning(catalog):
+    name = "Aika, the female of the upper valley with a torn ear"
+    run(catalog, "name", name, encounters(catalog)[0], "--observer", "Anna")
+    assert name in run(catalog, "log")
+
+
 def test_undo_of_a_merge_takes_all_its_rows_back(catalog):
     who = open_identities(catalog)
     who, _ = decide(who, [name_sightings(who, [n], f"Cat{n}", "Anna") for n in range(3)])

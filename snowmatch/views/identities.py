@@ -17,6 +17,7 @@ from snowmatch.review.contradictions import Contradiction, Voice
 from snowmatch.review.identities import Change, Identities
 from snowmatch.review.queue import Item, sighting_words
 
+MOST = 200  # characters of an answer that the log shows: names have no more, notes may
 FLANKS = (("left_flank", "left"), ("right_flank", "right"))
 
 
@@ -144,7 +145,7 @@ def format_log(rows: Sequence[Decision], most: int | None = None) -> str:
             row.decided_at[:19].replace("T", " "),
             printable(row.observer),
             row.kind,
-            printable(row.answer.replace("_", " ") if row.kind == "pair" else row.answer[-36:]),
+            printable(row.answer.replace("_", " ") if row.kind == "pair" else row.answer[:MOST]),
             f"{row.side_a[0] if row.side_a else '-'} {row.side_b[0] if row.side_b else ''}".strip(),
             " ".join(filter(None, (row.mode if row.mode != "open" else "", "" if row.id in valid else "taken back"))),
         )
