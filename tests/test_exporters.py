@@ -95,7 +95,7 @@ def _plain_bytes(path):
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_survey_without_captures_is_written_or_refused_in_one_line(tmp_path, name):
     rows = [("", *row) for _, *row in ROWS]
-    if name in ("secr", "oscr", "mark", "capture", "rmark"):
+    if name in ("secr", "oscr", "spacecap", "mark", "capture", "rmark"):
         with pytest.raises(SnowmatchError, match="name individuals first"):
             export(tmp_path, name, rows)
         assert not (tmp_path / "out").exists()

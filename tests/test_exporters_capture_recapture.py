@@ -183,6 +183,14 @@ def test_oscr_has_no_session_without_captures(tmp_path):
     assert "1 session left out: oSCR reads no session without captures" in told
 
 
+def test_spacecap_leaves_out_a_session_without_captures(tmp_path):
+    sessions = ["a=2023-05-01..2023-05-09", "b=2023-05-10..2023-05-19", "c=2023-05-20..2023-05-29"]
+    out, survey = export(tmp_path, "spacecap", sessions=sessions)
+    assert {c.session for c in survey.captures} == {"a", "c"}
+    assert sorted(p.name for p in out.glob("captures*.csv")) == ["captures-a.csv", "captures-c.csv"]
+    assert "1 session left out: SPACECAP reads no session without captures" in (out / "manifest.json").read_text()
+
+
 def test_spacecap_has_numbers_only_and_points_around_the_stations(tmp_path):
     out, survey = export(tmp_path, "spacecap", options={"buffer": "3000"})
     captures, traps = read_rows(out / "captures.csv"), read_rows(out / "traps.csv")

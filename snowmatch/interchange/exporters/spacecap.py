@@ -34,7 +34,11 @@ class Spacecap:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return captures.csv, traps.csv and statespace.csv, each with -SESSION for several sessions, and names.csv."""
         survey = given.survey
+        held = {c.session for c in survey.captures}
+        if not held:
+            raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
         given.only_captures(once=True)
+        given.leave_out(len(survey.sessions) - len(held), "session", "SPACECAP reads no session without captures")
         animals = numbers(c.individual for c in survey.captures)
         traps = numbers(p.label for p in survey.places)
         endings = safe_names(s.name for s in survey.sessions)
@@ -42,6 +46,8 @@ class Spacecap:
         for s in survey.sessions:
             ending = f"-{endings[s.name]}" if len(survey.sessions) > 1 else ""
             detectors, effort = given.detectors(s.name), survey.occasion_effort(s)
+            if s.name not in held:
+                continue
             cells = sorted({c.cell for c in survey.captures if c.session == s.name})
             seen = sorted((traps[place], animals[name], k) for _, k, place, name in cells)
             lines = [(traps[p.label], *map(number_text, given.positions[p.label])) for _, p in detectors]
