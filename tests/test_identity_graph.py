@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snowmatch.core.unions import Unions
 from snowmatch.review.clusterings import best_alternative, cluster, greedy, score
 from snowmatch.review.counts import ahead, count, individuals, left
 from snowmatch.review.draws import FAINT, draw
@@ -339,12 +340,24 @@ class TestCounts:
     def test_what_is_ahead_is_what_is_asked(self, survey):
         truth, held = survey
         first = ahead(held, truth[None], margin=SURE, answer=SURE, times=1)
-        assert ahead(held, truth[None], margin=SURE, answer=SURE, times=1, closed=lambda i, j: True) == 0
+        none = (lambda i, j: True, lambda i, j, same: None)
+        assert ahead(held, truth[None], margin=SURE, answer=SURE, times=1, closed=lambda: none) == 0
         questions, number = Questions(held, margin=SURE), 0
         while found := questions.ask():
             questions.answer(found[0].i, found[0].j, SURE if truth[found[0].i] == truth[found[0].j] else -SURE)
             number += 1
         assert first == number
+
+    def test_what_follows_from_an_answer_is_not_ahead(self):
+        held = weights(3, {(0, 1): 0.5, (0, 2): 0.4, (1, 2): 0.3}, absent=0.0, alone=0.0)
+        together = np.zeros((1, 3), int)
+        assert ahead(held, together, margin=2 * SURE, answer=SURE, times=1) == 3
+
+        def closed():
+            joined = Unions(3)
+            return lambda i, j: joined.group_of(i) == joined.group_of(j), lambda i, j, same: same and joined.join(i, j)
+
+        assert ahead(held, together, margin=2 * SURE, answer=SURE, times=1, closed=closed) == 2
 
     def test_what_no_pair_can_settle_is_told(self):
         drawn = np.where(np.random.default_rng(0).random((500, 1)) < 0.5, [[0, 1, 2, 3]], [[0, 0, 2, 2]])

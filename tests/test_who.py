@@ -13,6 +13,7 @@ from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import DISPUTED, who_is_who, with_names
+from snowmatch.review.counting import count_individuals
 from snowmatch.review.graph import silence, weights_of
 from snowmatch.review.likely import Evidence, Likely
 from snowmatch.views.question import _apart
@@ -369,3 +370,9 @@ def test_sightings_of_one_passage_are_not_compared_so_that_no_photo_speaks_for_t
     assert (4, 6) not in weight  # photos could speak for it, and do not
     # photos speak for all three pairs that were compared
     assert silence(who, evidence) == pytest.approx(math.log(1 - (3 + 4.5) / (3 + 10)))
+
+
+def test_the_comparisons_that_are_told_are_without_those_that_follow_from_others():
+    who = who_is_who([photo(n, f"e{n}") for n in range(3)], [])
+    pairs = {(a, b): Likely(a, b, 1.0, 0.5, 0.5, 9, ("", "")) for a in range(3) for b in range(a + 1, 3)}
+    assert count_individuals(who, Evidence(pairs, 0.5, -2.0, 0), lambda _: 0.97, draws=60).questions == 2

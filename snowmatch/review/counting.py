@@ -87,10 +87,16 @@ def count_individuals(
         shows = np.array([part in s.body_parts for s in who.sightings], bool)
         if shows.any() and not shows.all():
             found.append(_part(what, shows, who, labels))
-    known = Known(who)
 
-    def closed(a: int, b: int) -> bool:  # as `ask` sees it: it follows from what was said, or nothing can be compared
-        return known.same(a, b) or known.different(a, b) or not comparable(who.sightings[a], who.sightings[b])
+    def closed() -> tuple[Callable[[int, int], bool], Callable[[int, int, bool], None]]:
+        """Return what `ask` does not ask: what follows from the answers so far, and what cannot be compared."""
+        known = Known(who)
+        return (
+            lambda a, b: (
+                known.same(a, b) or known.different(a, b) or not comparable(who.sightings[a], who.sightings[b])
+            ),
+            lambda a, b, same: (known.join if same else known.part)(a, b),
+        )
 
     more = ahead(weights, labels, margin=2 * SURE, answer=SURE, asked=who.pairs.keys(), closed=closed)
     return Counts(tuple(found), labels, more, (found[0].high - found[0].low) / 2)

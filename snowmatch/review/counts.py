@@ -97,19 +97,23 @@ def ahead(
     most: int = 1,
     asked: Collection[tuple[int, int]] = (),
     times: int = 3,
-    closed: Callable[[int, int], bool] | None = None,
+    closed: Callable[[], tuple[Callable[[int, int], bool], Callable[[int, int, bool], None]]] | None = None,
 ) -> int:
     """Return about how many questions `Questions` will still ask: the mean over some draws, each taken as the truth.
 
     margin, most, asked: of Questions. answer: the weight of an answer. times: draws that are tried, evenly spread; it
-    takes as long as the questions to all of them. closed: (i, j) of pairs that are never asked, as of `Questions.ask`.
+    takes as long as the questions to all of them. closed: makes for each of them two functions: which pairs (i, j) are
+    not asked, as of `Questions.ask`, and what takes an answer (i, j, same) from which others follow.
     """
     numbers = []
     for row in draws[:: max(len(draws) // times, 1)][:times]:
         questions = Questions(weights, margin=margin, most=most, asked=asked)
         number = 0
-        while found := questions.ask(closed=closed):
+        shut, take = closed() if closed is not None else (None, None)
+        while found := questions.ask(closed=shut):
             i, j = found[0].i, found[0].j
+            if take is not None:
+                take(i, j, bool(row[i] == row[j]))
             questions.answer(i, j, answer if row[i] == row[j] else -answer)
             number += 1
         numbers.append(number)
