@@ -331,7 +331,7 @@ def test_an_option_that_has_no_effect_alone_is_a_usage_error(arguments, needed, 
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("given", [("--from", "excellent"), ("--sample", "5%")])
+@pytest.mark.parametrize("given", [("--from", "excellent"), ("--sample", "5%"), ("--again",), ("-o", "fast=true")])
 def test_what_the_machine_decided_is_taken_back_as_a_whole(given, tmp_path):
     result = run("identities", "C", "auto", "--undo", *given, cwd=tmp_path)
     assert result.exit_code == 2, result.output

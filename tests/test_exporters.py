@@ -118,6 +118,26 @@ def test_the_command_names_what_is_missing(tmp_path):
     assert "did you mean 'secr'" in result.output
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("coco", "no effect on the format coco: --coordinates, --flanks, --session"),
+        ("catalog", "no effect on the format catalog: --flanks, --session"),
+        ("mark", "no effect on the format mark: --coordinates"),
+        ("csv", ""),
+    ],
+)
+def test_an_option_that_changes_nothing_in_a_format_is_told(tmp_path, name, told):
+    words = ["export", str(write_catalog(tmp_path / "c")), str(tmp_path / name), "--format", name]
+    more = ["--coordinates", "exact", "--flanks", "left", "--session", "a=2023-05-01..2023-05-30"]
+    result = CliRunner().invoke(main, [*words, *more])
+    assert result.exit_code == 0, result.output
+    assert ("no effect" in result.stderr) is bool(told)
+    assert told in result.stderr
+    (tmp_path / name).rename(tmp_path / "first")
+    assert "no effect" not in CliRunner().invoke(main, words).stderr
+
+
 def test_a_station_without_a_position_is_an_error(tmp_path):
     stations = STATIONS.replace("76.15,41.45", ",")
     with pytest.raises(SnowmatchError, match="no position of S3"):

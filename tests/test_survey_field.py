@@ -316,6 +316,9 @@ def test_the_command_writes_the_tables(folder, tmp_path):
     assert sum(int(row["sightings"]) for row in read_rows(out / "activity-hours.csv")) == 8
     assert read_rows(out / "activity-months.csv")[4]["camera_days"] == "84.5"
     assert '"co_use_days": 13' in (out / "manifest.json").read_text()
+    result = CliRunner().invoke(main, ["survey", str(folder), "--force"])
+    assert result.exit_code == 2
+    assert "--force and --co-use belong to --out" in result.output
     for path in out.glob("*.csv"):
         assert "76.1" not in path.read_text()  # no position
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from snowmatch.cli.shared import PATH, force_option, print_text, say_notes, setting_option
+from snowmatch.cli.shared import PATH, force_option, options_given, print_text, say, say_notes, setting_option
 from snowmatch.cli.survey import drawn_survey, draws_option, seed_option, survey_options
 
 
@@ -44,7 +44,7 @@ def export(
       snowmatch export catalog/ tables/ --format csv
       snowmatch export catalog/ secr/ --format secr --coordinates exact --draws 100
     """
-    from snowmatch.interchange.exporting import check_draws, export_survey
+    from snowmatch.interchange.exporting import check_draws, export_survey, without_effect
     from snowmatch.survey.coordinates import read_coordinates
     from snowmatch.survey.opening import open_survey
 
@@ -54,6 +54,9 @@ def export(
     made = open_survey(catalog, **counting)
     drawn = drawn_survey(made, draws, seed, counting)
     notes = list(made.notes)
+    if unused := without_effect(name, options_given("coordinates", *counting)):
+        flags = sorted("--session" if each == "sessions" else f"--{each.replace('_', '-')}" for each in unused)
+        say(f"no effect on the format {name}: {', '.join(flags)}")
     files = export_survey(made, name, out, options=options, coordinates=how, force=force, drawn=drawn, notes=notes)
     say_notes(notes)
     print_text("\n".join(str(out / file) for file in files))

@@ -201,8 +201,10 @@ def auto(
       snowmatch identities catalog/ auto --from excellent --sample 5%
       snowmatch identities catalog/ auto --undo
     """
-    if take_back and (lowest is not None or sample is not None):
-        raise click.UsageError("--undo takes back all decisions of the machine: run auto again with --from or --sample")
+    if take_back and (lowest is not None or sample is not None or extractors or options or again):
+        raise click.UsageError(
+            "--undo takes back all decisions of the machine and compares nothing: run auto again with other options"
+        )
     from snowmatch.review.auto import Policy, auto_drafts, machine_rows, read_share
     from snowmatch.review.identities import undo
 

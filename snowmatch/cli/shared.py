@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from snowmatch.cli.advice import with_advice
 from snowmatch.core.home import PROGRESS_FILE
@@ -162,6 +163,12 @@ def method_of(extractors: tuple[str, ...] | None, matcher: str, options: dict[st
         "matcher": matcher,
         "options": {**options, "fast": "true"} if fast else options,
     }
+
+
+def options_given(*names: str) -> list[str]:
+    """Return which of some options of the present command were typed."""
+    context = click.get_current_context()
+    return [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 def print_text(text: str, *, err: bool = False, nl: bool = True) -> None:

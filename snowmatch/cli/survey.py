@@ -118,9 +118,9 @@ def survey(
       snowmatch survey catalog/ --occasion 10d --flanks left --out survey/
       snowmatch survey catalog/ --draws 100 --out survey/
     """
-    if out is None and (coordinates or no_figures or co_use is not None):
+    if out is None and (coordinates or no_figures or force or co_use is not None):
         raise click.UsageError(
-            "--coordinates, --no-figures and --co-use belong to --out: without it, nothing is written"
+            "--coordinates, --no-figures, --force and --co-use belong to --out: without it, nothing is written"
         )
     from snowmatch.core.errors import SnowmatchError
     from snowmatch.survey.co_use import CO_USE_DAYS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from mmap import mmap
 from pathlib import Path
@@ -99,6 +99,15 @@ def check_draws(name: str) -> None:
 def takes_draws(name: str) -> bool:
     """Return whether a format can hold drawn identities. Raises SnowmatchError if there is no such format."""
     return bool(getattr(plugin_class("exporters", name.replace("-", "_")), "DRAWS", False))
+
+
+def without_effect(name: str, options: Iterable[str]) -> list[str]:
+    """Return which of some options, such as `flanks` or `coordinates`, change nothing in a format: one with all
+    annotations of the catalog counts nothing, and some have no positions. Raises SnowmatchError for an unknown format.
+    """
+    format_class = plugin_class("exporters", name.replace("-", "_"))
+    counts, positions = getattr(format_class, "COUNTS", True), getattr(format_class, "COORDINATES", "") != "never"
+    return [option for option in options if not (positions if option == "coordinates" else counts)]
 
 
 def export_survey(

@@ -27,6 +27,7 @@ class CatalogTable:
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "optional"
+    COUNTS: ClassVar[bool] = False
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return catalog.csv with all further columns of the catalog's table; those with positions only if asked.

@@ -25,6 +25,7 @@ class Coco:
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "never"
+    COUNTS: ClassVar[bool] = False
 
     species: str = "Panthera uncia"
 

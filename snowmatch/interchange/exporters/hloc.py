@@ -29,6 +29,7 @@ class Hloc:
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "never"
+    COUNTS: ClassVar[bool] = False
 
     extractor: str = ""
 

@@ -19,6 +19,7 @@ class Timelapse:
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "never"
+    COUNTS: ClassVar[bool] = False
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return timelapse.csv, with a row for each photo that has an annotation."""

@@ -26,6 +26,7 @@ class WildlifeDatasets:
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "never"
+    COUNTS: ClassVar[bool] = False
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return metadata.csv, a row for each annotation; paths begin in the catalog's folder."""
