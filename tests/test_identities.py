@@ -328,6 +328,13 @@ def test_a_name_that_a_merge_gave_up_leads_to_the_individual_that_has_it(catalog
     assert "did you mean" in run(catalog, "show", "Umux", code=1)
 
 
+def test_an_observer_where_nobody_decides_is_told_to_have_no_effect(catalog):
+    one, *_ = encounters(catalog)
+    assert "no effect" not in run(catalog, "name", "Aika", one, "--observer", "Anna")
+    assert "--observer has no effect here" in run(catalog, "log", "--observer", "Boris")
+    assert "Anna" in run(catalog, "log")
+
+
 def test_the_log_shows_long_names_from_their_beginning(catalog):
     name = "Aika, the female of the upper valley with a torn ear"
     run(catalog, "name", name, encounters(catalog)[0], "--observer", "Anna")

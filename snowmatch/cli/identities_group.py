@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from snowmatch.review.identities import Decision, Identities
 
 
-@dataclass(frozen=True)
+@dataclass
 class Place:
-    """The catalog, the file of decisions and the observer of a command."""
+    """The catalog, the file of decisions and the observer of a command. used: whether it asked who that is."""
 
     catalog: Path
     decisions: Path | None
     given: str | None
+    used: bool = False
 
     def open(self) -> Identities:
         """Return the identities of the catalog."""
@@ -35,6 +36,7 @@ class Place:
         """Return the name of the person who decides."""
         from snowmatch.review.observer_name import observer_name
 
+        self.used = True
         return observer_name(self.catalog, self.given)
 
 
@@ -54,7 +56,10 @@ def placed(command: Callable[..., None]) -> Callable[..., None]:
     @click.pass_obj
     @functools.wraps(command)
     def with_place(catalog: Path, *, decisions: Path | None, observer: str | None, **values: Any) -> None:
-        command(Place(catalog, decisions, observer), **values)
+        place = Place(catalog, decisions, observer)
+        command(place, **values)
+        if observer is not None and not place.used:
+            say("--observer has no effect here, where nobody decides, and is not remembered")
 
     return with_place
 
