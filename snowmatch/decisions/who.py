@@ -64,7 +64,8 @@ class Who:
     were answered, in the order of their first answers. links: pairs that are joined by a merge or by a split's sides.
     parted: pairs that a split parts. one_photo: pairs boxed in one photo. idle: decisions without effect, each with the
     reason. undone: the ids that rows of the kind undo name; after a merge of two files, the decision itself may come
-    later. boxes: those that persons corrected, by annotation.
+    later. boxes: those that persons corrected, by annotation. former: names that were changed, by a rename or a merge,
+    and for each the text of which `labels` has the present one.
     """
 
     sightings: tuple[Sighting, ...]
@@ -82,6 +83,7 @@ class Who:
     idle: tuple[tuple[Decision, str], ...]
     undone: frozenset[str] = frozenset()
     boxes: Mapping[str, BBox] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, name: str) -> Individual | None:
         """Return the individual with this name or handle; None if there is none."""
@@ -127,6 +129,7 @@ class _Replay:
         self.key_of = dict(self.label)  # the inverse
         self.preferred: dict[str, int] = {}  # the key of a name: the later it was chosen, the higher
         self.merged: dict[str, str] = {}  # the key of a name that a merge gave up: that of the name it chose
+        self.former: dict[str, str] = {}  # a name that was changed: its key
         self.pairs: dict[Pair, PairState] = {}
         self.links: dict[Pair, str] = {}
         self.parted: dict[Pair, str] = {}
@@ -185,7 +188,10 @@ class _Replay:
         return key
 
     def _label(self, key: str, name: str) -> None:
-        self.key_of.pop(self.label.get(key, ""), None)
+        old = self.label.get(key, name)
+        self.key_of.pop(old, None)
+        self.former[old] = key
+        self.former.pop(name, None)
         self.label[key], self.key_of[name] = name, key
 
     def _rename(self, decision: Decision) -> None:
@@ -305,7 +311,9 @@ def _joined(
     numbers = tuple(place[first] for first in of)
     links, parted = frozenset(state.links), frozenset(state.parted)
     idle = tuple(state.idle)
-    return Who(sightings, number_of, numbers, *shown, individuals, pairs, links, parted, one_photo, idle)
+    return Who(
+        sightings, number_of, numbers, *shown, individuals, pairs, links, parted, one_photo, idle, former=state.former
+    )
 
 
 def make_individual(

@@ -140,8 +140,8 @@ def import_decisions(identities: Identities, source: Path) -> tuple[Identities, 
 def find_individual(identities: Identities, name: str) -> Individual:
     """Return the individual with a name or handle.
 
-    Raises SnowmatchError if there is none: with the individual that has it as a further name or got it by a merge, or
-    else with the nearest names.
+    Raises SnowmatchError if there is none: with the individual that has it as a further name or had it before a merge
+    or a rename, or else with the nearest names.
     """
     found = identities.who.named(name) or identities.who.named(same_name(name))
     if found is not None:
@@ -149,15 +149,17 @@ def find_individual(identities: Identities, name: str) -> Individual:
     now = next((each for each in identities.who.individuals if same_name(name) in called(identities, each)), None)
     if now is not None:
         how = "is a further name of" if same_name(name) in now.names else "was merged into"
+        how = "was renamed to" if same_name(name) in identities.who.former else how
         raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}: it {how} {now.handle!r}")
     known = [each.handle for each in identities.who.individuals if each.name is not None or len(each.sightings) > 1]
     raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}; {choices(name, sorted(known))}")
 
 
 def called(identities: Identities, individual: Individual) -> set[str]:
-    """Return all names of an individual's sightings, also those that merges gave up."""
+    """Return all names of an individual's sightings, also those that a merge or a rename gave up."""
     who = identities.who
-    return {who.labels[key] for n in individual.sightings if (key := who.names[n]) is not None}
+    keys = {key for n in individual.sightings if (key := who.names[n]) is not None}
+    return {who.labels[key] for key in keys} | {old for old, key in who.former.items() if key in keys}
 
 
 def find_sighting_named(identities: Identities, name: str) -> int:
