@@ -527,6 +527,20 @@ def test_rows_of_a_source_that_numbers_them_stay_with_their_photos(tmp_path):
     assert [name for name, row in rows.items() if row["remark"]] == ["b"]
 
 
+def test_a_deleted_row_of_a_source_that_numbers_them_stays_away_and_a_new_one_comes(tmp_path):
+    for n, name in enumerate("abcd"):
+        Image.new("RGB", (40, 30), (50 * n, 0, 0)).save(tmp_path / f"{name}.jpg")
+    table = tmp_path / "catalog" / "catalog.csv"
+    for photos_now in ("abc", "adbc"):  # the new line has the number of the row that was deleted
+        lines = [f"{n},{name}.jpg\n" for n, name in enumerate(photos_now)]
+        (tmp_path / "cats.csv").write_text("id,file\n" + "".join(lines))
+        report = import_source(tmp_path / "cats.csv", tmp_path / "catalog")
+        if photos_now == "abc":
+            write_csv(table, [row for row in read_rows(table) if row["path"][-5:] != "b.jpg"])
+    assert [row["path"][-5:] for row in read_rows(table)] == ["a.jpg", "c.jpg", "d.jpg"]
+    assert any(note.code == "rows-deleted-here" for note in report.notes)
+
+
 def test_a_second_table_with_numbers_of_its_own_does_not_take_the_rows_of_the_first(tmp_path):
     for n, name in enumerate("abc"):
         Image.new("RGB", (40, 30), (50 * n, 0, 0)).save(tmp_path / f"{name}.jpg")
@@ -537,6 +551,42 @@ def test_a_second_table_with_numbers_of_its_own_does_not_take_the_rows_of_the_fi
         found = {row["path"][-5:]: row["individual"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")}
         assert found == {"a.jpg": "aika", "b.jpg": "berk"} | ({} if len(found) == 2 else {"c.jpg": "cholpon"})
     assert len(found) == 3
+
+
+def test_rows_without_names_are_not_taken_by_those_of_a_second_table_either(tmp_path):
+    for n, name in enumerate("abc"):
+        Image.new("RGB", (40, 30), (50 * n, 0, 0)).save(tmp_path / f"{name}.jpg")
+    (tmp_path / "one.csv").write_text("id,file\n1,a.jpg\n2,b.jpg\n")
+    (tmp_path / "two.csv").write_text("id,file\n1,c.jpg\n")
+    for name in ("one", "two"):
+        report = import_source(tmp_path / f"{name}.csv", tmp_path / "catalog")
+    assert (report.added, report.changed) == (1, 0)
+    assert [row["path"][-5:] for row in read_rows(tmp_path / "catalog" / "catalog.csv")] == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_a_second_table_with_numbers_of_its_own_changes_no_correction_in_rows_of_the_first(tmp_path):
+    for n, name in enumerate("abcd"):
+        Image.new("RGB", (40, 30), (50 * n, 0, 0)).save(tmp_path / f"{name}.jpg")
+    (tmp_path / "one.csv").write_text("id,file,cat_id\n1,a.jpg,aika\n2,b.jpg,berk\n3,d.jpg,dastan\n")
+    (tmp_path / "two.csv").write_text("id,file,cat_id,station\n1,c.jpg,cholpon,S01\n")
+    table = tmp_path / "catalog" / "catalog.csv"
+    import_source(tmp_path / "one.csv", tmp_path / "catalog")
+    change(table, 0, individual="cholpon", station="S01")  # as the second table says of its own photo
+    rows = read_rows(table)
+    for name in ("two", "one", "two", "one"):
+        report = import_source(tmp_path / f"{name}.csv", tmp_path / "catalog")
+        assert not any(note.code == "photos-replaced" for note in report.notes)
+        found = {row["path"][-5:]: (row["individual"], row["station"]) for row in read_rows(table)}
+        assert found == {
+            "a.jpg": ("cholpon", "S01"),
+            "b.jpg": ("berk", ""),
+            "c.jpg": ("cholpon", "S01"),
+            "d.jpg": ("dastan", ""),
+        }
+    write_csv(table, [row for row in rows if row["path"][-5:] != "a.jpg"])
+    report = import_source(tmp_path / "two.csv", tmp_path / "catalog")  # what was deleted is not of this table
+    assert report.added == 1
+    assert not any(note.code == "rows-deleted-here" for note in report.notes)
 
 
 def test_a_station_of_another_survey_with_the_same_name_is_noted(tmp_path):

@@ -54,11 +54,15 @@ def merge(
     rows = [dict(cells) for cells in here]
     partners = _partners(rows, source, last, key, place)
     keys = Counter(row[key] for row in rows if row.get(key))
+    deleted = {name: cells for name, cells in last.items() if name not in keys}
+    told = {_told(cells) for cells in deleted.values()} if place == "path" else set()
     merged = Merged(rows)
     for number, cells in enumerate(source):
         at = partners.get(number)
         if at is None:
-            if here and cells[key] in last and cells[key] not in keys:
+            before = deleted.get(cells[key])
+            same = before is not None and (place != "path" or _file_name(before) == _file_name(cells))
+            if here and (same or _told(cells) in told):
                 merged.removed.append(cells[key])
             else:
                 corrected = _corrected_position(here, last, cells, key) if place == "station" else {}
@@ -67,6 +71,8 @@ def merge(
                 merged.added += 1
             continue
         known = last.get(rows[at].get(key) or cells[key])
+        if known is not None and place == "path" and known.get(place) not in (rows[at].get(place), cells.get(place)):
+            known = None  # of a row of another source that has the same number
         changed = False
         for column in (c for c in {**cells, **(known or {})} if c not in fixed):
             changed |= _merge_cell(rows[at], column, cells, known, key, merged)
@@ -123,7 +129,7 @@ def _partners(
     by station and period.
 
     Many sources number their rows. So an identifier alone, with another photo, counts only if nothing else does, and if
-    the photo has the same name or shows the same animal.
+    the photo has the same name or shows the same named animal.
     """
     by_key = {row[key]: n for n, row in enumerate(rows) if row.get(key)}
     named = {n: by_key[cells[key]] for n, cells in enumerate(source) if cells[key] in by_key}
@@ -158,8 +164,12 @@ def _partners(
 
 def _may_be(before: Cells, now: Cells) -> bool:
     """Return whether a row may be the one that it was, with another photo: moved, or corrected in the source."""
-    names = (cells.get("path", "").rpartition("/")[2] for cells in (before, now))
-    return len(set(names)) == 1 or before.get("individual", "") == now.get("individual", "")
+    name = now.get("individual", "")
+    return _file_name(before) == _file_name(now) or (name != "" and before.get("individual", "") == name)
+
+
+def _file_name(cells: Cells) -> str:
+    return cells.get("path", "").rpartition("/")[2]
 
 
 def _same_as_before(
