@@ -89,19 +89,20 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool, used: Collect
     """
     home = Path(os.path.realpath(catalog))
     linked = {} if copy else _links(catalog)
-    inside: dict[Path, str | None] = {}
+    roots = {root for root, _ in found.files.values()}  # each is looked at once: there may be 100,000 photos
+    real = {root: Path(os.path.realpath(root)) for root in roots}
+    folders = {root: _folder_of_copies(root, catalog) for root in roots}
+    lead = {root: sorted((to != real[root], at, to) for at, to in linked.items()) for root in roots}
     paths: dict[Named, str] = {}
     links: dict[str, Path] = {}
     copies: dict[str, Path] = {}
     for name, (root, path) in found.files.items():
-        if root not in inside:
-            inside[root] = _below(Path(os.path.realpath(root)), home)
-        prefix = inside[root]
+        prefix = _below(real[root], home)
         if prefix is not None:
             paths[name] = "/".join(filter(None, (prefix, path)))
             continue
-        own = _below(Path(os.path.realpath(root)) / path, home)
-        target = f"{_folder_of_copies(root, catalog)}/{path}"
+        own = _below(real[root] / path, home)
+        target = f"{folders[root]}/{path}"
         if own is not None:
             paths[name] = own
         elif copy:
@@ -111,7 +112,7 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool, used: Collect
             paths[name] = target
         elif (catalog / target).is_file() and _same_file(catalog / target, root / path):
             paths[name] = target  # an earlier import copied it
-        elif known := next((at for at in _by_links(root, path, linked) if at in used), ""):
+        elif known := next((at for at in _by_links(real[root] / path, lead[root]) if at in used), ""):
             paths[name] = known  # of a source that lies in another folder
         else:
             link = next((at for at, to in links.items() if to == root), "") or _free_link(root, catalog, links)
@@ -140,11 +141,10 @@ def _links(catalog: Path) -> dict[str, Path]:
     return {f"{LINKS}/{path.name}": Path(os.path.realpath(path)) for path in found}
 
 
-def _by_links(root: Path, path: str, links: Mapping[str, Path]) -> Iterable[str]:
-    """Yield the paths that a photo has by the links of a catalog: those that lead to its root first."""
-    real = Path(os.path.realpath(root))
-    for at, to in sorted(links.items(), key=lambda link: link[1] != real):
-        if below := _below(real / path, to):
+def _by_links(photo: Path, links: Iterable[tuple[bool, str, Path]]) -> Iterable[str]:
+    """Yield the paths that a photo has by links of a catalog, in the order of these."""
+    for _, at, to in links:
+        if below := _below(photo, to):
             yield f"{at}/{below}"
 
 
