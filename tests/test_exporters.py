@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from conftest import read_rows
 from drawn_table import HEAD, ROWS, STATIONS, write_catalog
 from exported import EXACT, OPTIONS, TWO_CAMERAS, export, photo_catalog
+from import_sources import write_csv
 from python_calamine import CalamineWorkbook
 
 import snowmatch
@@ -345,6 +346,20 @@ def test_what_goes_out_comes_back(tmp_path, name):
         )
 
     assert told(back.annotations) == told(sent)
+
+
+@pytest.mark.parametrize("name", ["catalog", "coco", "wildlife_datasets"])
+def test_a_day_without_a_time_of_day_comes_back_as_a_day(tmp_path, name):
+    folder = photo_catalog(tmp_path)
+    rows = read_rows(folder / "catalog.csv")
+    for row in rows:
+        row["timestamp"] = row["timestamp"][:10]
+    write_csv(folder / "catalog.csv", rows)
+    export_survey(make_survey(snowmatch.open_catalog(folder).data), name, tmp_path / "out", coordinates=EXACT)
+    file, importer, _ = COMES_BACK[name]
+    (tmp_path / "out" / "manifest.json").unlink()
+    import_source(tmp_path / "out" / file, tmp_path / "again", importer, photos=folder)
+    assert all(a.dated for a in snowmatch.open_catalog(tmp_path / "again").data.annotations)
 
 
 # --- photos and features ----------------------------------------------------------------------------------------------

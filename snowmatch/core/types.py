@@ -79,6 +79,11 @@ class Annotation:
         """The box of the catalog; None if there is none or snowmatch found it, also that of a further animal."""
         return None if self.box_by else self.bbox
 
+    @property
+    def time_text(self) -> str:
+        """The time, ISO 8601: a date if it is a day without a time of day, "" if it is not known."""
+        return "" if self.when is None else self.when.isoformat()
+
 
 @dataclass(frozen=True)
 class Chip:

@@ -172,15 +172,8 @@ def _sighting(photos: Sequence[Annotation]) -> Sighting:
         first.individual,
         next((a.location for a in photos if a.location), ""),
         next((a.station for a in photos if a.station), ""),
-        time_text(first),
+        first.time_text,
     )
-
-
-def time_text(a: Annotation) -> str:
-    """Return the time of an annotation, ISO 8601, as a date if it is a day without a time of day; "" without one."""
-    if a.timestamp is None:
-        return ""
-    return a.timestamp.date().isoformat() if a.dated else a.timestamp.isoformat()
 
 
 def find_sighting(place: Mapping[str, int], annotations: Sequence[str]) -> int | None:

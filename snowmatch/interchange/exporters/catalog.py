@@ -60,8 +60,7 @@ def _tells_place(heading: str) -> bool:
 def _cells(a: Annotation) -> list[str]:
     """Return the values of an annotation as the loader of catalogs reads them: texts stay as they are."""
     box = "" if a.own_box is None else ",".join(map(str, a.own_box))
-    time = "" if a.when is None else a.when.isoformat()
-    place = (a.location, a.station, a.camera, time, a.encounter)
+    place = (a.location, a.station, a.camera, a.time_text, a.encounter)
     return [a.path, a.individual or "", a.body_part, *place, box, a.mask, a.split, a.annotation, a.species]
 
 

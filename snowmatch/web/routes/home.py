@@ -58,8 +58,7 @@ def names(request: Request) -> Response:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for a in state_of(request).identities().named:
-        when = a.timestamp.isoformat() if a.timestamp else ""
-        values = [a.path, a.annotation, a.individual or "", a.body_part, a.species, a.location, a.station, when]
+        values = [a.path, a.annotation, a.individual or "", a.body_part, a.species, a.location, a.station, a.time_text]
         writer.writerow([plain_cell(value) for value in (*values, a.encounter)])
     content = text.getvalue().encode("utf-8-sig", "backslashreplace")
     head = {"content-disposition": 'attachment; filename="individuals.csv"'}
