@@ -15,6 +15,8 @@ from test_docs import COMMANDS
 
 from snowmatch.cli import advice, main
 from snowmatch.cli.doctor_advice import finding_advice
+from snowmatch.core.home import features_path
+from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.interchange.importing import import_source
 from snowmatch.review.doctor.paths import not_for_windows
 
@@ -205,12 +207,14 @@ def test_commands_to_type_are_quoted_for_the_system(monkeypatch, text, posix, wi
         ([("hesaff", {}), ("sift", {})], ""),
         ([("hesaff", {"chip_size": "300"}), ("hesaff", {})], ""),
         ([("sift", {"chip_size": "300"})], " --extractor sift -o chip_size=300"),
-        ([("aliked", {}), ("hesaff", {"chip_size": "300"})], " -o chip_size=300"),
+        ([("sift", {}), ("hesaff", {"chip_size": "300"})], " -o chip_size=300"),
     ],
 )
 def test_photos_are_to_be_indexed_as_the_catalog_is(monkeypatch, tmp_path, own, options):
     """The default extractor would read all of them once more, and then answer."""
-    monkeypatch.setattr("snowmatch.views.plugins.indexed_extractors", lambda folder: own if folder == tmp_path else [])
+    stored = [settings(make_plugin("extractors", name, given)) for name, given in own]
+    there = features_path(tmp_path)
+    monkeypatch.setattr("snowmatch.identify.method.list_features", lambda folder: stored if folder == there else [])
     typed = f"snowmatch index {tmp_path}{options}"
     assert advice.advice("missing-annotations", {"catalog": str(tmp_path), "count": 3}) == typed
     assert finding_advice("failed", {"catalog": str(tmp_path)}).endswith(typed)
