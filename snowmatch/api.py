@@ -31,6 +31,7 @@ from snowmatch.identify.method import (
     changed_settings,
     choose_method,
     extractor_in_use,
+    indexed_extractors,
 )
 from snowmatch.identify.question import Photo, QuestionOptions, make_question
 from snowmatch.identify.session import Galleries, Session, build_index, open_session
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_EXTRACTOR", "DEFAULT_MATCHER", "Catalog", "Geometry", "Session", "changed_settings", "open_catalog"]
 __all__ += ["add_weights", "download_weights", "find_catalog", "is_table", "known_weights", "save_table"]
-__all__ += ["CellError", "extractor_in_use", "limit_memory", "read_box", "read_times"]
+__all__ += ["CellError", "extractor_in_use", "indexed_extractors", "limit_memory", "read_box", "read_times"]
 
 Progress = Callable[[int, int], None]
 

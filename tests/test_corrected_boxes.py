@@ -50,7 +50,7 @@ def states(folder):
 
 def index(folder):
     catalog = open_catalog(folder)
-    from snowmatch.views.plugins import indexed_extractors
+    from snowmatch.api import indexed_extractors
 
     ((name, options),) = indexed_extractors(folder)
     return catalog.index(name, options, workers=1)

@@ -64,6 +64,19 @@ def features_in_use(folder: Path) -> FeatureReader | None:
     return None if used is None else open_features(features_path(folder), used)
 
 
+def indexed_extractors(folder: Path) -> list[tuple[str, dict[str, str]]]:
+    """Return the extractors that the catalog in `folder` is indexed with, and their settings that are not defaults.
+
+    One extractor may be there several times, with other settings.
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    for described in list_features(features_path(folder)):
+        options = {name: str(value) for name, value in changed_settings(described).items()}
+        if (described["name"], options) not in found:  # features of an older version may lie beside those of this one
+            found.append((str(described["name"]), options))
+    return found
+
+
 def choose_method(
     folder: Path,
     extractor: str | Sequence[str] | None = None,

@@ -6,18 +6,16 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.folders import LAYOUTS
 from snowmatch.catalog.records import paths_with
 from snowmatch.catalog.table import UNIDENTIFIED
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME, HOME, features_path
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, HOME
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
-from snowmatch.features.reader import list_features
-from snowmatch.identify.method import changed_settings
+from snowmatch.identify.method import indexed_extractors
 from snowmatch.review.adding import FOLDER, NewPhoto, add_photos, copied
 from snowmatch.review.watched import ToAdd
 
@@ -87,12 +85,8 @@ def index_added(catalog: Catalog) -> tuple[tuple[tuple[str, str], ...], tuple[No
     """
     failed: dict[str, str] = {}
     notes: list[Note] = []
-    extractors: list[tuple[str, dict[str, Any]]] = []  # one may be there several times, with other settings
-    for described in list_features(features_path(catalog.folder)):
-        if (each := (str(described["name"]), changed_settings(described))) not in extractors:
-            extractors.append(each)
-    for name, options in extractors or [("", {})]:
-        report = catalog.index(name or None, {key: str(value) for key, value in options.items()}, workers=1)
+    for name, options in indexed_extractors(catalog.folder) or [("", {})]:
+        report = catalog.index(name or None, options, workers=1)
         failed.update(report.failed)
         notes += report.notes
     return tuple(sorted(failed.items())), tuple(notes)

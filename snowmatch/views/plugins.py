@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import features_path
 from snowmatch.core.plugins import EXTRA, KINDS, missing_packages, plugin_class, plugin_names
 from snowmatch.core.text import aligned, printable
-from snowmatch.features.reader import list_features
-from snowmatch.identify.method import changed_settings
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.cache import VARIABLE, Held, given_folder, held_weights, weights_folder
 
@@ -38,19 +34,6 @@ def format_plugins() -> str:
 def extractor_names() -> list[str]:
     """Return the names of all extractors whose packages are installed."""
     return [n for n in plugin_names("extractors") if not missing_packages(plugin_class("extractors", n))]
-
-
-def indexed_extractors(folder: Path) -> list[tuple[str, dict[str, str]]]:
-    """Return the extractors that the catalog in `folder` is indexed with, and their settings that are not defaults.
-
-    One extractor may be there several times, with other settings.
-    """
-    found: list[tuple[str, dict[str, str]]] = []
-    for described in list_features(features_path(folder)):
-        options = {name: str(value) for name, value in changed_settings(described).items()}
-        if (described["name"], options) not in found:  # features of an older version may lie beside those of this one
-            found.append((str(described["name"]), options))
-    return found
 
 
 def format_weights() -> str:

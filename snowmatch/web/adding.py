@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from hashlib import sha256
 
+from snowmatch.api import indexed_extractors
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import same_name
 from snowmatch.review.adding import NewPhoto, add_photos
 from snowmatch.review.identities import UNNAMED, Decision, Identities, answer_pair, checked_name, name_sightings
 from snowmatch.review.uploads import Upload, find_upload, upload_file
-from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.asked import Asked
 from snowmatch.web.people import ADJUDICATOR, may, need

@@ -18,12 +18,12 @@ from typing import Any
 
 from filelock import Timeout
 
+from snowmatch.api import indexed_extractors
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import read_summed_json, with_json_sum
-from snowmatch.views.plugins import indexed_extractors
 
 KINDS = ("index", "calibrate", "batch", "compare")
 LISTED = 30  # the newest jobs that a page shows

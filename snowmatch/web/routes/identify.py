@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from snowmatch.api import indexed_extractors
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
@@ -27,7 +28,6 @@ from snowmatch.review.uploads import (
     upload_file,
 )
 from snowmatch.views.pictures import draw_candidate
-from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.adding import add_answer, sign_of
