@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.settings import TAUGHT
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
 from snowmatch.core.outputs import check_file
@@ -20,7 +21,7 @@ from snowmatch.photos.pixels import read_small
 from snowmatch.review.labels import label_of
 from snowmatch.screening.augment import views_of
 from snowmatch.screening.classifiers.learned import NETWORKS
-from snowmatch.screening.finders import DEFAULT_CLASSIFIER, HEAD
+from snowmatch.screening.finders import DEFAULT_CLASSIFIER
 from snowmatch.screening.head import held_out_share, is_head, known_species, learn_head, save_head
 from snowmatch.screening.scenes import LEAST
 
@@ -77,9 +78,9 @@ def teach(
     is called with (done, total) photos. force: a file that snowmatch did not write is replaced too. Raises
     SnowmatchError if there are too few labelled photos, or if the file may not be written.
     """
-    if out.suffix != HEAD:
+    if out.suffix != TAUGHT:
         raise SnowmatchError(
-            f"{out} does not end with {HEAD}, as a classifier does: choose another name", "choose-output"
+            f"{out} does not end with {TAUGHT}, as a classifier does: choose another name", "choose-output"
         )
     check_file(out, data.folder, is_head, force=force)
     if network not in NETWORKS:

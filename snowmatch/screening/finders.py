@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from snowmatch.catalog.settings import TAUGHT
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
 from snowmatch.models.cache import weights_are_here, weights_sum
 from snowmatch.screening.scenes import Finders
 
 DEFAULT_CLASSIFIER, DEFAULT_WEIGHTS = "efficientnet_lite0", "efficientnet-lite0"
-HEAD = ".npz"  # the ending of a classifier that a user taught
 AUTO, NONE = "auto", "none"  # the default classifier if its weights are on this computer; no network
 
 
@@ -33,7 +33,7 @@ def finders_in_words(classifier: str, segmenter: str, *, boxes: bool) -> str:
     """
     if classifier == AUTO:
         classifier = DEFAULT_CLASSIFIER if weights_are_here(DEFAULT_WEIGHTS) else NONE
-    if classifier.endswith(HEAD) and os.path.isfile(classifier):
+    if classifier.endswith(TAUGHT) and os.path.isfile(classifier):
         classifier += f" (content {weights_sum(Path(os.path.abspath(classifier)))[:8]})"
     return f"classifier {classifier}, segmenter {segmenter}, {'boxes' if boxes else 'no boxes'}"
 
@@ -41,7 +41,7 @@ def finders_in_words(classifier: str, segmenter: str, *, boxes: bool) -> str:
 def _classifier(name: str) -> Any:
     if name == NONE or (name == AUTO and not weights_are_here(DEFAULT_WEIGHTS)):
         return None
-    if name.endswith(HEAD):
+    if name.endswith(TAUGHT):
         path = os.path.abspath(name)
         if not os.path.isfile(path):
             raise SnowmatchError(f"{name} does not exist, expected a classifier that was taught, or another name")
