@@ -244,6 +244,13 @@ def test_the_species_of_a_capture_is_that_of_the_catalog(tmp_path, name, file, c
     told = {tuple(row[column] for column in columns) for row in read_rows(tmp_path / "out" / file)}
     assert told == {("Panthera", "pardus"), ("Panthera", "uncia"), ("", ""), ("Lynx", "lynx")}
     assert any("no scientific names, which the format needs: ibex" in note.text for note in notes)
+    table = [{**row, "species": "ibex"} for row in table]
+    write_csv(folder / "catalog.csv", table)
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    for species, expected in (("Capra sibirica", ("Capra", "sibirica")), ("Panthera uncia", ("", ""))):
+        out = tmp_path / species
+        export_survey(survey, name, out, options={"species": species}, coordinates=EXACT)
+        assert {tuple(row.get(column, "") for column in columns) for row in read_rows(out / file)} == {expected}
 
 
 def test_wildlife_insights_tells_when_the_cameras_of_a_station_did_not_work(tmp_path):

@@ -67,18 +67,20 @@ def sexes(captures: Iterable[Capture], unknown: str) -> dict[str, str]:
 def scientific_names(given: Export, usual: str) -> dict[Capture, tuple[str, str]]:
     """Return genus and epithet of each capture. usual: the species where the catalog has none.
 
-    A common name, such as ibex, gives neither, and is noted as left out.
+    A common name, such as ibex, gives neither, and is noted as left out. But if all sightings have the same one, it is
+    `usual`, unless that is the snow leopard.
     """
-    found: dict[Capture, tuple[str, str]] = {}
-    common = []
+    names: dict[Capture, str] = {}
     for c in given.survey.seen:
         told = next((text for row in c.rows if (text := given.survey.data.annotations[row].species)), "")
-        name = SCIENTIFIC.get(told.lower(), told)
-        if not re.fullmatch(r"([A-Z][a-z]+( [a-z-]+){1,2})?", name):
-            common.append(told)
-            found[c] = "", ""
-            continue
-        genus, _, epithet = (name or usual).partition(" ")
+        names[c] = SCIENTIFIC.get(told.lower(), told)
+    common = [name for name in names.values() if not re.fullmatch(r"([A-Z][a-z]+( [a-z-]+){1,2})?", name)]
+    known = dict.fromkeys(common, "")
+    if common and len({name.lower() for name in names.values()}) == 1 and usual not in SCIENTIFIC.values():
+        known, common = dict.fromkeys(common, usual), []
+    found: dict[Capture, tuple[str, str]] = {}
+    for c, name in names.items():
+        genus, _, epithet = known.get(name, name or usual).partition(" ")
         found[c] = genus, epithet
     why = f"no scientific names, which the format needs: {some(sorted(set(common)))}"
     given.leave_out(len(common), "species of a sighting", why, "species of sightings")

@@ -23,7 +23,8 @@ class Wildbook:
     """Sheets for the bulk import of a Wildbook, at most 200 rows each.
 
     location: the locationID of that Wildbook; it has to exist there; empty: the catalog's location. submitter: the
-    user's name there, in its exact spelling. species: genus and epithet where the catalog has none.
+    user's name there, in its exact spelling. species: genus and epithet where the catalog has none, or one
+    common name for all.
     """
 
     REVISION: ClassVar[int] = 1

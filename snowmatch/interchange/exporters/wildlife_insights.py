@@ -34,7 +34,7 @@ DEPLOYMENTS = (
 class WildlifeInsights:
     """Tables with the headings of Wildlife Insights, which camtrapR and camtraptor read.
 
-    project: the project_id. species: genus and epithet where the catalog has none.
+    project: the project_id. species: genus and epithet where the catalog has none, or one common name for all.
     """
 
     REVISION: ClassVar[int] = 1
