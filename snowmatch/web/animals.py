@@ -118,7 +118,7 @@ def card_of(identities: Identities, known: Known, number: int) -> dict[str, Any]
         "last": times[-1][:10] if times else "",
         "sex": sex_of_individual(identities, known, number),
         "quarrels": len(individual.quarrels),
-        "names": [printable(name) for name in individual.names[1:]],
+        "names": [printable(name) for name in sorted(called(identities, individual) - {individual.name})],
         "one_flank": one_flank(identities, number),
     }
 
