@@ -665,6 +665,20 @@ def test_a_second_card_in_the_place_of_the_first_is_refused_unless_it_is_copied(
     assert folders == ["CARD", "CARD-2"]
 
 
+def test_a_second_card_in_the_place_of_the_first_is_copied_beside_it(tmp_path):
+    home, table = tmp_path / "catalog", tmp_path / "catalog" / "catalog.csv"
+    for n in range(2):
+        for name in range(1 + n):  # the second has more photos
+            photo = tmp_path / "CARD" / "100RECNX" / f"RCNX000{name}.JPG"
+            photo.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (40, 30), (90 * n, name, 0)).save(photo)
+        assert import_source(tmp_path / "CARD", home, copy=True).added == 1 + n
+        assert import_source(tmp_path / "CARD", home, copy=True).copies == 0
+    later = import_source(tmp_path / "CARD", home)  # the copies stay the catalog's photos
+    assert (later.added, later.changed, later.links) == (0, 0, {})
+    assert [row["path"].split("/")[1] for row in read_rows(table)] == ["CARD", "CARD-2", "CARD-2"]
+
+
 def test_a_source_may_name_another_photo_for_a_row(tmp_path):
     for n, name in enumerate("ab"):
         Image.new("RGB", (40, 30), (90 * n, 0, 0)).save(tmp_path / f"{name}.jpg")

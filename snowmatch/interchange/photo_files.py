@@ -89,9 +89,11 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool, used: Collect
     """
     home = Path(os.path.realpath(catalog))
     linked = {} if copy else _links(catalog)
-    roots = {root for root, _ in found.files.values()}  # each is looked at once: there may be 100,000 photos
+    roots: dict[Path, list[str]] = defaultdict(list)  # each is looked at once: there may be 100,000 photos
+    for root, path in found.files.values():
+        roots[root].append(path)
     real = {root: Path(os.path.realpath(root)) for root in roots}
-    folders = {root: _folder_of_copies(root, catalog) for root in roots}
+    folders = {root: _folder_of_copies(root, own, catalog) for root, own in roots.items()}
     lead = {root: sorted((to != real[root], at, to) for at, to in linked.items()) for root in roots}
     paths: dict[Named, str] = {}
     links: dict[str, Path] = {}
@@ -268,10 +270,18 @@ def _label(root: Path) -> str:
     return Path(os.path.realpath(root)).name.lstrip(".") or "card"
 
 
-def _folder_of_copies(root: Path, catalog: Path) -> str:
-    """Return the folder below `photos/` for copies: no link, which would lead them out of the catalog."""
+def _folder_of_copies(root: Path, paths: Sequence[str], catalog: Path) -> str:
+    """Return the folder below `photos/` for copies of these photos of a folder.
+
+    It is no link, which would lead them out of the catalog, and has no other photos alone under these names: they would
+    be of an earlier memory card that was in the same place.
+    """
     names = (f"{LINKS}/{_label(root)}" + (f"-{number}" if number > 1 else "") for number in count(1))
-    return next(name for name in names if not (catalog / name).is_symlink())
+    for name in (name for name in names if not (catalog / name).is_symlink()):
+        there = [path for path in paths if os.path.lexists(catalog / name / path)] if (catalog / name).exists() else []
+        if not there or any(_same_file(catalog / name / path, root / path) for path in there):
+            break
+    return name
 
 
 def _free_link(root: Path, catalog: Path, links: Iterable[str]) -> str:
