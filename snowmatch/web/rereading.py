@@ -43,9 +43,8 @@ class Rereading:
 
     def _read(self) -> None:
         try:
-            waiting = sum(
-                state in ("missing", "stale") for state, _ in self._state.states()
-            )  # who failed takes no time
+            # What could not be read fails again soon
+            waiting = sum(state in ("missing", "stale") for state, _ in self._state.states())
             if waiting > MOST:
                 raise SnowmatchError(f"{waiting} animals are not indexed: start this as work of its own")
             index(self._state)
