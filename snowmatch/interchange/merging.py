@@ -180,22 +180,22 @@ def _same_as_before(
     There, the identifiers of many sources are numbers that change if a row is added or removed.
     """
     often = Counter(cells["path"] for cells in source), Counter(row.get("path", "") for row in rows)
-    wrote: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    wrote: dict[tuple[str, ...], dict[int, str]] = defaultdict(dict)
     for at, row in enumerate(rows):
         if (known := last.get(row.get(key, ""))) is not None:
-            wrote[_told(known)].append(at)
-    fits = [
-        (rows[at].get(key) != cells[key], n, at)
-        for n, cells in enumerate(source)
-        if max(count[cells["path"]] for count in often) > 1
-        for at in wrote.get(_told(cells), ())
-    ]
+            wrote[_told(known)][at] = row[key]
+    alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for n, cells in enumerate(source):
+        if max(count[cells["path"]] for count in often) > 1 and _told(cells) in wrote:
+            alike[_told(cells)].append(n)
     found: dict[int, int] = {}
-    taken: set[int] = set()
-    for _, n, at in sorted(fits):
-        if n not in found and at not in taken:
-            found[n] = at
-            taken.add(at)
+    for told, numbers in alike.items():
+        free = wrote[told]
+        first = {name: at for at, name in reversed(free.items())}
+        same = {n: first[source[n][key]] for n in numbers if source[n][key] in first}  # those with their identifier
+        taken = set(same.values())
+        left = [at for at in free if at not in taken]
+        found |= same | dict(zip([n for n in numbers if n not in same], left, strict=False))
     return found
 
 
