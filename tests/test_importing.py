@@ -444,6 +444,44 @@ def test_corrections_stay_and_changes_of_the_source_arrive(tmp_path):
     assert "2 cells corrected here, or of another source, stay: " in report.summary()
 
 
+def test_a_second_table_keeps_what_the_first_said_in_columns_that_it_does_not_have(tmp_path):
+    photos(tmp_path, "a.jpg", "b.jpg")
+    flanks, names = tmp_path / "flanks.csv", tmp_path / "names.csv"
+    flanks.write_text("path,body_part\na.jpg,left\nb.jpg,right\n")
+    names.write_text("file,cat_id\na.jpg,aika\nb.jpg,berk\n")
+    for source in (flanks, names, flanks, names):
+        import_source(source, tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [(r["individual"], r["body_part"]) for r in rows] == [("aika", "left_flank"), ("berk", "right_flank")]
+    flanks.write_text("path,body_part\na.jpg,\nb.jpg,left\n")  # what the table has a column for still changes
+    names.write_text("file,cat_id\na.jpg,\nb.jpg,berk\n")
+    import_source(flanks, tmp_path)
+    import_source(names, tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [(r["individual"], r["body_part"]) for r in rows] == [("", ""), ("berk", "left_flank")]
+
+
+def test_a_column_that_was_read_wrongly_is_not_kept(tmp_path):
+    source = simple(tmp_path, [{"File": "a.jpg", "Name": "ridge"}])
+    import_source(source, tmp_path)
+    import_source(source, tmp_path, options={"columns": "station=Name"})
+    assert [(r["individual"], r["station"]) for r in read_rows(tmp_path / "catalog.csv")] == [("", "ridge")]
+
+
+def test_a_table_of_working_days_keeps_the_positions_of_another_table(tmp_path):
+    source = simple(tmp_path, [{"File": "a.jpg", "Site": "S01"}])
+    (tmp_path / "places.csv").write_text("Station,Longitude,Latitude\nS01,76.1,41.5\n")
+    (tmp_path / "days.csv").write_text("Station,Setup_date,Retrieval_date\nS01,2023-05-01,2023-08-01\n")
+    for name in ("places", "days", "days", "places"):
+        report = import_source(source, tmp_path, stations=tmp_path / f"{name}.csv")
+        assert "station-positions-replaced" not in {note.code for note in report.notes}
+    (row,) = read_rows(tmp_path / "stations.csv")
+    assert (row["x"], row["y"], row["from"], row["to"]) == ("76.1", "41.5", "2023-05-01", "2023-08-01")
+    (tmp_path / "days.csv").write_text("Station,Setup_date,Retrieval_date\nS01,2023-05-01,\n")
+    import_source(source, tmp_path, stations=tmp_path / "days.csv")
+    assert read_rows(tmp_path / "stations.csv")[0]["to"] == ""
+
+
 def test_corrections_stay_without_the_memory_of_the_last_import(tmp_path):
     source = table(tmp_path)
     import_source(source, tmp_path)

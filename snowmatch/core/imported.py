@@ -70,7 +70,8 @@ class Imported:
     stations: texts by column of stations.csv; `deployment` is the program's identifier. roots: folders that the photos'
     names may begin in. problems: what the user has to correct first; nothing is imported with a problem. left_out:
     number of entries without an animal, by what they are. answers: of persons about two of the rows; these need cells
-    with their `annotation`.
+    with their `annotation`. columns: those of the catalog's table that the source has, and further ones that it adds;
+    None if it says all that it can.
     """
 
     rows: tuple[ImportedRow, ...]
@@ -80,3 +81,4 @@ class Imported:
     problems: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     answers: tuple[ImportedAnswer, ...] = ()
+    columns: frozenset[str] | None = None

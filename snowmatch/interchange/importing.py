@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -150,6 +150,7 @@ def import_source(
         deployments += read_station_table(stations, notes, problems)
     files = [source.name if n < len(read.stations) else Path(stations or source).name for n in range(len(deployments))]
     times, zone_notes, unclear = read_all_times(read.rows, deployments, dates, problems)
+    of_stations = {column for cells in deployments for column in cells}
     deployments = checked_stations(deployments, files, times, notes, problems)
     _raise(source, problems, unclear)
     if not read.rows:
@@ -171,7 +172,8 @@ def import_source(
     _raise(source, checked.problems, False)
     places = {path: found.files[named] for named, path in placement.paths.items()}
     checked = replace(checked, rows=_own_identifiers(checked.rows, source_column(name), home, places, notes))
-    return _write(source, name, home, read, checked, deployments, placement, (*notes, *zone_notes, *checked.notes))
+    notes = [*notes, *zone_notes, *checked.notes]
+    return _write(source, name, home, read, checked, deployments, of_stations, placement, notes)
 
 
 def choose_importer(source: Path, format: str | None, options: Mapping[str, str]) -> Importer:
@@ -211,7 +213,7 @@ def _without_videos(read: Imported) -> Imported:
 
 def _write(
     source: Path, name: str, home: Path, read: Imported, checked: Checked, deployments: Sequence[dict[str, str]],
-    placement: Any, notes: Sequence[Note],
+    of_stations: Collection[str], placement: Any, notes: Sequence[Note],
 ) -> Report:  # fmt: skip
     key = source_column(name)
     table, posts = read_text_table(home / CSV_NAME), read_text_table(home / STATIONS_NAME)
@@ -220,10 +222,10 @@ def _write(
     decisions = decisions_path(home)
     decided = os.path.lexists(decisions)
     fixed = (ANNOTATION,) if decided else ()  # decisions go by the identifiers of annotations
-    rows = merge(table.rows, memory.get((name, CSV_NAME), {}) if table.rows else {}, checked.rows, key, fixed=fixed)
-    sites = merge(
-        posts.rows, memory.get((name, STATIONS_NAME), {}) if posts.rows else {}, deployments, "deployment", "station"
-    )
+    last = memory.get((name, CSV_NAME), {}) if table.rows else {}
+    rows = merge(table.rows, last, checked.rows, key, fixed=fixed, columns=read.columns)
+    last = memory.get((name, STATIONS_NAME), {}) if posts.rows else {}
+    sites = merge(posts.rows, last, deployments, "deployment", "station", columns=of_stations)
     content = table_bytes(table, rows.rows, (*FIRST, key))
     check_catalog(content, home / CSV_NAME)
     answers, lost = answers_as_decisions(read.answers, rows.rows, key)
@@ -242,9 +244,9 @@ def _write(
             written += [path.name, *([kept.name] if kept else [])]
     written += [decisions.name] if added else []
     before = {what: dict(cells) for what, cells in memory.items()}
-    memory.setdefault((name, CSV_NAME), {}).update({cells[key]: cells for cells in checked.rows})
+    memory.setdefault((name, CSV_NAME), {}).update({cells[key]: cells for cells in rows.said})
     if deployments:
-        memory.setdefault((name, STATIONS_NAME), {}).update({cells["deployment"]: cells for cells in deployments})
+        memory.setdefault((name, STATIONS_NAME), {}).update({cells["deployment"]: cells for cells in sites.said})
     if memory != before:
         write_memory(imported_path(home), memory)
     return Report(

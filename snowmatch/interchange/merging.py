@@ -1,13 +1,14 @@
 """A table and what a source says now: new rows are added, and what a person corrected stays.
 
 Three tables decide about a cell: the table as it is, what the last import wrote, and what the source says now. A cell
-that is as it was imported takes the source's new text. A cell that somebody changed stays.
+that is as it was imported takes the source's new text. A cell that somebody changed stays, and so does one of a column
+that the source does not have: another table had it.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -27,7 +28,8 @@ class Merged:
 
     kept: cells that differ from the source and stay, (row's identifier, column, here, in the source). replaced: cells
     as the last import wrote them, in whose place is now what the source says, likewise. removed: rows of the source
-    that somebody has deleted here. gone: rows here that the source does not have any more.
+    that somebody has deleted here. gone: rows here that the source does not have any more. said: each row of the
+    source, with what earlier tables said in columns that it does not have.
     """
 
     rows: list[Cells]
@@ -38,18 +40,20 @@ class Merged:
     replaced: list[tuple[str, str, str, str]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    said: list[Cells] = field(default_factory=list)
 
 
 def merge(
     here: Sequence[Cells], last: Mapping[str, Cells], source: Sequence[Cells], key: str, place: str = "path", *,
-    fixed: Sequence[str] = (),
+    fixed: Sequence[str] = (), columns: Collection[str] | None = None,
 ) -> Merged:  # fmt: skip
     """Return the rows of a table after an import. The order of the rows stays; new rows come last.
 
     here: the table as it is. last: what the last import of this format wrote, by identifier. source: what the source
     says now. key: the column with the source's identifier. place: the column by which rows without one are recognised,
     `path` of photos or `station`.
-    fixed: columns that never change in rows that are there. No source rows leave the table as it is.
+    fixed: columns that never change in rows that are there. columns: those that the source has; None, it has all. No
+    source rows leave the table as it is.
     """
     rows = [dict(cells) for cells in here]
     partners = _partners(rows, source, last, key, place)
@@ -69,12 +73,15 @@ def merge(
                 rows.append({**cells, **corrected})
                 merged.kept += [(cells[key], column, text, cells[column]) for column, text in corrected.items()]
                 merged.added += 1
+            merged.said.append(cells)
             continue
         known = last.get(rows[at].get(key) or cells[key])
         if known is not None and place == "path" and known.get(place) not in (rows[at].get(place), cells.get(place)):
             known = None  # of a row of another source that has the same number
+        said = _completed(cells, known or {}, columns)
+        merged.said.append(said)
         changed = False
-        for column in (c for c in {**cells, **(known or {})} if c not in fixed):
+        for column in (c for c in {**cells, **(known or {})} if c not in fixed and (c in cells or c not in said)):
             changed |= _merge_cell(rows[at], column, cells, known, key, merged)
         merged.changed += changed
         merged.same += not changed
@@ -86,6 +93,17 @@ def merge(
             merged.gone.append(row[key])
             row[key] = ""
     return merged
+
+
+def _completed(cells: Cells, known: Cells, columns: Collection[str] | None) -> Cells:
+    """Return a row of the source, with what the last import said in columns that the source does not have.
+
+    A text that is in another column now was read wrongly then.
+    """
+    if columns is None:
+        return cells
+    moved = {text for column, text in cells.items() if known.get(column) != text}
+    return {**{c: text for c, text in known.items() if c not in columns and text not in moved}, **cells}
 
 
 def _merge_cell(

@@ -29,7 +29,7 @@ def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> li
             problems.append(f"{path.name} line {line}: no station; expected its name")
             continue
         row.setdefault("deployment", identifier(row))
-        rows.append(row)
+        rows.append(row | {column: "" for column in meaning.values() if column not in row})
     return rows
 
 

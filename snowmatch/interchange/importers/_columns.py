@@ -115,6 +115,13 @@ class PhotoTable:
         shares = box is not None and max(box) <= 1 and min(box) >= 0
         return box, "share" if shares else unit
 
+    def columns(self) -> frozenset[str]:
+        """Return the columns of the catalog's table that this table has something for."""
+        found = {name.partition("_")[0] if name.startswith("bbox_") else name for name in self.meaning.values()}
+        found |= {"timestamp"} if found & {"date", "time"} else set()
+        found |= {"body_part_there"} if "body_part" in found else set()
+        return frozenset({*found, *(h for h in self.headings if h not in self.meaning)})
+
     def stations(self) -> tuple[list[dict[str, str]], list[str]]:
         """Return the stations with a position, and the names of those with several."""
         found, several = [], []

@@ -78,7 +78,10 @@ class Table:
             )
             notes.append(Note("stations-with-positions", text))
         left = {"lines that are in the table twice": twice} if twice else {}
-        return Imported(tuple(rows), (source.parent,), tuple(stations), tuple(notes), tuple(problems), left)
+        return Imported(
+            tuple(rows), (source.parent,), tuple(stations), tuple(notes), tuple(problems), left,
+            columns=reader.columns(),
+        )  # fmt: skip
 
 
 def reader_notes(reader: PhotoTable) -> list[Note]:
