@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import datetime
 from xml.etree import ElementTree
 
@@ -58,6 +59,16 @@ def test_the_scientific_name_of_a_snow_leopard_is_not_its_common_name(tmp_path, 
     if name == "camtrap_dp":
         about = json.loads((tmp_path / "out" / "datapackage.json").read_text())
         assert {each["scientificName"] for each in about["taxonomic"]} == told
+
+
+def test_boxes_that_snowmatch_found_are_not_told_as_those_of_the_catalog(tmp_path):
+    data = snowmatch.open_catalog(photo_catalog(tmp_path)).data
+    found = tuple(replace(a, box_by="burst" if a.station == "S1" else "") for a in data.annotations)
+    survey = make_survey(replace(data, annotations=found))
+    export_survey(survey, "camtrap_dp", tmp_path / "out", options=OPTIONS["camtrap_dp"], coordinates=EXACT)
+    rows = [row for row in read_rows(tmp_path / "out" / "observations.csv") if row["observationLevel"] == "media"]
+    assert {row["deploymentID"][:2] for row in rows if row["bboxX"]} == {"S2", "S3"}
+    assert {row["deploymentID"][:2] for row in rows if not row["bboxX"]} == {"S1"}
 
 
 def test_rounded_positions_say_how_uncertain_they_are(tmp_path):

@@ -138,8 +138,8 @@ class CamtrapDp:
                 "fileMediatype": mimetypes.guess_type(a.path)[0] or "image/jpeg",
             }
             box: dict[str, Any] = {}
-            if a.bbox is not None and (size := given.photo_size(a.path)) is not None:
-                box = _box(a.bbox, size)
+            if a.own_box is not None and (size := given.photo_size(a.path)) is not None:
+                box = _box(a.own_box, size)
             quality = given.survey.traits.known["quality"].get(a.row, "")
             tags = f"bodyPart:{a.body_part}" + (f" | quality:{quality}" if quality else "")
             found.append(
