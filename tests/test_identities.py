@@ -274,6 +274,19 @@ def test_a_name_is_used_at_once_and_taken_back(catalog):
     assert set(names_of(catalog).values()) == {None}
 
 
+def test_a_decision_is_taken_back_once_and_given_back_as_it_is_told(catalog):
+    one, other, *_ = encounters(catalog)
+    run(catalog, "name", "Aika", one, other, "--observer", "Anna")
+    name = open_identities(catalog).rows[0].id
+    run(catalog, "undo", name)
+    told = run(catalog, "undo", name, code=1)
+    assert "taken back already" in told
+    run(catalog, "undo", told.split("`undo ")[1].split("`")[0])
+    assert names_of(catalog)[one] == "Aika"
+    run(catalog, "undo", name)
+    assert names_of(catalog)[one] is None
+
+
 def test_the_table_is_never_changed(catalog):
     before = (catalog / "catalog.csv").read_bytes()
     one, other, *_ = encounters(catalog)

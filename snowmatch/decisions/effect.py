@@ -13,12 +13,16 @@ def in_effect(rows: Sequence[Decision]) -> list[Decision]:
 
     An undo can be taken back as well. rows: in the order of their identifiers. No rows give an empty list.
     """
+    found = holding(rows)
+    return [row for row in rows if row.kind != "undo" and row.id in found]
+
+
+def holding(rows: Sequence[Decision]) -> set[str]:
+    """Return the ids of the rows that were not taken back, those of the kind undo as well."""
     undos: dict[str, list[Decision]] = defaultdict(list)
     for row in rows:
         if row.kind == "undo":
             undos[row.answer].append(row)
-    if not undos:
-        return list(rows)
     known: dict[str, bool] = {}
 
     def holds(name: str) -> bool:
@@ -34,7 +38,7 @@ def in_effect(rows: Sequence[Decision]) -> list[Decision]:
             waiting.pop()
         return known[name]
 
-    return [row for row in rows if row.kind != "undo" and holds(row.id)]
+    return {row.id for row in rows if holds(row.id)} if undos else {row.id for row in rows}
 
 
 def counts(decision: Decision) -> bool:

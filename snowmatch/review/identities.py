@@ -21,7 +21,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.corrections import with_box, with_corrections
-from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.effect import holding, in_effect
 from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_since
 from snowmatch.decisions.file import append as append
 from snowmatch.decisions.file import decisions_path as decisions_path
@@ -315,9 +315,11 @@ def split(identities: Identities, name: str, chosen: Sequence[int], observer: st
 def undo(identities: Identities, ids: Sequence[str], observer: str) -> tuple[Decision, ...]:
     """Return the drafts that take decisions back. A decision's id may be shortened to its last characters.
 
-    Raises SnowmatchError if there is no such decision, or if several end so.
+    Raises SnowmatchError if there is no such decision, if several end so, or if it is taken back already: a second undo
+    would make it stay away when the first one is taken back.
     """
     drafts = []
+    holds = holding(identities.rows)
     for name in ids:
         found = [row for row in identities.rows if row.id == name] or [
             row for row in identities.rows if len(name) >= 4 and row.id.endswith(name)
@@ -325,6 +327,9 @@ def undo(identities: Identities, ids: Sequence[str], observer: str) -> tuple[Dec
         if len(found) != 1:
             what = f"{counted(len(found), 'decision')} end" if found else "no decision ends"
             raise SnowmatchError(f"{what} with {name!r}: see `log` for the identifiers, and give the whole one")
+        if found[0].id not in holds:
+            by = next((row.id[-8:] for row in identities.rows if row.answer == found[0].id and row.id in holds), "ID")
+            raise SnowmatchError(f"{name!r} is taken back already: `undo {by}` gives it back")
         drafts.append(draft("undo", observer, found[0].id, side_a=found[0].side_a, side_b=found[0].side_b))
     return tuple(drafts)
 
