@@ -767,6 +767,22 @@ def test_a_detector_that_was_run_again_doubles_no_animal(tmp_path):
     assert [(row["individual"], row["bbox"]) for row in rows] == [("Aika", "22,21,100,50"), ("", "22,21,100,50")]
 
 
+@pytest.mark.parametrize("order", [("seen.json", "flanks.csv"), ("flanks.csv", "seen.json")])
+def test_a_row_that_does_not_say_which_boxed_animal_it_means_is_told(tmp_path, order):
+    photos(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    two = [{"category": "1", "conf": 0.9, "bbox": box} for box in ([0, 0, 0.3, 0.5], [0.5, 0.3, 0.4, 0.5])]
+    images = [{"file": "a.jpg", "detections": two}, {"file": "b.jpg", "detections": two[:1]}]
+    seen = {"images": images, "detection_categories": {"1": "animal"}, "info": {"format_version": "1.3"}}
+    write_json(tmp_path / "seen.json", seen)
+    (tmp_path / "flanks.csv").write_text("path,body_part\na.jpg,left\nb.jpg,right\nc.jpg,left\n")
+    first, second, again = (import_source(tmp_path / name, tmp_path) for name in (*order, order[1]))
+    (told,) = (note.text for note in second.notes if note.code == "rows-without-box")
+    assert told.startswith("1 photo with rows that have a box and rows that have none")
+    assert ": a.jpg;" in told
+    assert not {note.code for note in (*first.notes, *again.notes)} & {"rows-without-box"}
+    assert len(read_rows(tmp_path / "catalog.csv")) == 5
+
+
 def test_names_of_a_second_program_join_the_boxes_of_the_first(tmp_path):
     import_source(megadetector(tmp_path), tmp_path)
     names = [{"File": "naryn/S01/100RECNX/a.jpg", "Name": "Aika"}, {"File": "naryn/S02/100RECNX/a.jpg", "Name": "Berk"}]

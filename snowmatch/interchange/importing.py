@@ -310,6 +310,13 @@ def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
     if lost:
         text = f"{counted(lost, 'answer')} about animals that the catalog does not have as the source does left out"
         notes.append(Note("answers-left-out", text, {"count": lost}))
+    if rows.mixed:
+        text = (
+            f"{counted(len(rows.mixed), 'photo')} with rows that have a box and rows that have none, which count as "
+            f"further animals, since nothing says which box they mean: {some(rows.mixed)}; in {CSV_NAME}, write their "
+            "cells to the row of the animal, and delete them"
+        )
+        notes.append(Note("rows-without-box", text, {"count": len(rows.mixed)}))
     if rows.removed:
         text = f"{counted(len(rows.removed), 'row')} that somebody has deleted here left out: {some(rows.removed)}"
         notes.append(Note("rows-deleted-here", text, {"count": len(rows.removed)}))

@@ -28,7 +28,8 @@ class Merged:
 
     kept: cells that differ from the source and stay, (row's identifier, column, here, in the source). replaced: cells
     as the last import wrote them, in whose place is now what the source says, likewise. removed: rows of the source
-    that somebody has deleted here. gone: rows here that the source does not have any more. said: each row of the
+    that somebody has deleted here. gone: rows here that the source does not have any more. mixed: photos that got a
+    row, and now have rows with a box and rows without: which animal the latter mean is not known. said: each row of the
     source, with what earlier tables said in columns that it does not have.
     """
 
@@ -40,6 +41,7 @@ class Merged:
     replaced: list[tuple[str, str, str, str]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
     said: list[Cells] = field(default_factory=list)
 
 
@@ -92,7 +94,18 @@ def merge(
         elif keys[row[key]] == 1:  # the source gives its identifier to another row
             merged.gone.append(row[key])
             row[key] = ""
+    if place == "path":
+        merged.mixed = _mixed(rows, len(here))
     return merged
+
+
+def _mixed(rows: Sequence[Cells], old: int) -> list[str]:
+    """Return the photos with old and new rows, of which some have a box and some have none. old: so many were there."""
+    both = {_place(row, "path") for row in rows[:old]} & {_place(row, "path") for row in rows[old:]}
+    found: dict[str, set[bool]] = defaultdict(set)
+    for row in rows:
+        found[_place(row, "path")].add(bool(row.get("bbox")))
+    return sorted(path for path in both if len(found[path]) > 1)
 
 
 def _completed(cells: Cells, known: Cells, columns: Collection[str] | None) -> Cells:
