@@ -422,9 +422,9 @@ def test_a_camera_without_dates_beside_one_with_dates_is_told(tmp_path):
 def test_captures_without_a_body_part_are_told(tmp_path):
     rows = [(name, "unknown" if n in (2, 3, 4) else part, *more) for n, (name, part, *more) in enumerate(ROWS)]
     notes = {note.code: note.text for note in survey_of(write_catalog(tmp_path / "a", rows)).notes}
-    assert notes["sides-unknown"].startswith("3 of 7 captures without a body part: an animal that")
+    assert notes["sides-unknown"].startswith("3 of 7 sightings without a body part: an animal that")
     notes = {note.code: note.text for note in survey_of(tmp_path / "a", flanks="left").notes}
-    assert notes["sides-unknown"].startswith("3 of 7 captures without a body part: left out, as flanks left needs")
+    assert notes["sides-unknown"].startswith("3 of 7 sightings without a body part: left out, as flanks left needs")
     assert "sides-unknown" not in {note.code for note in survey_of(write_catalog(tmp_path / "b")).notes}
 
 

@@ -337,7 +337,8 @@ def test_alpha_is_of_audited_machine_decisions_and_of_second_readings(tmp_path):
 def test_the_table_of_a_catalog_without_decisions(tmp_path):
     survey = open_survey(catalog(tmp_path, ROWS))
     table = {row[0]: row[1] for row in practice_table(survey, survey.identities)[1]}
-    assert table["captures by status import"] == len(survey.captures)
+    assert table["sightings that count by status import"] == table["sightings that count"] == len(survey.captures) == 7
+    assert table["captures"] == 6  # two of the sightings are of one animal, station and occasion
     assert table["alpha, machine"] is None
     assert table["usable sightings"] == 8
     plain = replace(survey, identities=None)

@@ -301,7 +301,7 @@ def _may_be_in(c: Capture, span: Span) -> bool:
 
 
 def _sides_unknown(captures: Sequence[Capture], data: CatalogData, flanks: str) -> list[Note]:
-    """Return a note if captures have photos of an unknown body part alone: their flanks may be two individuals.
+    """Return a note if sightings have photos of an unknown body part alone: their flanks may be two individuals.
 
     captures: before the choice of flanks, of which all but `both` leave these out.
     """
@@ -312,7 +312,7 @@ def _sides_unknown(captures: Sequence[Capture], data: CatalogData, flanks: str) 
     if flanks != "both":
         why = f"left out, as flanks {flanks} needs a side"
     text = (
-        f"{len(unknown)} of {counted(len(captures), 'capture')} without a body part: {why}; say which side the photos "
+        f"{len(unknown)} of {counted(len(captures), 'sighting')} without a body part: {why}; say which side the photos "
         "show"
     )
     return [Note("sides-unknown", text, {"count": len(unknown)})]
