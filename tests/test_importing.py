@@ -4,6 +4,8 @@ import csv
 import json
 import random
 import shutil
+import threading
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +32,12 @@ from snowmatch.catalog.stations import read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import ImportedRow
+from snowmatch.interchange import importing
 from snowmatch.interchange.boxes import box_in_photo
 from snowmatch.interchange.importing import import_source
 from snowmatch.interchange.merging import merge
 from snowmatch.photos.turned import upright_edges
+from snowmatch.review.adding import NewPhoto, add_photos
 
 
 def files_of(folder):
@@ -480,6 +484,30 @@ def test_a_table_of_working_days_keeps_the_positions_of_another_table(tmp_path):
     (tmp_path / "days.csv").write_text("Station,Setup_date,Retrieval_date\nS01,2023-05-01,\n")
     import_source(source, tmp_path, stations=tmp_path / "days.csv")
     assert read_rows(tmp_path / "stations.csv")[0]["to"] == ""
+
+
+@pytest.mark.parametrize("step", ["make_links_and_copies", "replace_table"])
+def test_rows_that_another_program_adds_during_an_import_stay(tmp_path, monkeypatch, step):
+    rows = [{"File": f"{n}.jpg", "Name": n} for n in "ab"]
+    source = simple(tmp_path, rows)
+    import_source(source, tmp_path)
+    new = photo(tmp_path / "cards" / "new.jpg")
+    asked = NewPhoto(new, "new.jpg", sha256(new.read_bytes()).hexdigest())
+    adding = threading.Thread(target=add_photos, args=(tmp_path, [asked]))
+    original = getattr(importing, step)
+
+    def meanwhile(*args):
+        adding.start()
+        adding.join(0.5)  # it waits, if the table is being written
+        return original(*args)
+
+    monkeypatch.setattr(importing, step, meanwhile)
+    simple(tmp_path, [*rows, {"File": "c.jpg", "Name": "c"}])
+    assert import_source(source, tmp_path).added == 1
+    adding.join()
+    paths = {row["path"] for row in read_rows(tmp_path / "catalog.csv")}
+    assert {"a.jpg", "b.jpg", "c.jpg"} < paths
+    assert len(paths) == 4
 
 
 def test_corrections_stay_without_the_memory_of_the_last_import(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import filecmp
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 from snowmatch.catalog.problems import SHOWN
 from snowmatch.catalog.records import current_status, load_records
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import CSV_NAME, STATIONS_NAME, imported_path
+from snowmatch.core.files import make_folder, read_file
+from snowmatch.core.home import CSV_NAME, STATIONS_NAME, home_of, imported_path
 from snowmatch.core.imported import Imported, source_column
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.plain import plain
@@ -39,6 +41,7 @@ from snowmatch.interchange.table_files import (
     write_memory,
 )
 from snowmatch.photos.formats import VIDEO_EXTENSIONS
+from snowmatch.review.adding import changing_table
 
 FIRST = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask",
          "split", "annotation", "sex", "species", "quality")  # fmt: skip
@@ -216,45 +219,98 @@ def _write(
     of_stations: Collection[str], placement: Any, notes: Sequence[Note],
 ) -> Report:  # fmt: skip
     key = source_column(name)
-    table, posts = read_text_table(home / CSV_NAME), read_text_table(home / STATIONS_NAME)
-    remembered: list[Note] = []
-    memory = read_memory(imported_path(home), remembered)
+    sources = name, home, checked, deployments, read.columns, of_stations
+    made = _completed(*sources)
     decisions = decisions_path(home)
-    decided = os.path.lexists(decisions)
-    fixed = (ANNOTATION,) if decided else ()  # decisions go by the identifiers of annotations
-    last = memory.get((name, CSV_NAME), {}) if table.rows else {}
-    rows = merge(table.rows, last, checked.rows, key, fixed=fixed, columns=read.columns)
-    last = memory.get((name, STATIONS_NAME), {}) if posts.rows else {}
-    sites = merge(posts.rows, last, deployments, "deployment", "station", columns=of_stations)
-    content = table_bytes(table, rows.rows, (*FIRST, key))
-    check_catalog(content, home / CSV_NAME)
-    answers, lost = answers_as_decisions(read.answers, rows.rows, key)
-    if answers and decided:
+    answers, lost = answers_as_decisions(read.answers, made.rows.rows, key)
+    if answers and os.path.lexists(decisions):
         read_decisions(decisions)  # says what is wrong with it, before anything is written
     written: list[str] = []
     make_links_and_copies(placement, home)
     home.mkdir(parents=True, exist_ok=True)
-    added = add_missing(decisions, answers, str(source)).added if answers else ()
-    for merged, path, data in (
-        (rows, home / CSV_NAME, content),
-        (sites, home / STATIONS_NAME, table_bytes(posts, sites.rows, FIRST_OF_STATIONS)),
-    ):
-        if merged.added or merged.changed:
-            kept = replace_table(path, data)
-            written += [path.name, *([kept.name] if kept else [])]
-    written += [decisions.name] if added else []
-    before = {what: dict(cells) for what, cells in memory.items()}
-    memory.setdefault((name, CSV_NAME), {}).update({cells[key]: cells for cells in rows.said})
-    if deployments:
-        memory.setdefault((name, STATIONS_NAME), {}).update({cells["deployment"]: cells for cells in sites.said})
-    if memory != before:
-        write_memory(imported_path(home), memory)
+    if made.changes:
+        make_folder(home_of(home))
+    with changing_table(home) if made.changes else nullcontext():
+        if made.files != _files_of(home):  # another program has changed them since: its rows stay
+            made = _completed(*sources)
+            answers, lost = answers_as_decisions(read.answers, made.rows.rows, key)
+        added = add_missing(decisions, answers, str(source)).added if answers else ()
+        for merged, path, data in (
+            (made.rows, home / CSV_NAME, made.table),
+            (made.sites, home / STATIONS_NAME, made.stations),
+        ):
+            if merged.added or merged.changed:
+                kept = replace_table(path, data)
+                written += [path.name, *([kept.name] if kept else [])]
+        written += [decisions.name] if added else []
+        if made.memory != made.memory_before:
+            write_memory(imported_path(home), made.memory)
+    rows, sites = made.rows, made.sites
     return Report(
         source, name, home, len(checked.rows), rows.added, rows.changed, rows.same, len(deployments),
         sites.added + sites.changed, read.left_out, checked.failed, (*rows.kept, *sites.kept),
         {at: str(to) for at, to in placement.links.items()}, len(placement.copies), tuple(written),
-        unique([*notes, *remembered, *_merge_notes(rows, sites if deployments else Merged([]), lost)]), len(added),
+        unique([*notes, *made.notes, *_merge_notes(rows, sites if deployments else Merged([]), lost)]), len(added),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Completed:
+    """What an import makes of a catalog. files: what it was made from. table, stations: as bytes.
+
+    memory, memory_before: what imports wrote, with this one and without it.
+    """
+
+    files: tuple[bytes, ...]
+    rows: Merged
+    sites: Merged
+    table: bytes
+    stations: bytes
+    memory: Mapping[tuple[str, str], Mapping[str, Cells]]
+    memory_before: Mapping[tuple[str, str], Mapping[str, Cells]]
+    notes: tuple[Note, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether a table or the memory of imports is another one."""
+        changed = any(each.added or each.changed for each in (self.rows, self.sites))
+        return changed or self.memory != self.memory_before
+
+
+def _completed(
+    name: str, home: Path, checked: Checked, deployments: Sequence[dict[str, str]], columns: Collection[str] | None,
+    of_stations: Collection[str],
+) -> _Completed:  # fmt: skip
+    """Return the tables of the catalog, completed by a source. Nothing is written.
+
+    columns, of_stations: those that the source has for photos (None: all) and for stations. Raises SnowmatchError if a
+    table is damaged, or if the catalog could not be read with these rows.
+    """
+    key = source_column(name)
+    files = _files_of(home)
+    table, posts = read_text_table(home / CSV_NAME), read_text_table(home / STATIONS_NAME)
+    notes: list[Note] = []
+    memory = read_memory(imported_path(home), notes)
+    fixed = (ANNOTATION,) if os.path.lexists(decisions_path(home)) else ()  # decisions go by identifiers of annotations
+    last = memory.get((name, CSV_NAME), {}) if table.rows else {}
+    rows = merge(table.rows, last, checked.rows, key, fixed=fixed, columns=columns)
+    last = memory.get((name, STATIONS_NAME), {}) if posts.rows else {}
+    sites = merge(posts.rows, last, deployments, "deployment", "station", columns=of_stations)
+    content = table_bytes(table, rows.rows, (*FIRST, key))
+    check_catalog(content, home / CSV_NAME)
+    before = {what: dict(cells) for what, cells in memory.items()}
+    memory.setdefault((name, CSV_NAME), {}).update({cells[key]: cells for cells in rows.said})
+    if deployments:
+        memory.setdefault((name, STATIONS_NAME), {}).update({cells["deployment"]: cells for cells in sites.said})
+    return _Completed(
+        files, rows, sites, content, table_bytes(posts, sites.rows, FIRST_OF_STATIONS), memory, before, tuple(notes)
+    )
+
+
+def _files_of(home: Path) -> tuple[bytes, ...]:
+    """Return the content of the files that an import completes; b"" of one that is missing."""
+    paths = (home / CSV_NAME, home / STATIONS_NAME, imported_path(home))
+    return tuple(read_file(path) if path.is_file() else b"" for path in paths)
 
 
 def _own_identifiers(

@@ -64,7 +64,7 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
             else f"{folder / EXCEL_NAME} is {kind}, and photos are added only to a {CSV_NAME}: save it as such a table"
         )
     make_folder(home_of(folder))
-    with _changing(folder):
+    with changing_table(folder):
         paths = [photo.inside or copied(folder, FOLDER, photo) for photo in photos]
         before = read_file(table)
         there = paths_in(before)
@@ -81,16 +81,21 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _changing(folder: Path) -> Iterator[None]:
-    """Hold the lock of the table. Raises SnowmatchError if another process has it for too long."""
+def changing_table(folder: Path) -> Iterator[None]:
+    """Hold the lock of the table. Raises SnowmatchError if another process has it for too long, or it cannot be made.
+
+    The folder `.snowmatch` must be there.
+    """
     lock = file_lock(home_of(folder) / "table.lock")
     try:
         lock.acquire(timeout=WAIT)
     except Timeout:
         raise SnowmatchError(
-            f"another program has added photos to {folder / CSV_NAME} for more than {WAIT:.0f} seconds: try again when "
-            "it has finished"
+            f"another program has changed {folder / CSV_NAME} for more than {WAIT:.0f} seconds: try again when it has "
+            "finished"
         ) from None
+    except OSError as error:
+        raise unwritable(home_of(folder), error) from error
     try:
         yield
     finally:
