@@ -14,6 +14,7 @@ from fake_extractor import age
 import snowmatch
 from snowmatch.catalog.screened import load_screened
 from snowmatch.cli import main
+from snowmatch.core.files import file_sha256
 from snowmatch.core.home import HOME, database_path
 from snowmatch.review import screen
 from snowmatch.review.screen import screen_catalog
@@ -212,6 +213,29 @@ def test_one_picture_a_passage_and_none_of_a_person(catalog, tmp_path):
     assert again.exit_code == 1
     assert (tmp_path / "why" / "kept-0001.jpg").read_bytes() == b"mine"
     assert run(catalog, "--results", file, "--explain", tmp_path / "why", "--force").exit_code == 0
+
+
+@pytest.mark.parametrize("order", [("EA", "EB"), ("EB", "EA")])
+@pytest.mark.parametrize("answer", ["person", "unknown"])
+def test_of_a_photo_with_a_copy_in_an_empty_passage_it_stays_known_that_a_person_may_be_there(
+    tmp_path, monkeypatch, order, answer
+):
+    fake_classifier.use(monkeypatch)
+    rows = [("a.jpg", "empty", "", order[0], ""), ("b.jpg", "empty", "", "EA", ""), ("c.jpg", "empty", "", "EB", "")]
+    folder = make_catalog(tmp_path / "catalog", rows)
+    (folder / "z.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    write_rows(folder, [*((name, *rest) for name, _, *rest in rows), ("z.jpg", "", order[1], "")])
+    seen = {name: [] for name in ("a.jpg", "b.jpg", "c.jpg", "z.jpg")}
+    if answer == "person":
+        seen["b.jpg"] = [("2", 0.9, BOX)]
+    else:
+        del seen["b.jpg"]  # nothing has looked at it
+    words = ["--classifier", "none", "--results", results(tmp_path / "md.json", seen), "--out", tmp_path / "out"]
+    run(folder, *words)
+    told = {row["encounter"]: row["answer"] for row in read_table(tmp_path / "out.csv").values()}
+    assert told == {"EA": answer, "EB": "nothing"}
+    stored = load_screened(folder).answers
+    assert stored[file_sha256(folder / "a.jpg")] == answer
 
 
 def test_the_threshold_is_that_of_the_named_passages_or_the_given_one(tmp_path, monkeypatch):

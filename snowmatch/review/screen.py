@@ -167,8 +167,8 @@ def screen_catalog(
     screening = _answers(data, contents, classes, detections, species, keep, threshold)
     told: dict[str, str] = {}
     for photo in screening.photos:
-        if photo.path in contents and told.get(contents[photo.path]) != KEPT:  # copies may be in several passages
-            told[contents[photo.path]] = photo.answer
+        if photo.path in contents:  # copies may be in several passages
+            told[contents[photo.path]] = _of_copies(told.get(contents[photo.path], ""), photo.answer)
     save_screened(folder, Screened(told, species, screening.threshold.value))
     notes += screening.notes
     answered = screening.photos
@@ -177,6 +177,11 @@ def screen_catalog(
         answered = with_flanks(answered, tell_flanks(folder, shown, contents, processes, flanking, failed))
     notes.sort(key=lambda note: _FIRST.index(note.code) if note.code in _FIRST else len(_FIRST))
     return Screening(answered, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
+
+
+def _of_copies(one: str, other: str) -> str:
+    """Return the answer for a photo whose copies have two: what hides least, or is private, is never lost. "": none."""
+    return next((answer for answer in (KEPT, PERSON, UNKNOWN) if answer in (one, other)), one or other)
 
 
 def _unreadable(folder: Path, photos: Sequence[str]) -> dict[str, str]:
