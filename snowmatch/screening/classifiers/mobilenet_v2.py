@@ -13,7 +13,7 @@ import numpy as np
 from snowmatch.core.types import Classes
 from snowmatch.models.cache import find_weights
 from snowmatch.models.registry import Weights, WeightsFile
-from snowmatch.screening.classifiers._imagenet import Backbone, check_size, classes_of
+from snowmatch.screening.classifiers._imagenet import GROUPS, Backbone, check_size, classes_of
 from snowmatch.screening.classifiers._mobilenet import mobilenet_onnx
 
 FILE = "mobilenet_v2-b0353104.pth"
@@ -48,6 +48,11 @@ class MobilenetV2:
     def check(self) -> None:
         """Raise SnowmatchError if the weights are missing or wrong."""
         find_weights("mobilenet-v2")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The species that it tells, `nothing` last."""
+        return tuple(GROUPS)
 
     def classify(self, photo: np.ndarray) -> Classes:
         """Return the groups of species in a photo (H, W, 3) uint8 RGB, as efficientnet_lite0 does."""
