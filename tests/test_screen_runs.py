@@ -231,6 +231,15 @@ def test_the_networks_tell_the_species_that_they_know_without_a_photo(name):
     assert make_plugin("classifiers", name).names == fake_classifier.NAMES
 
 
+def test_without_a_classifier_it_is_told_why_there_are_no_pictures(catalog, tmp_path):
+    file = results(tmp_path / "md.json", {name: [("1", 0.9, BOX)] for name, *_ in ROWS})
+    result = run(catalog, "--classifier", "none", "--results", file, "--explain", tmp_path / "why")
+    assert result.exit_code == 0
+    assert "0 pictures in" in result.output
+    assert "they show where a classifier sees the species, and none was used" in result.output
+    assert "none was used" not in run(catalog, "--classifier", "auto", "--explain", tmp_path / "why").output
+
+
 @pytest.mark.parametrize("order", [("EA", "EB"), ("EB", "EA")])
 @pytest.mark.parametrize("answer", ["person", "unknown"])
 def test_of_a_photo_with_a_copy_in_an_empty_passage_it_stays_known_that_a_person_may_be_there(

@@ -168,7 +168,9 @@ def screen(
         write_table(result.photos, out)
     if explain is not None:
         drawn = draw_screening(result.photos, data, explain, force=force)
-        print_text(f"{len(drawn)} pictures in {explain}", err=True)
+        bare = any(note.code == "species-not-told" for note in result.notes)
+        why = ": they show where a classifier sees the species, and none was used" if bare else ""
+        print_text(f"{len(drawn)} pictures in {explain}{why}", err=True)
     print_text(result.summary())
     say_notes(result.notes)
     say_failed(result.failed)
