@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.locks import file_lock
 from snowmatch.review import accounts
 from snowmatch.review.accounts import (
     COST,
@@ -171,6 +172,15 @@ def test_two_administrators_at_once_lose_no_name(folder):
 def said(*arguments, given=""):
     result = CliRunner().invoke(main, ["observers", *map(str, arguments)], input=given)
     return result.exit_code, result.output
+
+
+def test_who_changes_the_accounts_for_long_is_waited_for_and_told(folder, monkeypatch):
+    monkeypatch.setattr(accounts, "WAIT", 0.1)
+    add_account(folder, "Anna", "observer", PASSWORD)
+    with file_lock(folder / ".snowmatch" / "observers.lock"), pytest.raises(SnowmatchError, match="another program"):
+        add_account(folder, "Bek", "observer", PASSWORD)
+    assert [each.name for each in read_accounts(folder)] == ["Anna"]
+    add_account(folder, "Bek", "observer", PASSWORD)
 
 
 def test_the_commands(folder):

@@ -315,6 +315,17 @@ def test_who_adds_photos_for_long_is_waited_for_and_told(folder, monkeypatch):
         add_photos(folder, [NewPhoto(folder / "images" / "0.jpg", "a.jpg", "0" * 64)])
 
 
+def test_who_starts_work_for_long_is_waited_for_and_told(client, folder, monkeypatch):
+    monkeypatch.setattr(jobs, "WAIT", 0.1)
+    (folder / ".snowmatch" / "jobs").mkdir(parents=True, exist_ok=True)
+    before = len(list_jobs(folder))
+    with file_lock(folder / ".snowmatch" / "jobs" / "start.lock"):
+        answer = client.post("/jobs/start", data={"kind": "index"})
+    assert answer.status_code == 400
+    assert "other work is being started at this moment" in answer.text
+    assert len(list_jobs(folder)) == before
+
+
 def test_a_job_whose_process_died_is_lost(folder):
     place = folder / ".snowmatch" / "jobs" / "20200101-000000-index"
     place.mkdir(parents=True)

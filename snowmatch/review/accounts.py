@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import Timeout
+
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, read_file, replace_file, unreadable
 from snowmatch.core.home import home_of
@@ -28,6 +30,7 @@ ROLES = ("reader", "observer", "adjudicator", "administrator")  # each may do wh
 SHORTEST, LONGEST = 8, 1000  # characters of a password
 LONGEST_NAME = 100
 COST = (1 << 15, 8, 3)  # n, r, p. Source: OWASP Password Storage Cheat Sheet, scrypt of 32 MB
+WAIT = 10.0  # seconds to wait for another program that changes the file
 MOST_MEMORY = 1 << 28  # bytes that one hash may take, also where somebody has edited the file
 
 
@@ -178,11 +181,18 @@ def _account(values: Any) -> Account:
 
 
 def _change(folder: Path, change: Callable[[tuple[Account, ...]], tuple[Account, ...]]) -> None:
-    """Write what `change` makes of all accounts. One process at a time."""
+    """Write what `change` makes of all accounts. One process at a time; SnowmatchError if another takes too long."""
     if not folder.is_dir():
         raise SnowmatchError(f"{folder} does not exist, expected the catalog's folder")
     make_folder(home_of(folder))
-    with file_lock(home_of(folder) / "observers.lock").acquire(timeout=10):
+    lock = file_lock(home_of(folder) / "observers.lock")
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout:
+        raise SnowmatchError(f"another program changes {accounts_path(folder)} at this moment: try again") from None
+    try:
         found = sorted(change(read_accounts(folder)), key=lambda each: each.name)
         text = json.dumps({"observers": [asdict(each) for each in found]}, ensure_ascii=False, indent=1)
         replace_file(accounts_path(folder), lambda file: file.write(text.encode() + b"\n"), 0o600)
+    finally:
+        lock.release()

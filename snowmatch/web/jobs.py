@@ -28,6 +28,7 @@ from snowmatch.core.plain import read_summed_json, with_json_sum
 KINDS = ("index", "calibrate", "batch", "compare")
 LISTED = 30  # the newest jobs that a page shows
 TAIL = 4000  # bytes of the last lines that a page shows
+WAIT = 10.0  # seconds to wait for another program that starts work
 STARTING = 20.0  # seconds within which the process of a job must be alive
 _ID = re.compile(r"\d{8}-\d{6}-[a-z]+(-\d+)?")
 
@@ -110,7 +111,12 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
         raise SnowmatchError(f"{kind!r} is no work that the app can start; expected one of {', '.join(KINDS)}")
     jobs = jobs_path(folder)
     make_folder(jobs)
-    with file_lock(jobs / "start.lock").acquire(timeout=10):
+    lock = file_lock(jobs / "start.lock")
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout:
+        raise SnowmatchError("other work is being started at this moment: try again", "busy") from None
+    try:
         if running := [job for job in list_jobs(folder) if job.state == "running"]:
             raise SnowmatchError(f"other work ({running[0].kind}) runs: wait until it is done, or stop it", "busy")
         started = time.time()
@@ -129,6 +135,8 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
             start_new_session=True,  # Ctrl-C for the server is not for the work
         )
         threading.Thread(target=process.wait, daemon=True).start()  # the system keeps ended children until then
+    finally:
+        lock.release()
     return read_job(folder, name)
 
 
