@@ -14,6 +14,8 @@ from web_small import SETTINGS, asked, client, client_of, folder, jpeg, make_cat
 from snowmatch.api import open_catalog
 from snowmatch.catalog.found import BY_SCREENING, Found, save_found
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.features.extractors.hesaff import Hesaff
+from snowmatch.features.extractors.sift import Sift
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
 from snowmatch.review.identities import answer_pair, name_sightings, open_identities
 from snowmatch.review.taking_in import index_added
@@ -246,6 +248,30 @@ def test_a_photo_is_added_with_all_settings_of_one_extractor(tmp_path, by):
     for options in (SETTINGS, {}):
         session = open_catalog(catalog).session(extractor="sift", options=options)
         assert [each.state for each in session.states] == ["indexed"] * 6
+
+
+@pytest.mark.parametrize("by", ["the app", "watch"])
+def test_a_photo_is_added_although_an_extractor_of_the_catalog_cannot_be_used_here(tmp_path, monkeypatch, by):
+    catalog = make_catalog(tmp_path)
+    open_catalog(catalog).index("hesaff", workers=1)
+    photo = catalog / "images" / "new.jpg"
+    photo.write_bytes(jpeg(7))
+    add_photos(catalog, [NewPhoto(photo, photo.name, hashlib.sha256(jpeg(7)).hexdigest(), inside="images/new.jpg")])
+
+    def missing(self):
+        raise SnowmatchError("hesaff needs a package that is not here")
+
+    monkeypatch.setattr(Hesaff, "check", missing, raising=False)
+    if by == "the app":
+        adding.index(State(catalog))
+    else:
+        _, notes = index_added(open_catalog(catalog))
+        assert [note.text for note in notes if "hesaff needs a package that is not here" in note.text]
+    session = open_catalog(catalog).session(extractor="sift", options=SETTINGS)
+    assert [each.state for each in session.states] == ["indexed"] * 6
+    monkeypatch.setattr(Sift, "check", missing, raising=False)
+    with pytest.raises(SnowmatchError, match="needs a package"):
+        index_added(open_catalog(catalog))
 
 
 @pytest.mark.parametrize("who", ["aika", "new"])

@@ -14,7 +14,9 @@ from snowmatch.catalog.table import UNIDENTIFIED
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, HOME
 from snowmatch.core.notes import Note
+from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation
+from snowmatch.features.extractors import check_extractor
 from snowmatch.identify.method import indexed_extractors
 from snowmatch.review.adding import FOLDER, NewPhoto, add_photos, copied
 from snowmatch.review.watched import ToAdd
@@ -79,17 +81,41 @@ def take_in(folder: Path, photos: Iterable[ToAdd]) -> TakenIn:
 
 
 def index_added(catalog: Catalog) -> tuple[tuple[tuple[str, str], ...], tuple[Note, ...]]:
-    """Index what is new with all extractors that the catalog has, and return what failed, and notes.
+    """Index what is new with the catalog's extractors that can be used here, and return what failed, and notes.
 
     Raises SnowmatchError if another run is at work or the catalog cannot be written.
     """
     failed: dict[str, str] = {}
-    notes: list[Note] = []
-    for name, options in indexed_extractors(catalog.folder) or [("", {})]:
+    extractors, bare = extractors_here(catalog.folder)
+    notes = [*bare]
+    for name, options in extractors:
         report = catalog.index(name or None, options, workers=1)
         failed.update(report.failed)
         notes += report.notes
     return tuple(sorted(failed.items())), tuple(notes)
+
+
+def extractors_here(folder: Path) -> tuple[list[tuple[str, dict[str, str]]], list[Note]]:
+    """Return the extractors of the catalog in `folder` that this computer can run, and notes on the others.
+
+    One may be there several times, with other settings. "" is the default one of a catalog without features. Raises
+    SnowmatchError if there are some and none of them can be run.
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    notes: list[Note] = []
+    errors: list[SnowmatchError] = []
+    for name, options in indexed_extractors(folder):
+        try:
+            check_extractor(make_plugin("extractors", name, options))
+        except SnowmatchError as error:  # a package or weights are missing: the others need not wait for them
+            errors.append(error)
+            text = f"new photos are not indexed with the extractor {name}, which cannot be used here: {error}"
+            notes.append(Note("extractor-not-here", text, {"extractor": name}))
+            continue
+        found.append((name, options))
+    if errors and not found:
+        raise errors[0]
+    return found or [("", {})], notes
 
 
 def path_inside(folder: Path, path: str) -> str:

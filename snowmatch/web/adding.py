@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from hashlib import sha256
 
-from snowmatch.api import indexed_extractors
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import same_name
 from snowmatch.review.adding import NewPhoto, add_photos
 from snowmatch.review.identities import UNNAMED, Decision, Identities, answer_pair, checked_name, name_sightings
+from snowmatch.review.taking_in import extractors_here
 from snowmatch.review.uploads import Upload, find_upload, upload_file
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.asked import Asked
@@ -70,8 +70,11 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
 
 
 def index(state: State) -> None:
-    """Index what is new, with all extractors of the catalog. Raises SnowmatchError if another run is at work."""
-    for extractor, options in indexed_extractors(state.folder) or [("", {})]:
+    """Index what is new, with the catalog's extractors that can be used here.
+
+    Raises SnowmatchError if another run is at work, or if none can be used.
+    """
+    for extractor, options in extractors_here(state.folder)[0]:
         state.catalog().index(extractor or None, options, workers=1)
     state.renew()
 
