@@ -186,6 +186,25 @@ def test_a_new_animal_never_takes_a_name_that_another_person_gives_meanwhile(tmp
     assert [a.individual for a in open_identities(catalog).named].count("umai") == 1
 
 
+def test_a_name_that_another_program_gives_at_the_same_moment_is_not_given_twice(tmp_path):
+    catalog = make_catalog(tmp_path)
+    one, other = (State(catalog, observer=name) for name in ("asel", "bek"))
+
+    def new(now, number, observer):
+        adding._check_new(now, "umai")
+        return [name_sightings(now, [number], "umai", observer)]
+
+    def slow(now):
+        drafts = new(now, 4, "asel")
+        if now.who.named("umai") is None and not other.identities().rows:
+            other.append(lambda now: new(now, 0, "bek"))
+        return drafts
+
+    with pytest.raises(SnowmatchError, match="is an individual already"):
+        one.append(slow)
+    assert [row.observer for row in open_identities(catalog).rows] == ["bek"]
+
+
 def test_a_picture_of_an_answer_is_that_of_its_candidate(monkeypatch):
     monkeypatch.setattr(identify, "draw_candidate", lambda _, c, __: {"plain": Image.new("L", c.size)})
     sizes = []

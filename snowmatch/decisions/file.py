@@ -108,20 +108,27 @@ def read_since(path: Path, known: Decisions) -> tuple[Decisions, tuple[Decision,
     return Decisions(together, head, notes), tuple(found)
 
 
-def append(path: Path, decisions: Sequence[Decision]) -> Appended:
+class OvertakenError(Exception):
+    """The error of `append` if other decisions were stored since those that the new ones were made for."""
+
+
+def append(path: Path, decisions: Sequence[Decision], after: str | None = None) -> Appended:
     """Store new decisions, all or none. When the function returns, they are on the disk. No decisions do nothing.
 
     decisions: with the id "", because the file gives the ids; an empty `decided_at` is the time of storing, an empty
-    `program` the version of snowmatch. A missing file is made. Several processes may do this at once: each waits up to
-    30 s for the others. Raises SnowmatchError if the file cannot be written, is foreign, damaged or newer, or if a
-    decision has a value that cannot be stored.
+    `program` the version of snowmatch. after: the `head` that the file must still have; None for any. A missing file is
+    made. Several processes may do this at once: each waits up to 30 s for the others. Raises OvertakenError if the file
+    has another head. Raises SnowmatchError if it cannot be written, is foreign, damaged or newer, or if a decision has
+    a value that cannot be stored.
     """
     if given := [decision.id for decision in decisions if decision.id]:
         raise ValueError(f"the file gives the ids of decisions, but one has the id {given[0]!r}")
     if not decisions:
         return Appended(())
     with writing(path) as connection:
-        last = _end(connection)[2]
+        _, head, last = _end(connection)
+        if after is not None and head != after:
+            raise OvertakenError
         now = time.time_ns() // 10**6
         notes = _clock_notes(last, now)
         moment = timestamp()

@@ -23,6 +23,7 @@ from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.corrections import with_box, with_corrections
 from snowmatch.decisions.effect import holding, in_effect
 from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_since
+from snowmatch.decisions.file import OvertakenError as OvertakenError
 from snowmatch.decisions.file import append as append
 from snowmatch.decisions.file import decisions_path as decisions_path
 from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lines, merge_file

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ from snowmatch.api import Catalog, Session, open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, calibration_path, database_path, features_path, settings_path
 from snowmatch.core.types import Annotation
-from snowmatch.review.identities import Decision, Identities, append, decisions_path, open_identities, refreshed
+from snowmatch.review.identities import (
+    Decision,
+    Identities,
+    OvertakenError,
+    append,
+    decisions_path,
+    open_identities,
+    refreshed,
+)
 from snowmatch.review.likely import Evidence, gather_evidence
 from snowmatch.review.uploads import forget_old_uploads, paths_with
 from snowmatch.views.explorer import states_of
@@ -144,11 +153,15 @@ class State:
     def append(self, make: Callable[[Identities], Sequence[Decision]]) -> tuple[Decision, ...]:
         """Store the decisions that `make` returns for who is who now, and return them as stored.
 
-        One caller at a time, so that nobody decides on a state that has just changed. What follows from them is
-        computed when the next page asks. Raises SnowmatchError as `make` does, or if the file cannot be written.
+        One caller at a time, so that nobody decides on a state that has just changed; `make` is called again if another
+        program has decided meanwhile. What follows from them is computed when the next page asks. Raises SnowmatchError
+        as `make` does, or if the file cannot be written.
         """
         with self._writing:
-            return append(self.decisions_file, make(self.identities())).rows
+            while True:
+                identities = self.identities()
+                with suppress(OvertakenError):
+                    return append(self.decisions_file, make(identities), identities.stored.head).rows
 
     def catalog(self) -> Catalog:
         """Return the catalog with the names by all decisions."""
