@@ -142,6 +142,21 @@ def test_a_photo_that_vanishes_during_the_run_is_listed(catalog):
     assert [path for path, _ in result.failed] == ["p09.jpg"]
 
 
+def test_what_another_program_indexes_during_a_screening_keeps_its_boxes(catalog):
+    def meanwhile(done, total):
+        if done == 1:
+            fake_classifier.draw(catalog / "new.jpg", "leopard", 100)
+            with (catalog / "catalog.csv").open("a") as file:
+                file.write("new.jpg,S9,E99,\n")
+            snowmatch.open_catalog(catalog).index("sift", workers=1)
+
+    assert not screen_catalog(snowmatch.open_catalog(catalog).data, workers=1, looking=meanwhile).failed
+    session = snowmatch.open_catalog(catalog).session(extractor="sift")
+    assert session.data.annotations[-1].path == "new.jpg"
+    assert session.data.annotations[-1].box_by == "classifier"
+    assert session.states[-1].state == "indexed"
+
+
 def test_a_photo_that_left_the_catalog_is_no_failure_and_is_not_looked_at(catalog, monkeypatch):
     run(catalog)
     (catalog / "p15.jpg").unlink()

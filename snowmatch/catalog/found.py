@@ -5,7 +5,7 @@ A box in the catalog always counts more. The catalog's database stores the found
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,14 +84,18 @@ def _note(folder: Path, notes: list[Note] | None, text: str) -> None:
         notes.append(Note("found-damaged", text, {"catalog": str(folder)}))
 
 
-def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) -> None:
-    """Replace all stored animals of one origin. Raises SnowmatchError if the database cannot be written.
+def save_found(
+    folder: Path, origin: str, found: Mapping[str, Sequence[Found]], gone: Collection[str] | None = None
+) -> None:
+    """Store the animals of one origin in photos. Raises SnowmatchError if the database cannot be written.
 
-    found: the animals of each photo, by the photo's sha256; () for a photo without an animal. Damaged entries are
-    deleted, except those of the other origin.
+    found: the animals of each photo, by the photo's sha256; () for a photo without an animal. gone: the photos whose
+    animals are deleted, and those of all others stay; None deletes those of all photos that are not in `found`. Damaged
+    entries are deleted, except those of the other origin.
     """
     before = load_found(folder, origin)
-    changed = sorted(sha for sha in {*found, *before} if found.get(sha) != before.get(sha))
+    others = before if gone is None else before.keys() & gone
+    changed = sorted(sha for sha in {*found, *others} if found.get(sha) != before.get(sha))
     damaged = _damaged(folder, origin)
     if not changed and not damaged:
         return

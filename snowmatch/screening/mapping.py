@@ -95,18 +95,20 @@ def update_maps(
     del stored
     new: dict[str, dict[str, float]] = {}
     damage: list[Note] = []
-    boxes = {sha256: animals for sha256, animals in load_found(folder, BY_MAPS, damage).items() if sha256 in every}
+    known = load_found(folder, BY_MAPS, damage)
+    no_photo = known.keys() - every.keys()
     if damage:
-        boxes.clear()  # an entry with a damaged key may be missing from a photo that has other entries
-    lost = [sha256 for sha256 in every if sha256 not in boxes and sha256[:KEY] in current]
-    boxes |= _boxes_again(folder, lost, {sha256: sizes.get(every[sha256]) for sha256 in lost})
+        known.clear()  # an entry with a damaged key may be missing from a photo that has other entries
+    lost = [sha256 for sha256 in every if sha256 not in known and sha256[:KEY] in current]
+    # Only those that this run makes: another program may index, too, and what it has found since stays
+    boxes = _boxes_again(folder, lost, {sha256: sizes.get(every[sha256]) for sha256 in lost})
     made: dict[str, MapEntry] = {}
 
     def save() -> None:
         """Save species and boxes before the maps: a run that is killed in between makes all of them again."""
         save_classes(folder, finders.mark, new)
         new.clear()
-        save_found(folder, BY_MAPS, boxes)
+        save_found(folder, BY_MAPS, boxes, no_photo)
         save_maps(folder, made)
         made.clear()
 
