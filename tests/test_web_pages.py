@@ -37,6 +37,7 @@ from snowmatch.web.jobs import list_jobs, read_job, start_job
 from snowmatch.web.network import listen
 from snowmatch.web.security import TokenDoor
 from snowmatch.web.state import State
+from snowmatch.web.waiting import waiting_now
 
 __all__ = ["client", "folder"]  # fixtures
 
@@ -62,6 +63,22 @@ def test_the_first_page_counts(client):
     assert "<b>2</b> individuals with a name" in text
     assert "<b>5</b> sightings" in text
     assert ">1 of them without a name<" in text
+
+
+def test_a_photo_that_is_missing_or_damaged_does_not_wait_for_ever(tmp_path):
+    folder = make_catalog(tmp_path)
+    with (folder / "catalog.csv").open("a") as table:
+        table.write("images/gone.jpg,,,,,,,\nimages/bad.jpg,,,,,,,\n")
+    (folder / "images" / "bad.jpg").write_bytes(b"no photo")
+
+    def unread():
+        return waiting_now(State(folder, observer="asel"))[0].unindexed
+
+    assert unread() == 2
+    assert len(open_catalog(folder).index("sift", SETTINGS, workers=1).failed) == 2
+    assert unread() == 0
+    (folder / "images" / "gone.jpg").write_bytes(jpeg(7))  # it was put back
+    assert unread() == 1
 
 
 def test_photos_of_one_passage_are_one_sighting_on_the_first_page(tmp_path):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.records import load_records
@@ -10,6 +11,19 @@ from snowmatch.catalog.states import STATES as STATES
 from snowmatch.catalog.states import annotation_states
 from snowmatch.core.types import Annotation
 from snowmatch.identify.method import features_in_use
+
+
+def count_unread(folder: Path, annotations: Iterable[Annotation]) -> int:
+    """Return how many annotations of the catalog in `folder` an index run would read: those without an identifier.
+
+    A photo that failed is not one of them, unless its file was missing and is there now.
+    """
+    bare = [a for a in annotations if not a.annotation]
+    if not bare:
+        return 0
+    records = load_records(folder)
+    failed = {path for path in records.failures if path in records.photos or not os.path.exists(folder / path)}
+    return sum(a.path not in failed for a in bare)
 
 
 def states_of(folder: Path, annotations: Sequence[Annotation]) -> tuple[tuple[str, str], ...]:

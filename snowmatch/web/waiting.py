@@ -12,6 +12,7 @@ from snowmatch.review.learnable import learnable_pairs
 from snowmatch.review.likely import Evidence
 from snowmatch.review.observers import agreement
 from snowmatch.review.queue import doubtful_answers
+from snowmatch.views.explorer import count_unread
 from snowmatch.views.question import first_photos
 from snowmatch.web.ahead import ahead_of
 from snowmatch.web.background import evidence_now
@@ -65,7 +66,7 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
     """
     identities = state.identities()
     who = identities.who
-    unindexed = sum(not a.annotation for a in identities.annotations)
+    unindexed = count_unread(state.folder, identities.annotations)
     if who.boxes and not rereading_of(state).running:  # a box was corrected, and the animal was not read again
         states = state.states()
         unindexed += sum(a.annotation in who.boxes and states[a.row][0] == "stale" for a in identities.annotations)
