@@ -4,6 +4,8 @@ import csv
 import hashlib
 import io
 import re
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ from web_small import SETTINGS, asked, client, client_of, folder, jpeg, make_cat
 from snowmatch.api import open_catalog
 from snowmatch.catalog.found import BY_SCREENING, Found, save_found
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.locks import WRITER, file_lock
 from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.extractors.sift import Sift
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
@@ -184,6 +187,29 @@ def test_a_new_animal_never_takes_a_name_that_another_person_gives_meanwhile(tmp
     assert answer.status_code == 400
     assert "umai" in answer.text
     assert [a.individual for a in open_identities(catalog).named].count("umai") == 1
+
+
+def test_a_photo_is_named_by_who_adds_it_although_another_program_indexes_at_that_moment(tmp_path, monkeypatch):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    address = asked(client, sent(client, jpeg(5)))
+    begun = threading.Event()
+
+    def other_run():
+        with file_lock(catalog / ".snowmatch" / WRITER):
+            begun.set()
+            time.sleep(0.5)
+
+    other = threading.Thread(target=other_run)
+    other.start()
+    begun.wait()
+    answer = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
+    other.join()
+    assert answer.status_code == 303
+    assert open_identities(catalog).who.named("umai") is not None
+    monkeypatch.setattr(adding, "WAIT", 0.0)
+    with file_lock(catalog / ".snowmatch" / WRITER), pytest.raises(SnowmatchError, match="is being indexed"):
+        adding.index(State(catalog))
 
 
 def test_a_name_that_another_program_gives_at_the_same_moment_is_not_given_twice(tmp_path):

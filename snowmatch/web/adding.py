@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from hashlib import sha256
@@ -16,6 +17,8 @@ from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.asked import Asked
 from snowmatch.web.people import ADJUDICATOR, may, need
 from snowmatch.web.state import State
+
+WAIT = 60.0  # seconds
 
 
 def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[Candidate], who: str, name: str) -> str:
@@ -72,10 +75,19 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
 def index(state: State) -> None:
     """Index what is new, with the catalog's extractors that can be used here.
 
-    Raises SnowmatchError if another run is at work, or if none can be used.
+    Another index run, such as that of watch, is waited for: a photo that it has put on record would be named by an
+    adjudicator alone. Raises SnowmatchError if it takes longer than WAIT, or if no extractor can be used.
     """
+    until = time.monotonic() + WAIT
     for extractor, options in extractors_here(state.folder)[0]:
-        state.catalog().index(extractor or None, options, workers=1)
+        while True:
+            try:
+                state.catalog().index(extractor or None, options, workers=1)
+                break
+            except SnowmatchError as error:
+                if error.code != "being-indexed" or time.monotonic() > until:
+                    raise
+            time.sleep(0.2)
     state.renew()
 
 
