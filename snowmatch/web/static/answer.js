@@ -21,7 +21,7 @@
     else if (key === "j" || key === "k") {
       place = Math.min(Math.max(place + (key === "j" ? 1 : -1), 0), cards.length - 1);
       if (cards[place]) { cards[place].scrollIntoView({ block: "start" }); cards[place].focus({ preventScroll: true }); }
-    } else if (key === "a") { document.getElementById("add").scrollIntoView(); document.querySelector("#add input[checked], #add input").focus(); }
+    } else if (key === "a") { document.getElementById("add").scrollIntoView(); (document.querySelector("#add input:checked") || document.querySelector("#add input")).focus(); }
     else return;
     event.preventDefault();
   });
