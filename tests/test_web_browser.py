@@ -182,6 +182,23 @@ def shown_in_strip(page):
     )
 
 
+def test_a_pair_that_another_observer_had_on_the_screen_comes_back_when_it_is_free(page):
+    opened = []
+
+    def taken(route):
+        opened.append(route.request.post_data_json["pair"])
+        route.fulfill(json={"free": len(opened) > 1})
+
+    page.route("**/review/open", taken)
+    page.goto(page.url + "review?lang=en")
+    until(lambda: len(opened) > 1)
+    for n in range(3, 8):
+        if opened[0] not in opened[1:]:
+            page.keyboard.press("c")
+            until(lambda n=n: len(opened) >= n)
+    assert opened[0] in opened[1:]
+
+
 def test_the_level_is_told_where_one_animal_is_likely_and_another_flank_is_marked(page):
     told = {"probability": 0.995, "careful": 0.7461, "level": "uncertain"}
 

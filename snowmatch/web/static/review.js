@@ -186,7 +186,11 @@
     if (keep) lines();
     setTimeout(() => { if (now === question) warmNear(); }, 400);
     snowmatch.post("/review/open", { mode, pair: question.pair }).then((answer) => {
-      if (!answer.free && now === question) { snowmatch.say(words.held); answered.add(keyOf(question)); next(); fetchAhead(); }
+      if (answer.free || now !== question) return;
+      snowmatch.say(words.held);
+      if (mode === "training") answered.add(keyOf(question)); // elsewhere the server asks it again when it is free
+      next();
+      fetchAhead();
     }).catch(problem);
   }
   function strip(side, number) {
