@@ -90,6 +90,24 @@ def test_a_box_is_drawn_and_corrected_before_the_question(state, survey, page):
     page.click("#ask")
     page.wait_for_url("**/identify/*", timeout=60_000)
     near(sent[0]["boxes"][0], (200, 133, 400, 266))
+    page.check("#add input[value=new]")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("a")
+    assert page.evaluate("document.activeElement.value") == "new"
+
+
+def test_a_box_of_which_some_numbers_are_typed_is_told(survey, page):
+    page.goto(page.url + "identify?lang=en")
+    page.set_input_files("#files", str(sorted((survey / "queries").glob("**/*.jpg"))[0]))
+    page.wait_for_selector("#work:not([hidden])")
+    page.click("#nobox")
+    page.fill("#box-x", "10")
+    page.fill("#box-w", "100")
+    page.click("#ask")
+    page.wait_for_selector("#problems li")
+    assert "four numbers" in page.inner_text("#problems")
+    assert page.evaluate("document.activeElement.id") == "box-y"
+    assert page.url.endswith("/identify?lang=en")
 
 
 def test_a_finger_draws_a_box(state, page):

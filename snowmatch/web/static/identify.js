@@ -136,6 +136,8 @@
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (asking || !photos.length) return;
+    const empty = fields.find((each) => each.value === "");
+    if (empty && fields.some((each) => each.value !== "")) { at("problems").replaceChildren(); problem(words.half); empty.focus(); return; }
     asking = true;
     at("busy").hidden = false;
     const began = Date.now();
