@@ -30,7 +30,7 @@ from snowmatch.screening.scenes import LEAST, animal_map
 
 LARGEST = 64 << 20  # bytes of one photo
 MOST_PIXELS = 120_000_000  # of one photo: the largest sensors of cameras have 100 megapixels
-KEPT_DAYS = 30  # after which a photo that was not added is forgotten
+KEPT_DAYS = 30  # after which a photo is forgotten here, added or not
 ENDINGS = {
     "JPEG": ".jpg",
     "MPO": ".jpg",
