@@ -212,6 +212,24 @@ def test_a_photo_is_named_by_who_adds_it_although_another_program_indexes_at_tha
         adding.index(State(catalog))
 
 
+def test_a_photo_that_another_program_has_just_put_on_record_gets_no_second_row(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    state = client.app.state.snowmatch
+    address = asked(client, sent(client, jpeg(5)))
+    state.identities()
+    state._took = 100.0  # as of a large catalog, which is not loaded again and again
+    (catalog / "images" / "other.jpg").write_bytes(jpeg(5))
+    digest = hashlib.sha256(jpeg(5)).hexdigest()
+    add_photos(catalog, [NewPhoto(catalog / "images" / "other.jpg", "other.jpg", digest, inside="images/other.jpg")])
+    index_added(open_catalog(catalog))
+    answer = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
+    assert answer.status_code == 303
+    found = open_identities(catalog)
+    assert [a.path for a in found.annotations][5:] == ["images/other.jpg"]
+    assert found.named[5].individual == "umai"
+
+
 def test_a_name_that_another_program_gives_at_the_same_moment_is_not_given_twice(tmp_path):
     catalog = make_catalog(tmp_path)
     one, other = (State(catalog, observer=name) for name in ("asel", "bek"))

@@ -31,6 +31,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     """
     candidate = _chosen(candidates, who)
     name = same_name(" ".join(name.split()))
+    state.renew()  # another program may have put the photos on record since the identities were loaded
     if who == "new":
         _check_new(state.identities(), name)
     uploads = [find_upload(state.folder, each) for each in asked.photos]
