@@ -310,6 +310,31 @@ def test_spots_agree_on_the_photos_of_a_likely_pair(page):
         assert 0 <= spot[3] <= b["size"][0]
 
 
+def test_spots_are_of_the_photos_that_are_asked_for_while_rows_come(state, page, monkeypatch):
+    question = max(questions(page, count=10), key=lambda each: each["spots"])
+    a, b = (side["frames"][side["first"]]["key"] for side in question["sides"])
+    asked = {"mode": "open", "a": a, "b": b}
+    before = page.get("/review/spots", params=asked).json()["spots"]
+    real, done = State.of_one_catalog, []
+
+    def meanwhile(self):
+        found = real(self)
+        if not done:
+            done.append(1)
+            table = state.folder / "catalog.csv"
+            head, *lines = table.read_text(encoding="utf-8").splitlines()
+            shutil.copy(state.folder / lines[0].split(",")[head.split(",").index("path")], state.folder / "new.jpg")
+            new = ["new.jpg" if name == "path" else "" for name in head.split(",")]
+            table.write_text("\n".join([head, ",".join(new), *lines]) + "\n", encoding="utf-8")
+            self.renew()
+        return found
+
+    monkeypatch.setattr(State, "of_one_catalog", meanwhile)
+    found = page.get("/review/spots", params=asked)
+    assert found.status_code == 200
+    assert found.json()["spots"] == before
+
+
 def test_about_as_many_spots_are_drawn_as_the_page_says(page):
     said, drawn = 0, 0
     for question in questions(page, count=10):

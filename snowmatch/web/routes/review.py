@@ -184,9 +184,12 @@ def spots(request: Request) -> Response:
     state = state_of(request)
     if request.query_params.get("mode") in HIDDEN:
         raise SnowmatchError("matched spots are hidden here: they would tell what the photos say")
-    _, session = state.of_one_catalog()
-    found = [state.pictured(request.query_params.get(name, "")) for name in ("a", "b")]
-    one, other = found
+    keys = [request.query_params.get(name, "") for name in ("a", "b")]
+    identities, session = state.of_one_catalog()
+    one, other = map(state.pictured, keys)
+    if state.identities().data is not identities.data:  # rows may have come or gone since
+        _, session = state.of_one_catalog()
+        one, other = map(state.pictured, keys)
     if one is None or other is None:
         return problem(request, "there is no such photo", 404)
     return JSONResponse({"spots": spots_to_json(session, one.row, other.row)})
