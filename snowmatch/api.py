@@ -11,7 +11,7 @@ from snowmatch.catalog.cells import CellError, read_box
 from snowmatch.catalog.find import find_catalog
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.opened import open_data
-from snowmatch.catalog.settings import SettingsOptions
+from snowmatch.catalog.settings import SettingsOptions, chosen, load_settings
 from snowmatch.catalog.times import read_times
 from snowmatch.confidence.score_table import is_table, save_table
 from snowmatch.core.notes import Note
@@ -54,18 +54,20 @@ Progress = Callable[[int, int], None]
 
 def open_catalog(folder: str | Path, decisions: Path | None = None, **settings: Unpack[SettingsOptions]) -> Catalog:
     """Return the catalog in `folder`, named by its `decisions`. `settings`: CatalogSettings in place of stored ones."""
-    return Catalog(with_decisions(open_data(Path(folder), settings), decisions), decisions)
+    return Catalog(with_decisions(open_data(Path(folder), settings), decisions), decisions, settings)
 
 
 @dataclass(eq=False)
 class Catalog:
     """The catalog of one folder when it was opened or indexed. Several threads may query it at the same time.
 
-    `method`: extractor (default: those of the index), matcher and options. `progress`: called with (done, total).
+    given: settings in place of the stored ones. `method`: extractor (default: those of the index), matcher and options.
+    `progress`: called with (done, total).
     """
 
     data: CatalogData
     decisions: Path | None = None
+    given: SettingsOptions = field(default_factory=SettingsOptions)
     _galleries: Galleries = field(default_factory=Galleries, repr=False)
 
     @property
@@ -89,6 +91,10 @@ class Catalog:
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
+        damage: list[Note] = []
+        stored = load_settings(self.folder, damage)
+        if not damage and chosen(stored, self.given) != self.data.settings:  # another program has set others since
+            self.data = with_decisions(open_data(self.folder, self.given), self.decisions)
         report = index_catalog(self.data, plugin, again=True, decisions=self.decisions, **run)
         self.data = with_decisions(report.catalog, self.decisions)
         self._galleries.clear()

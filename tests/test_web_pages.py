@@ -65,6 +65,17 @@ def test_the_first_page_counts(client):
     assert ">1 of them without a name<" in text
 
 
+def test_an_index_run_keeps_the_settings_that_another_program_has_set_since(tmp_path):
+    folder = make_catalog(tmp_path)
+    earlier, chosen = open_catalog(folder), open_catalog(folder, longest_encounter=5.0)
+    open_catalog(folder, encounter_gap=20.0).index("sift", SETTINGS, workers=1)
+    earlier.index("sift", SETTINGS, workers=1)
+    assert earlier.data.settings.encounter_gap == 20.0
+    chosen.index("sift", SETTINGS, workers=1)
+    stored = open_catalog(folder).data.settings
+    assert (stored.encounter_gap, stored.longest_encounter, stored.boxes) == (20.0, 5.0, False)
+
+
 def test_a_photo_that_is_missing_or_damaged_does_not_wait_for_ever(tmp_path):
     folder = make_catalog(tmp_path)
     with (folder / "catalog.csv").open("a") as table:
