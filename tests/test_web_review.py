@@ -355,6 +355,10 @@ def test_the_scenery_is_dark_and_the_animal_is_not(state, page):
     factor = alpha.width / frame["size"][0]
     middle = alpha.getpixel((int((left + right) / 2 * factor), int((top + bottom) / 2 * factor)))
     assert middle == 0
+    # The box may be corrected, and more be found: a browser asks again, and gets only what is new
+    assert answer.headers["cache-control"] == "private, no-cache"
+    again = page.get(f"/scenery/640/{frame['key']}", headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 BAD = ["", "x", "../../etc/passwd", "%2e%2e", "~", "a" * 3000, "\u202e", "<script>", "0", "'; --", "\x00"]

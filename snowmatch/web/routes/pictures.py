@@ -34,13 +34,13 @@ def picture(request: Request) -> Response:
     return asked_anew(request, content)  # the box may change, and with it what the picture shows
 
 
-def asked_anew(request: Request, content: bytes) -> Response:
-    """Return a JPEG whose address may show another one later: a browser asks each time, and gets only what is new."""
+def asked_anew(request: Request, content: bytes, kind: str = "image/jpeg") -> Response:
+    """Return a picture whose address may show another one later: a browser asks each time, and gets what is new."""
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"cache-control": "private, no-cache", "etag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type="image/jpeg", headers=headers)
+    return Response(content, media_type=kind, headers=headers)
 
 
 def found(request: Request) -> Response:

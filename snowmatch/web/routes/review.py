@@ -25,6 +25,7 @@ from snowmatch.web.desk import HIDDEN, NEEDS, Desk, desk_of
 from snowmatch.web.page import language_of, problem, read_json, render, state_of, whole_number, words_of_error
 from snowmatch.web.people import OBSERVER, may, need
 from snowmatch.web.places import metres_apart
+from snowmatch.web.routes.pictures import asked_anew
 from snowmatch.web.said import read_pair
 from snowmatch.web.signs import asked_with_signs, pictured, with_signs, without_signs
 from snowmatch.web.texts import translator, words_of
@@ -205,7 +206,7 @@ def scenery(request: Request) -> Response:
         content = scenery_shade(state.folder, annotation, size)
     except SnowmatchError as error:
         return problem(request, words_of_error(request, error), 404)
-    return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+    return asked_anew(request, content, "image/png")  # the box may change, and what is found with an index run
 
 
 def outlook(request: Request) -> Response:
