@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Unpack
 from snowmatch.catalog.cells import CellError, read_box
 from snowmatch.catalog.find import find_catalog
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.opened import open_data
-from snowmatch.catalog.settings import SettingsOptions, chosen, load_settings
+from snowmatch.catalog.opened import open_data, with_settings_now
+from snowmatch.catalog.settings import SettingsOptions
 from snowmatch.catalog.times import read_times
 from snowmatch.confidence.score_table import is_table, save_table
 from snowmatch.core.notes import Note
@@ -91,10 +91,8 @@ class Catalog:
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
-        damage: list[Note] = []
-        stored = load_settings(self.folder, damage)
-        if not damage and chosen(stored, self.given) != self.data.settings:  # another program has set others since
-            self.data = with_decisions(open_data(self.folder, self.given), self.decisions)
+        if (now := with_settings_now(self.data, self.given)) is not self.data:
+            self.data = with_decisions(now, self.decisions)
         report = index_catalog(self.data, plugin, again=True, decisions=self.decisions, **run)
         self.data = with_decisions(report.catalog, self.decisions)
         self._galleries.clear()

@@ -63,6 +63,18 @@ def open_data(folder: Path, options: SettingsOptions | None = None) -> CatalogDa
     return data
 
 
+def with_settings_now(data: CatalogData, given: SettingsOptions) -> CatalogData:
+    """Return the catalog as it is with the settings stored now; the same one if nobody has set others since.
+
+    given: settings in place of the stored ones. Raises as `open_data`.
+    """
+    damage: list[Note] = []
+    stored = load_settings(data.folder, damage)
+    if damage or chosen(stored, given) == data.settings:
+        return data
+    return open_data(data.folder, given)
+
+
 def _stamp(folder: Path, options: SettingsOptions, stamp: tuple[int, ...] | None) -> list[Any] | None:
     """Return what the catalog was read from; None if it has no table or database, or something is wrong with them."""
     try:
