@@ -212,14 +212,15 @@ def test_a_gallery_is_the_same_in_another_process_or_none(own_survey, tmp_path):
         pickle.loads(sent)
 
 
+def elsewhere(items, task_of, context, *, here):
+    """Do as `spread` does on a cluster: what is sent and what comes back is pickled."""
+    there = pickle.loads(pickle.dumps(context))
+    for item in items:
+        yield item, pickle.loads(pickle.dumps(task_of(item).run(*there)))
+
+
 def test_what_another_process_finds_damaged_is_told(own_survey, tmp_path, monkeypatch):
     """Maps without their cells, and search indexes that it builds: the same notes as in one process."""
-
-    def elsewhere(items, task_of, context, *, here):
-        there = pickle.loads(pickle.dumps(context))
-        for item in items:
-            yield item, pickle.loads(pickle.dumps(task_of(item).run(*there)))
-
     told = []
     for name in ("one", "other"):
         catalog = shutil.copytree(own_survey / "catalog", tmp_path / name)
@@ -236,11 +237,6 @@ def test_what_another_process_finds_damaged_is_told(own_survey, tmp_path, monkey
 
 
 def test_maps_that_another_process_of_a_batch_finds_damaged_are_told(own_survey, tmp_path, monkeypatch):
-    def elsewhere(items, task_of, context, *, here):
-        there = pickle.loads(pickle.dumps(context))
-        for item in items:
-            yield item, pickle.loads(pickle.dumps(task_of(item).run(*there)))
-
     told = []
     for name in ("one", "other"):
         catalog = shutil.copytree(own_survey / "catalog", tmp_path / name, copy_function=shutil.copy2)

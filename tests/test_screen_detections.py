@@ -177,11 +177,16 @@ def test_a_threshold_without_a_classifier_is_told_to_decide_nothing(catalog, tmp
     assert "decides nothing" not in run(*words).output
 
 
-def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
-    file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)], "p01.jpg": []})
+def turn_first(file):
+    """Give the first photo of a file of results its size as it is when the photo is turned."""
     content = json.loads(file.read_text())
     content["images"][0] |= {"width": SIZE[1], "height": SIZE[0]}
     file.write_text(json.dumps(content))
+
+
+def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
+    file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)], "p01.jpg": []})
+    turn_first(file)
     result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
     assert "the program saw it turned" in result.output
     assert read_table(tmp_path / "out.csv")["p00.jpg"]["boxes"] == ""
@@ -189,9 +194,7 @@ def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
 
 def test_a_photo_to_which_the_results_give_another_shape_is_not_told_to_show_nothing(catalog, tmp_path):
     file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)]})
-    content = json.loads(file.read_text())
-    content["images"][0] |= {"width": SIZE[1], "height": SIZE[0]}
-    file.write_text(json.dumps(content))
+    turn_first(file)
     result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
     assert "its boxes are left out" in result.output
     assert read_table(tmp_path / "out.csv")["p00.jpg"]["answer"] == "unknown"

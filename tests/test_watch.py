@@ -229,12 +229,16 @@ def test_a_torn_line_of_the_journal_counts_for_nothing(place):
     assert events_since(catalog, end) == ([], end)
 
 
+def two_of_a_passage(photos):
+    folder, by_passage = photos[0].parent.parent, {}
+    for row in read_rows(folder / "queries.csv"):
+        by_passage.setdefault(row["encounter"], []).append(folder / row["path"])
+    return next(each for each in by_passage.values() if len(each) == 2)
+
+
 def test_the_second_part_of_a_passage_is_asked_with_the_first(place):
     catalog, folder, photos = place
-    by_passage = {}
-    for row in read_rows(photos[0].parent.parent / "queries.csv"):
-        by_passage.setdefault(row["encounter"], []).append(photos[0].parent.parent / row["path"])
-    one, two = next(each for each in by_passage.values() if len(each) == 2)
+    one, two = two_of_a_passage(photos)
     shutil.copy(one, folder / "a.jpg")
     watch = Watch(folder, catalog, quiet=0)
     (first,) = watch.look(now=1).events
@@ -248,10 +252,7 @@ def test_the_second_part_of_a_passage_is_asked_with_the_first(place):
 def test_photos_are_remembered_and_told_by_their_full_paths(place, monkeypatch):
     """The next run may be started in another folder, and other programs read the events."""
     catalog, folder, photos = place
-    by_passage = {}
-    for row in read_rows(photos[0].parent.parent / "queries.csv"):
-        by_passage.setdefault(row["encounter"], []).append(photos[0].parent.parent / row["path"])
-    one, two = next(each for each in by_passage.values() if len(each) == 2)
+    one, two = two_of_a_passage(photos)
     shutil.copy(one, folder / "a.jpg")
     monkeypatch.chdir(folder.parent)
     (first,) = Watch(Path(folder.name), catalog, quiet=0).look(now=1).events

@@ -130,7 +130,6 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "not-indexed": _index,
     "damaged-features": _index,
     "damaged-settings": lambda data: f"snowmatch index CATALOG --extractor {data['extractor']}",
-    "damaged-maps": _index,
     "damaged-calibration": _calibrate,
     "choose-extractor": lambda data: "--extractor NAME",
     "choose-box": lambda data: "--bbox X,Y,W,H",

@@ -214,6 +214,9 @@ class Classifier(Plugin, Protocol):
 
     `classify` receives the upright photo, (H, W, 3) uint8 RGB, and returns the species. The same photo gives the same
     bytes. `check()` raises SnowmatchError if weights are missing.
+
+    `names` is optional: the species that it tells, `nothing` last. Another species is then refused before all photos
+    are looked at.
     """
 
     def check(self) -> None: ...

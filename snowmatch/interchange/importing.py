@@ -231,7 +231,7 @@ def _write(
     if made.changes:
         make_folder(home_of(home))
     with changing_table(home) if made.changes else nullcontext():
-        if made.files != _files_of(home):  # another program has changed them since: its rows stay
+        if made.changes and made.files != _files_of(home):  # another program has changed them: its rows stay
             made = _completed(*sources)
             answers, lost = answers_as_decisions(read.answers, made.rows.rows, key)
         added = add_missing(decisions, answers, str(source)).added if answers else ()

@@ -25,7 +25,8 @@ def select(survey: Survey, first: date | None = None, last: date | None = None, 
     if first is None and last is None and not location:
         return survey
     there = {a.station or a.camera or a.location for a in survey.data.annotations if a.location == location}
-    rows = [n for n, p in enumerate(survey.places) if location in ("", p.location or (p.station in there and location))]
+    inside = [p.location == location if p.location else p.station in there for p in survey.places]
+    rows = [n for n, within in enumerate(inside) if within or not location]
     if not rows:
         raise SnowmatchError(f"no station is in the location {location!r}: choose another one", "nothing-selected")
     places = tuple(survey.places[n] for n in rows)

@@ -153,7 +153,6 @@ HELPS = {
     "not-indexed": "/jobs",
     "damaged-features": "/jobs",
     "damaged-settings": "/jobs",
-    "damaged-maps": "/jobs",
     "damaged-calibration": "/jobs",
     "choose-observer": "/#observer",
 }
