@@ -20,7 +20,8 @@ DEPTH = 40  # exact neighbours of each descriptor that are kept
 GROUP = 128  # rows of which only the nearest is looked at first
 ROWS_AT_ONCE, QUERIES_AT_ONCE = 1 << 20, 4096
 # The same on a processor: what is compared at a time stays in its cache
-SMALL_GROUP, ROWS_IN_CACHE, QUERIES_IN_CACHE, QUERIES_OF_GROUPS = 32, 16384, 2048, 128
+SMALL_GROUP, ROWS_IN_CACHE, QUERIES_IN_CACHE, QUERIES_OF_GROUPS = 32, 2048, 1024, 128
+FARTHEST = 1 << 29  # more than any distance
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -337,51 +338,57 @@ class OnProcessor:
 
 
 class OnProcessorWithTorch:
-    """The same with PyTorch: only the nearest row of each group of rows is looked at first. queries: (N, D) uint8."""
+    """The same with PyTorch, several times as fast: only the nearest row of each group of rows is looked at first.
+
+    queries: (N, D) uint8. 128 is taken from all elements, so that they are int8; their products are added as int32.
+    """
 
     def __init__(self, torch: Any, queries: Any) -> None:
-        self._torch, self._queries = torch, torch.from_numpy(queries).float()
-        self._far = torch.full((len(queries), DEPTH), float("inf"))
+        self._torch, self._queries = torch, torch.from_numpy(queries ^ 128).view(torch.int8)
+        moved, given = (each.int().square().sum(1) for each in (self._queries, torch.from_numpy(queries)))
+        self._more = (moved - given)[:, None]
+        self._far = torch.full((len(queries), DEPTH), FARTHEST, dtype=torch.int32)
         self._rows = torch.full((len(queries), DEPTH), -1, dtype=torch.int64)
         self._seen = 0
 
     def look(self, rows: Any) -> None:
         """Compare all queries with some more rows."""
         torch = self._torch
-        missing = -len(rows) % (SMALL_GROUP * DEPTH)
-        wide = torch.nn.functional.pad(torch.from_numpy(rows).float(), (0, 0, 0, missing))
-        squares = (wide * wide).sum(1)
-        squares[len(rows) :] = float("inf")  # empty places that are far from everything
+        wide = torch.from_numpy(rows ^ 128).view(torch.int8)
+        wide = torch.nn.functional.pad(wide, (0, 0, 0, -len(rows) % ROWS_IN_CACHE))
+        squares = torch.cat([each.float().square_().sum(1) for each in wide.split(ROWS_IN_CACHE)]).int()
+        squares[len(rows) :] = FARTHEST  # empty places that are far from everything
+        count = ROWS_IN_CACHE // SMALL_GROUP  # groups of ROWS_IN_CACHE rows; one has each count-th row
+        products = torch.empty(QUERIES_IN_CACHE, ROWS_IN_CACHE, dtype=torch.int32)
         for start in range(0, len(self._queries), QUERIES_IN_CACHE):
             queries = self._queries[start : start + QUERIES_IN_CACHE]
-            nearest = torch.cat(
-                [
-                    torch.addmm(
-                        squares[None, at : at + ROWS_IN_CACHE], queries, wide[at : at + ROWS_IN_CACHE].T, alpha=-2
-                    )
-                    .view(len(queries), -1, SMALL_GROUP)
-                    .amin(2)
-                    for at in range(0, len(wide), ROWS_IN_CACHE)
-                ],
-                1,
-            )
+            nearest = torch.empty(len(queries), len(wide) // SMALL_GROUP, dtype=torch.int32)
+            far = products[: len(queries)]
+            for at in range(0, len(wide), ROWS_IN_CACHE):
+                torch._int_mm(queries, wide[at : at + ROWS_IN_CACHE].T, out=far)
+                torch.sub(squares[at : at + ROWS_IN_CACHE], far, alpha=2, out=far)
+                groups = nearest[:, at // SMALL_GROUP : at // SMALL_GROUP + count]
+                torch.amin(far.view(len(queries), SMALL_GROUP, count), 1, out=groups)
             # the nearest DEPTH rows are in the DEPTH groups with the nearest rows
-            nearest, groups = nearest.topk(DEPTH, largest=False)
+            nearest, groups = nearest.topk(min(DEPTH, nearest.shape[1]), largest=False)
             for first in range(0, len(queries), QUERIES_OF_GROUPS):
                 part = slice(start + first, start + min(first + QUERIES_OF_GROUPS, len(queries)))
                 here = slice(first, first + QUERIES_OF_GROUPS)
                 needed = (nearest[here] < self._far[part, -1:]).sum(1).max()
-                some = groups[here, :needed, None] * SMALL_GROUP + torch.arange(SMALL_GROUP)
+                some = groups[here, :needed, None]
+                some = some // count * ROWS_IN_CACHE + some % count + torch.arange(0, ROWS_IN_CACHE, count)
                 some = some.flatten(1)
-                far = squares[some] - 2 * torch.bmm(wide[some], self._queries[part, :, None])[:, :, 0]
-                best = torch.cat([self._far[part], far], 1).topk(DEPTH, largest=False)
+                own = torch.bmm(wide[some].float(), self._queries[part, :, None].float())[:, :, 0].int()
+                best = torch.cat([self._far[part], squares[some] - 2 * own], 1).topk(DEPTH, largest=False)
                 known = torch.cat([self._rows[part], some + self._seen], 1)
                 self._far[part], self._rows[part] = best.values, known.gather(1, best.indices)
         self._seen += len(rows)
 
     def result(self) -> tuple[Any, Any]:
         """Return |row|^2 - 2 query·row (N, DEPTH), inf where there is none, and the numbers of the rows."""
-        return self._far.numpy(), self._rows.numpy()
+        far = (self._far + self._more).float()
+        far[self._far >= FARTHEST] = float("inf")
+        return far.numpy(), self._rows.numpy()
 
 
 class OnCard:

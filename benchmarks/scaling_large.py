@@ -44,6 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
     if not given.pool.exists():
         make_pool(given)
     report = Report(given)
+    if given.kept:
+        before = json.loads(given.out.read_text(encoding="utf-8"))
+        report.about["drawn"], report.steps = before["command"], before["steps"]
+        measure_queries(report, report.steps[-1], given)
+        report.write(done=True)
+        return
     size, rates = 0, {}
     while (target := next_size(given, size, rates, report.left)) is not None:
         step = {"annotations": target, "features": given.features}
@@ -256,6 +262,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=24, help="queries that are searched exactly, too; 0: none")
     parser.add_argument("--try-mb", type=int, default=512, help="megabytes that are written to try the disk")
     parser.add_argument("--keep", action="store_true", help="keep the drawn catalog")
+    parser.add_argument(
+        "--kept", action="store_true", help="ask the catalog that --keep has kept; the results are added to --out"
+    )
     given = parser.parse_args(arguments)
     given.sizes = sorted(int(size) for size in given.sizes.split(","))
     given.shared = tuple(float(share) for share in given.shared.split(","))

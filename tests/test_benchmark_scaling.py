@@ -44,22 +44,13 @@ def test_a_large_catalog_is_drawn_indexed_and_asked(pool, tmp_path, monkeypatch,
     import scaling_large
 
     words = ["--pool", pool, "--work", tmp_path / "work", "--out", tmp_path / "out.json", "--sizes", "80"]
-    words += [
-        "--features",
-        FEATURES,
-        "--workers",
-        "2",
-        "--left-only",
-        "--asked",
-        "2",
-        "--sample",
-        "2",
-        "--try-mb",
-        "16",
-    ]
+    words += f"--features {FEATURES} --workers 2 --left-only --asked 2 --sample 2 --try-mb 16".split()
     scaling_large.main(
-        [str(word) for word in [*words, "--try-mb", "16", "--scenery", scenery, "--shared", "0.5,0.6", "--keep"]]
+        [str(word) for word in [*words, "--scenery", scenery, "--shared", "0.5,0.6", "--sample", "0", "--keep"]]
     )
+    (step,) = json.loads((tmp_path / "out.json").read_text())["steps"]
+    assert "exact" not in step
+    scaling_large.main([str(word) for word in [*words, "--kept"]])
     (step,) = json.loads((tmp_path / "out.json").read_text())["steps"]
     parts = {name: value for name, value in step.items() if isinstance(value, dict)}
     assert set(parts) == {"draw", "build_left_flank", "cold", "warm", "exact", "add"}
