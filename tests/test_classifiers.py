@@ -22,7 +22,7 @@ from snowmatch.models.torch_file import read_torch
 from snowmatch.screening import finders
 from snowmatch.screening.classifiers import efficientnet_lite0
 from snowmatch.screening.classifiers._efficientnet import efficientnet_onnx
-from snowmatch.screening.classifiers._imagenet import GROUPS, TILE, _opened, tile_means
+from snowmatch.screening.classifiers._imagenet import GROUPS, TILE, tile_means
 from snowmatch.screening.classifiers._layers import CLASSES, FEATURES, STRIDE
 from snowmatch.screening.classifiers.efficientnet_lite0 import (
     FILE,
@@ -443,7 +443,7 @@ WRONG = {
 def refused(path, content):
     path.write_bytes(content)
     with pytest.raises(SnowmatchError) as caught:
-        _opened(LITE0, path, hashlib.sha256(content).hexdigest())
+        LITE0.run(path, hashlib.sha256(content).hexdigest(), np.zeros((1, 3, 32, 32), np.float32))
     text = str(caught.value)
     assert text.startswith(f"{path} is ")
     assert "\n" not in text

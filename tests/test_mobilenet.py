@@ -13,7 +13,6 @@ from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.models.registry import known_weights
 from snowmatch.screening.classifiers import mobilenet_v2
-from snowmatch.screening.classifiers._imagenet import _opened
 from snowmatch.screening.classifiers._layers import CLASSES, FEATURES
 from snowmatch.screening.classifiers._mobilenet import STAGES, mobilenet_onnx
 from snowmatch.screening.classifiers.learned import Learned
@@ -140,7 +139,7 @@ def test_other_tensors_are_one_clear_line(tensors, tmp_path, wrong):
     path = tmp_path / "net.pth"
     path.write_bytes(old_torch_of(wrong(tensors)))
     with pytest.raises(SnowmatchError, match="is not MobileNetV2") as caught:
-        _opened(V2, path, hashlib.sha256(path.read_bytes()).hexdigest())
+        V2.run(path, hashlib.sha256(path.read_bytes()).hexdigest(), np.zeros((1, 3, 32, 32), np.float32))
     assert "\n" not in str(caught.value)
 
 

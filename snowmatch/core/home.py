@@ -56,6 +56,11 @@ def mended_path(folder: Path) -> Path:
     return home_of(folder) / "mended.jsonl"
 
 
+def middle_path(folder: Path) -> Path:
+    """Return the path of the file of what was learned from the middle of the catalog's photos (npz)."""
+    return home_of(folder) / "middle.npz"
+
+
 def imported_path(folder: Path) -> Path:
     """Return the path of the table of what was imported last (CSV): it tells corrections from changes of the source."""
     return home_of(folder) / "imported.csv"

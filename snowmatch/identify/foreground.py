@@ -33,6 +33,7 @@ from snowmatch.screening.scenes import (
     read_preview,
     shows_burst,
     station_photos,
+    tells,
 )
 
 OUTLINED = ("mask", "box")  # the animal has an outline that a person drew
@@ -106,7 +107,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
             if station is None:
                 station = _station_previews(session, question, allowed)
             others = [b.preview for b in photos if not np.array_equal(b.preview.grey, a.preview.grey)]  # not itself
-            found = make_map(a.preview, others[:MOST], station, *_networks(session, a, others[:MOST]))
+            found = make_map(a.preview, others[:MOST], station, *_networks(session, a, others[:MOST], station))
         found = map_beside(found, masked=a.mask is not None)
         if a.features is None:
             a = _with_features(session, a, found)
@@ -115,6 +116,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
     notes = (
         *_query_notes(seen),
         *_missing_classifier(session),
+        *_missing_middle(session),
         *session.gallery.evidence_notes(np.flatnonzero(allowed.entries)),
     )
     return _foreground(seen, notes)
@@ -122,13 +124,21 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
 
 def _missing_classifier(session: Session) -> list[Note]:
     """Return a note if the maps of the catalog were made with a classifier that is not on this computer."""
-    if session.finders.classifier is not None or not session.gallery.seen_by_classifier:
+    if session.finders.classifier is not None or not session.gallery.shown_by("classifier"):
         return []
     text = (
         "the catalog was indexed with a classifier whose weights are not on this computer: in photos outside the "
         "catalog, the animal is found less well"
     )
     return [Note("no-classifier", text, {"catalog": str(session.folder)})]
+
+
+def _missing_middle(session: Session) -> list[Note]:
+    """Return a note if maps of the catalog need what was learned from its photos, and that is missing or damaged."""
+    if not session.finders.learns or session.finders.middle is not None or not session.gallery.shown_by("middle"):
+        return []
+    text = "what was learned from the middle of the catalog's photos is missing or damaged: index again"
+    return [Note("no-middle", text, {"catalog": str(session.folder)})]
 
 
 def _foreground(photos: Sequence[Seen], notes: Sequence[Note]) -> Foreground:
@@ -143,16 +153,22 @@ def _foreground(photos: Sequence[Seen], notes: Sequence[Note]) -> Foreground:
 
 
 def _networks(
-    session: Session, photo: AskedPhoto, burst: Sequence[Preview]
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return where the classifier, and the segmenter, see the animal in a photo: (h, w) float32, or None."""
-    finders, animal, outline = session.finders, None, None
+    session: Session, photo: AskedPhoto, burst: Sequence[Preview], station: Sequence[Preview]
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Return where the classifier, the segmenter, and what was learned from the catalog, see the animal in a photo:
+    (h, w) float32, or None.
+    """
+    finders, animal, outline, middle = session.finders, None, None, None
     given, path = photo.image, Path(photo.path)
-    if finders.classifier is not None:
-        animal = animal_map(finders.classifier.classify(read_small(path, LEAST) if given is None else given))
+    small = read_small(path, LEAST) if given is None and (finders.classifier or finders.middle) else given
+    if finders.classifier is not None and small is not None:
+        animal = animal_map(finders.classifier.classify(small))
     if finders.segmenter is not None and not shows_burst(photo.preview, burst):
         outline = outline_map(finders.segmenter, read_photo(path) if given is None else given)
-    return animal, outline
+    nothing = animal is None and outline is None and outline_of(photo) == ""
+    if finders.middle is not None and small is not None and nothing and not tells(photo.preview, burst, station):
+        middle = finders.middle.animal(small)
+    return animal, outline, middle
 
 
 def _with_features(session: Session, photo: AskedPhoto, found: ForegroundMap | None) -> AskedPhoto:

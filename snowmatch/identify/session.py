@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from snowmatch.matching.search.shelf import NotKeptError
 from snowmatch.photos.likeness import Likenesses
 from snowmatch.screening.finders import choose_finders, finders_in_words
 from snowmatch.screening.maps import maps_stamp
+from snowmatch.screening.middle import load_middle
 from snowmatch.screening.scenes import Finders
 from snowmatch.screening.stored_maps import StoredMaps, open_maps
 
@@ -78,8 +80,11 @@ class Session:
 
     @cached_property
     def finders(self) -> Finders:
-        """The networks that find the animal in photos that are not on record."""
-        return choose_finders(self.data.settings.classifier, self.data.settings.segmenter)
+        """What finds the animal in photos that are not on record. A damaged file of what was learned is not used."""
+        finders = choose_finders(self.data.settings.classifier, self.data.settings.segmenter)
+        with suppress(SnowmatchError):
+            finders = replace(finders, middle=load_middle(self.folder) if finders.learns else None)
+        return finders
 
     @property
     def finds_boxes(self) -> bool:

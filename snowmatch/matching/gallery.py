@@ -276,10 +276,13 @@ class Gallery:
         """(A,) text, what showed where each annotation is."""
         return np.array([self.evidence(entry) for entry in range(len(self.annotations))], str)
 
+    def shown_by(self, source: str) -> bool:
+        """Return whether a source, such as "classifier", helped to make one of the maps."""
+        return any(source in evidence for evidence in self._evidences)
+
     @cached_property
-    def seen_by_classifier(self) -> bool:
-        """Whether a classifier helped to make one of the maps."""
-        return any("classifier" in evidence for evidence in np.unique(self._evidence))
+    def _evidences(self) -> list[str]:
+        return [str(evidence) for evidence in np.unique(self._evidence)]
 
     def match_weights(self, matches: Matches) -> np.ndarray:
         """Return the confidence (M,) float32 that the gallery's side of `matches` lies on the animal."""

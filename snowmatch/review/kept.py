@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,14 @@ def group_keys(
     return tuple(_digest((common, _asked(session, group))) for group in groups)
 
 
-def _networks(session: Session) -> tuple[str, list[str]]:
-    """Return the networks that find the animal in new photos, and what kinds of them made the stored maps."""
-    try:
+def _networks(session: Session) -> tuple[str, str, list[str]]:
+    """Return the networks that find the animal in new photos, what was learned, and what made the stored maps."""
+    mark = learned = ""
+    with suppress(SnowmatchError):  # the weights of one are missing: the queries say so, if they need it
         mark = session.finders.mark
-    except SnowmatchError:  # the weights of one are missing: the queries say so, if they need it
-        mark = ""
+        learned = "" if session.finders.middle is None else session.finders.middle.mark
     told = {word for gallery in session.galleries for evidence in gallery.maps.evidences for word in evidence.split()}
-    return mark, sorted(told & {"classifier", "segmenter"})
+    return mark, learned, sorted(told & {"classifier", "segmenter", "middle"})
 
 
 def _asked(session: Session, group: Group) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from snowmatch.catalog.settings import TAUGHT
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
 from snowmatch.models.cache import weights_are_here, weights_sum
+from snowmatch.screening.classifiers.efficientnet_lite0 import texture_is_here
 from snowmatch.screening.scenes import Finders
 
 DEFAULT_CLASSIFIER, DEFAULT_WEIGHTS = "efficientnet_lite0", "efficientnet-lite0"
@@ -22,7 +23,9 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
     AUTO is the default classifier, or none if its weights are not on this computer. Raises SnowmatchError if another
     name is unknown, if its weights are missing, or if the segmenter needs boxes.
     """
-    return Finders(_classifier(classifier), None if segmenter == NONE else _segmenter(segmenter))
+    chosen = _classifier(classifier)
+    cutter = None if segmenter == NONE else _segmenter(segmenter)
+    return Finders(chosen, cutter, chosen is not None and texture_is_here())
 
 
 def finders_in_words(classifier: str, segmenter: str, *, boxes: bool) -> str:

@@ -18,13 +18,14 @@ SPREAD = (0.15, 0.12)
 # Keypoints with a lower weight are not compared: each costs a search and adds almost nothing to a score.
 LEAST = 0.05
 
-ALONE = ("burst", "classifier", "segmenter")  # sources that need no centre weights
+ALONE = ("burst", "classifier", "segmenter", "middle")  # sources that need no centre weights
 
 WORDS = {
     "burst": "something moved between the frames of the burst",
     "station": "other photos of the station show something else",
     "classifier": "the classifier sees a cat",
     "segmenter": "the segmenter sees an animal",
+    "middle": "the middles of the catalog's photos show what an animal looks like",
 }
 OUTLINES = {
     "mask": "a mask",
@@ -33,6 +34,7 @@ OUTLINES = {
     "station": "other photos of the station",
     "classifier": "the classifier",
     "segmenter": "the segmenter",
+    "middle": "what is in the middle of the catalog's photos",
     "centre": "nothing, so their centre counts most",
 }
 FOREGROUNDS = ("auto", "given")
@@ -44,7 +46,7 @@ class ForegroundMap:
 
     values: (h, w) uint8 over the whole photo; 0 is scenery, 255 is animal.
     evidence: what the map was computed from: `burst`, `station`, `classifier`, `segmenter`, or several of them, such as
-    "burst and classifier"; "" if the map only leaves out bars with text.
+    "burst and classifier"; `middle` if none of them told anything; "" if the map only leaves out bars with text.
     """
 
     values: np.ndarray

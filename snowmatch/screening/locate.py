@@ -20,10 +20,12 @@ FINER = 4  # the map is enlarged by this factor, so that the box is not limited 
 def boxes_of(found: ForegroundMap | None, image_size: tuple[int, int] | None) -> tuple[BBox, ...]:
     """Return the boxes of the animals in a foreground map; () without a map of the animal, or if the size is not known.
 
+    What is in the middle of the catalog's photos makes no box: it is learned again when the catalog grows, and features
+    would then be extracted again. On nyala such boxes were as large as the photo.
     A segmenter tells several animals apart. A classifier shows one. Other photos alone may show one animal at several
     places: in two frames of a burst, each map has both places, and one box goes round both.
     """
-    if found is None or image_size is None or not found.evidence:
+    if found is None or image_size is None or found.evidence in ("", "middle"):
         return ()
     values = found.values.astype(np.float32) / 255
     if "segmenter" in found.evidence:

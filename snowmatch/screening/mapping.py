@@ -8,26 +8,32 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from snowmatch.catalog.found import BY_MAPS, Found, load_found, save_found
 from snowmatch.catalog.screened import load_classes, save_classes
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import Workers, in_order, open_pool
-from snowmatch.core.home import old_maps_path
+from snowmatch.core.home import middle_path, old_maps_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
+from snowmatch.photos.pixels import read_small
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.locate import boxes_of
 from snowmatch.screening.maps import KEY, MapEntry, forget_maps, load_maps, load_marks, save_maps
+from snowmatch.screening.middle import Cells, Middle, cells_of, learn_middle, load_middle, save_middle
 from snowmatch.screening.previews import Previews, decoded
-from snowmatch.screening.scenes import Companions, Finders, Looked, companions, look
+from snowmatch.screening.scenes import LEAST, Companions, Finders, Looked, companions, look
 
 NO_FINDERS = Finders()
 FEW_MAPS = 64  # up to this number, this process is as fast as worker processes, which have to start first
 SAVE_SECONDS = 30.0  # interval between two saves, at least: the work that is lost at most if the run is killed
 SAVE_SHARE = 0.05  # of the time is used for saves, at most: the boxes of many photos take long to compare
 AT_ONCE = 1000  # stored maps that are in memory at once
+# Photos from which the middle is learned: at least so many, at most so many of them, and again at so many times as many
+LEAST_PHOTOS, MOST_PHOTOS, MORE = 60, 400, 4
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,22 @@ class Look:
     def path(self) -> str:
         """The path of the photo."""
         return self.seen.photo[0]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The task to draw cells of a photo, from which the middle of the catalog's photos is learned."""
+
+    path: str
+    content: str
+
+    def run(self, folder: Path, finders: Finders) -> Cells | None:
+        """Draw the cells; None if the photo cannot be read. folder: the catalog's folder."""
+        del finders  # every task of the pool gets them
+        try:
+            return cells_of(read_small(folder / self.path, LEAST), self.content)
+        except (SnowmatchError, OSError, MemoryError, cv2.error):
+            return None
 
 
 def update_maps(
@@ -69,7 +91,62 @@ def update_maps(
     photos whose animals have masks. A note on damaged maps, which are computed again, is added to `notes`. Maps of
     photos that are no longer in the catalog are removed. workers: as for `open_pool`. previews: those that were
     made when photos were read. Returns the number of computed maps.
+
+    Where nothing tells where the animal is, what the middles of such photos have in common tells it: it is learned when
+    there are enough of them, and again when there are four times as many. Their maps are then computed again.
     """
+    finders = replace(finders, middle=_known_middle(folder, notes) if finders.learns else None)
+    about = folder, list(annotations), contents, sizes, processes, progress
+    more = _Rest(all_classes, notes, workers, previews)
+    count, waiting = _update(*about, finders, more)
+    if len(waiting) >= max(LEAST_PHOTOS, MORE * finders.middle.photos if finders.middle is not None else 0):
+        drawn = dict(sorted(waiting.items())[:MOST_PHOTOS])
+        with open_pool(processes, (folder, finders), workers) as pool:
+            cells = [found for _, found in in_order(pool, drawn, lambda content: Draw(drawn[content], content))]
+        if found := [each for each in cells if each is not None]:
+            middle = replace(learn_middle(found), photos=len(waiting))
+            save_middle(folder, middle)
+            count += _update(*about, replace(finders, middle=middle), replace(more, notes=None), finders)[0]
+    return count
+
+
+def _known_middle(folder: Path, notes: list[Note] | None) -> Middle | None:
+    """Return what was learned from the catalog; None if nothing was. A note on a damaged file is added to `notes`."""
+    try:
+        return load_middle(folder)
+    except SnowmatchError as error:
+        if notes is not None:
+            text = "what was learned from the middle of the photos was damaged, and is learned again"
+            notes.append(Note("middle-mended", text, {"file": str(middle_path(folder)), "error": str(error)}))
+        return None
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """The parameters of `update_maps` with these names."""
+
+    all_classes: bool
+    notes: list[Note] | None
+    workers: Workers | None
+    previews: Previews | None
+
+
+def _update(
+    folder: Path,
+    annotations: Sequence[Annotation],
+    contents: Mapping[str, str],
+    sizes: Mapping[str, tuple[int, int]],
+    processes: int,
+    progress: Callable[[int, int], None] | None,
+    finders: Finders,
+    rest: _Rest,
+    before: Finders | None = None,
+) -> tuple[int, dict[str, str]]:
+    """Compute maps as `update_maps`, with what was learned before. Returns their number, and the photos in which
+    nothing else tells where the animal is: their paths by sha256. before: with what the stored maps were made, if that
+    only lacks what was learned now.
+    """
+    notes, workers, previews = rest.notes, rest.workers, rest.previews
     stored = load_marks(folder)
     if notes is not None and (count := sum(mark is None for mark in stored.values())):
         were = "was" if count == 1 else "were"
@@ -79,18 +156,22 @@ def update_maps(
     current: set[str] = set()  # keys of the stored maps that are still right
     to_do: dict[str, Companions] = {}
     every: dict[str, str] = {}  # the path of one photo with each content
-    for seen in companions(list(annotations), contents):
-        if all_classes:
+    waiting: dict[str, str] = {}
+    for seen in companions(annotations, contents):
+        if rest.all_classes:
             seen = replace(seen, classified=True)
         sha256, photo = seen.photo[1], seen.photo[1][:KEY]
         if sha256 in every:
             continue  # a photo with the same content is already in the list
         every[sha256] = seen.photo[0]
         told = finders.classifier is None or not seen.classified or sha256 in classes
-        if stored.get(photo) == seen.mark(finders.mark) and told:
+        if stored.get(photo) in finders.marks_of(seen) and told:
             current.add(photo)
+            if finders.waits(seen, stored[photo]):
+                waiting[sha256] = seen.photo[0]
         else:
-            to_do[photo] = seen
+            searched = before is not None and before.waits(seen, stored.get(photo))
+            to_do[photo] = replace(seen, searched=searched)
     gone = stored.keys() - current - to_do.keys()
     del stored
     new: dict[str, dict[str, float]] = {}
@@ -120,8 +201,11 @@ def update_maps(
             looks = in_order(pool, photos, lambda item: Look(to_do[item[0]], item[1]))
             for done, ((photo, _), looked) in enumerate(looks, start=1):
                 # If a photo could not be read, the empty mark makes the next run compute this map again
-                made[photo] = (to_do[photo].mark(finders.mark) if looked.complete else "", looked.found)
+                mark = finders.mark_of(to_do[photo], looked.found) if looked.complete else ""
+                made[photo] = (mark, looked.found)
                 content, path = to_do[photo].photo[1], to_do[photo].photo[0]
+                if finders.waits(to_do[photo], mark):
+                    waiting[content] = path
                 boxes[content] = _boxes(looked.found, sizes.get(path))
                 if looked.classes is not None:
                     new[content] = looked.classes
@@ -136,7 +220,7 @@ def update_maps(
     forget_maps(folder, gone)
     with suppress(OSError):
         old_maps_path(folder).unlink()
-    return len(to_do)
+    return len(to_do), waiting
 
 
 def _boxes_again(

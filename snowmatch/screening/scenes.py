@@ -27,6 +27,7 @@ from snowmatch.core.types import Annotation, Classes
 from snowmatch.photos.pixels import read_grey, read_photo, read_small
 from snowmatch.screening.bars import info_bars
 from snowmatch.screening.foreground import ForegroundMap
+from snowmatch.screening.middle import Middle
 from snowmatch.screening.outlines import animals_of
 from snowmatch.screening.scenery import PREVIEW, Preview, foreground_map, make_preview
 from snowmatch.screening.species import CATS, NOTHING, log_sum
@@ -35,7 +36,8 @@ REVISION = 6  # of the method; maps of another revision are computed again
 MOST = 8  # companions of each kind: a burst of ten has nine, and each takes 2 ms (other numbers were not tried)
 CELL = 4  # side of a cell of the map (px of the preview): about the size of the window of the correlation
 FINE_CELL = 2  # the same for the map of a segmenter, which sees the outline
-SOURCES = ("burst", "station", "classifier", "segmenter")  # bits of the stored evidence, in this order
+SOURCES = ("burst", "station", "classifier", "segmenter", "middle")  # bits of the stored evidence, in this order
+LEARNED = SOURCES[-1]
 SMOOTHING = 1.0  # cells, standard deviation; it separates animal and scenery better than no smoothing (AUROC .92, .89)
 MIDDLE = -1.0  # the animal map is 0.5 here: on snow leopards 77 % of the animal and 9 % of the scenery lie above
 # The probability of a cat from which the map of cats is used. 94 % of the snow leopards have it, and 0.3 % of the
@@ -50,7 +52,9 @@ class Companions:
     """One photo and its companions, the photos that may show the same place. Each photo is (path, sha256).
 
     masked: True if every annotation of the photo has a mask; the map then only leaves out bars with text.
-    classified: whether a classifier looks at the photo.
+    classified: whether a classifier looks at the photo. alone: True if an animal of the photo has neither a mask nor a
+    box, but that of a map: where nothing else tells where it is, what was learned from the catalog tells it.
+    searched: whether no network and no other photo told where it is before; then they are not asked again.
     """
 
     photo: tuple[str, str]
@@ -58,6 +62,8 @@ class Companions:
     station: tuple[tuple[str, str], ...]
     masked: bool = False
     classified: bool = True
+    alone: bool = False
+    searched: bool = False
 
     @property
     def photos(self) -> tuple[tuple[str, str], ...]:
@@ -87,6 +93,7 @@ def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -
     bursts = {name: _Ring(photos) for name, photos in encounters.items()}
     sites = {name: _Ring(photos) for name, photos in stations.items()}
     bare = {a.path for a in readable if not a.mask}
+    alone = {a.path for a in readable if not a.mask and (a.bbox is None or set(a.box_by.split(" and ")) <= {*SOURCES})}
     made: dict[str, Companions] = {}
     for a in readable:
         own = contents[a.path]
@@ -95,7 +102,7 @@ def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -
         elif a.path not in made:
             burst = bursts[a.encounter].after(own)
             station = sites[a.location, a.station].after(own, without=a.encounter) if a.station else ()
-            made[a.path] = Companions((a.path, own), burst, station)
+            made[a.path] = Companions((a.path, own), burst, station, alone=a.path in alone)
     return list(made.values())
 
 
@@ -140,17 +147,19 @@ def make_map(
     station: Iterable[Preview],
     animal: np.ndarray | None = None,
     outline: np.ndarray | None = None,
+    middle: np.ndarray | None = None,
 ) -> ForegroundMap | None:
     """Return the foreground map of a photo; None if nothing tells where the animal is.
 
-    burst, station: see `foreground_map`. animal, outline: (h, w) float32, 0 to 1, the map of a classifier, and that of
-    a segmenter, over the whole photo. A cell is animal if all of them agree. Bars with text are scenery.
+    burst, station: see `foreground_map`. animal, outline, middle: (h, w) float32, 0 to 1, the map of a classifier, that
+    of a segmenter, and that of what was learned from the catalog, over the whole photo. A cell is animal if all of
+    them agree. Bars with text are scenery.
     """
     values, evidence = foreground_map(preview, list(burst), list(station))
     cell = CELL if outline is None else FINE_CELL
     size = tuple(max(1, side // cell) for side in preview.grey.shape[::-1])
     cells = None if values is None else cv2.resize(values, size, interpolation=cv2.INTER_AREA)
-    for name, other in (("classifier", animal), ("segmenter", outline)):
+    for name, other in (("classifier", animal), ("segmenter", outline), (LEARNED, middle)):
         if other is not None:
             smaller = other.shape[1] > size[0]
             seen = cv2.resize(other, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
@@ -196,16 +205,40 @@ def kept_preview(path: Path, content: Content) -> Preview:
 
 @dataclass(frozen=True)
 class Finders:
-    """The networks that find the animal. classifier: for every photo. segmenter: for photos without a burst."""
+    """What finds the animal. classifier: a network for every photo. segmenter: one for photos without a burst.
+
+    learns: whether what is in the middle of the catalog's photos may tell where the animal is, if nothing else does.
+    middle: what was learned from them; None if they are too few.
+    """
 
     classifier: Classifier | None = None
     segmenter: Segmenter | None = None
+    learns: bool = False
+    middle: Middle | None = None
 
     @property
     def mark(self) -> str:
         """A text that changes if a network or its settings change."""
         named = (self.classifier, self.segmenter)
         return " ".join("-" if plugin is None else settings_key(settings(plugin)) for plugin in named)
+
+    def mark_of(self, seen: Companions, found: ForegroundMap | None) -> str:
+        """Return the mark of a photo (see `Companions.mark`) whose map is `found`."""
+        return seen.mark(f"{self.mark}{self._learned(seen, found is not None and found.evidence not in ('', LEARNED))}")
+
+    def marks_of(self, seen: Companions) -> tuple[str, ...]:
+        """Return the marks with which the stored map of a photo is still right."""
+        return tuple(dict.fromkeys(seen.mark(f"{self.mark}{self._learned(seen, told)}") for told in (True, False)))
+
+    def waits(self, seen: Companions, mark: str | None) -> bool:
+        """Return whether nothing but the middle of the catalog's photos tells where the animal of a photo is."""
+        return self.learns and seen.alone and mark == seen.mark(f"{self.mark}{self._learned(seen, False)}")
+
+    def _learned(self, seen: Companions, told: bool) -> str:
+        """Return what is added to the mark. told: whether the map needs nothing that was learned."""
+        if not self.learns or not seen.alone:
+            return ""
+        return " told" if told else f" {'-' if self.middle is None else self.middle.mark}"
 
 
 class Looked(NamedTuple):
@@ -231,18 +264,26 @@ def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.nd
     complete = all(other is not None for other in others)
     burst = [b for b in others[: len(seen.burst)] if b is not None]
     station = [s for s in others[len(seen.burst) :] if s is not None]
-    classes, animal, outline = None, None, None
+    classes, animal, outline, middle = None, None, None, None
     try:
-        if finders.classifier is not None and seen.classified:
+        if finders.classifier is not None and seen.classified and not seen.searched:
             told = finders.classifier.classify(read_small(folder / seen.photo[0], LEAST))
             classes = {name: round(float(p), 6) for name, p in zip(told.names, told.probabilities, strict=True)}
             animal = None if seen.masked else animal_map(told)
-        if finders.segmenter is not None and not seen.masked and not shows_burst(preview, burst):
+        if not (finders.segmenter is None or seen.masked or seen.searched or shows_burst(preview, burst)):
             outline = outline_map(finders.segmenter, read_photo(folder / seen.photo[0]))
+        if (
+            finders.middle is not None
+            and seen.alone
+            and animal is None
+            and outline is None
+            and (seen.searched or not tells(preview, burst, station))
+        ):
+            middle = finders.middle.animal(read_small(folder / seen.photo[0], LEAST))
     except (SnowmatchError, OSError, MemoryError, cv2.error):
         complete = False
     try:
-        return Looked(complete, make_map(preview, burst, station, animal, outline), classes)
+        return Looked(complete, make_map(preview, burst, station, animal, outline, middle), classes)
     except MemoryError:
         return Looked(False, None, classes)
     except cv2.error as error:
@@ -251,9 +292,14 @@ def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.nd
         return Looked(False, None, classes)
 
 
+def tells(preview: Preview, burst: Sequence[Preview], station: Sequence[Preview]) -> bool:
+    """Return whether other photos of its place tell where the animal of a photo is."""
+    return foreground_map(preview, burst, station)[0] is not None
+
+
 def shows_burst(preview: Preview, burst: Sequence[Preview]) -> bool:
     """Return whether the frames of a burst tell where the animal is."""
-    return foreground_map(preview, burst, [])[0] is not None
+    return tells(preview, burst, [])
 
 
 def outline_map(segmenter: Segmenter, photo: np.ndarray) -> np.ndarray | None:

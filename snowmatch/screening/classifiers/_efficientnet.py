@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from snowmatch.screening.classifiers._layers import Layers
 # Each stage: repeats, kernel, stride of the first block, expansion. Source: the authors' efficientnet_lite_builder.py
 STAGES = ((1, 3, 1, 1), (2, 3, 2, 6), (2, 5, 2, 6), (3, 3, 2, 6), (3, 5, 1, 6), (4, 5, 2, 6), (1, 3, 1, 6))
 EPSILON = 1e-3  # of the batch normalisation
+# The outputs of the first half: the last layers with a cell for 8 px, and for 16 px, and their channels
+FINE, COARSE = ("fine", "_blocks.4.sum"), ("coarse", "_blocks.10.sum")
+TEXTURES = {FINE[0]: 40, COARSE[0]: 112}
 
 
 def efficientnet_onnx(tensors: Mapping[str, np.ndarray]) -> bytes:
@@ -24,11 +27,27 @@ def efficientnet_onnx(tensors: Mapping[str, np.ndarray]) -> bytes:
     Source: Tan & Le, "EfficientNet", ICML 2019; the Lite variant of the TensorFlow authors.
     """
     made = Layers(tensors, EPSILON)
-    conv = made.conv
+    features = made.conv(_blocks(made, STAGES), "_conv_head", "_bn1", relu=True)
+    return made.classified(features, "_fc")
 
+
+def texture_onnx(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """Return the first half of EfficientNet-Lite0 as an ONNX file: what shows texture and small parts.
+
+    tensors, the input and errors: as for `efficientnet_onnx`. It returns `fine` (1, 40, H / 8, W / 8) and `coarse`
+    (1, 112, H / 16, W / 16).
+    """
+    made = Layers(tensors, EPSILON)
+    _blocks(made, STAGES[:5])
+    return made.cut(dict((FINE, COARSE)))
+
+
+def _blocks(made: Layers, stages: Sequence[tuple[int, int, int, int]]) -> str:
+    """Add the stem and the blocks of some stages, and return the name of the last output."""
+    conv = made.conv
     x = conv("image", "_conv_stem", "_bn0", kernel=3, stride=2, relu=True)
     number = 0
-    for repeats, kernel, first, expansion in STAGES:
+    for repeats, kernel, first, expansion in stages:
         for repeat in range(repeats):
             block, stride, start = f"_blocks.{number}", first if repeat == 0 else 1, x
             if expansion > 1:
@@ -39,5 +58,4 @@ def efficientnet_onnx(tensors: Mapping[str, np.ndarray]) -> bytes:
             if repeat > 0:
                 x = made.add(x, start, f"{block}.sum")
             number += 1
-    features = conv(x, "_conv_head", "_bn1", relu=True)
-    return made.classified(features, "_fc")
+    return x

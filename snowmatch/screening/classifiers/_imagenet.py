@@ -15,7 +15,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
 from snowmatch.models.cache import weights_sum
 from snowmatch.models.torch_file import read_torch
-from snowmatch.screening.classifiers._layers import CLASSES, FEATURES, STRIDE
+from snowmatch.screening.classifiers._layers import OUTPUTS, STRIDE
 from snowmatch.screening.species import CATS, NOTHING, log_sum
 
 # Classes of ImageNet by their numbers. Everything that is no animal is `nothing`: plants, scenery, things.
@@ -26,6 +26,7 @@ GROUPS: dict[str, tuple[int, ...]] = {
     "other animal": (*range(151), *range(389, 398)),
     NOTHING: tuple(range(398, 1000)),
 }
+Make = Callable[[Mapping[str, np.ndarray]], bytes]
 TILE = 7  # cells: the network was trained on photos of 224 px
 
 
@@ -36,7 +37,7 @@ class Backbone:
     """
 
     name: str
-    make: Callable[[Mapping[str, np.ndarray]], bytes]
+    make: Make
     middle: tuple[float, ...]
     spread: tuple[float, ...]
 
@@ -70,11 +71,22 @@ class Backbone:
 
         content: the sha256 of the file. Raises SnowmatchError if the file is not this network.
         """
-        network, lock = _opened(self, path, content)
-        with lock:  # a network of OpenCV serves one thread at a time
-            network.setInput(image)
-            features, logits = network.forward(["features", "logits"])
-        return features[0], logits[0]
+        features, logits = outputs_of(self.name, self.make, path, content, OUTPUTS, image)
+        return features, logits
+
+
+def outputs_of(
+    name: str, make: Make, path: Path, content: str, outputs: Mapping[str, int], image: np.ndarray
+) -> list[np.ndarray]:
+    """Return the outputs (C, rows, columns) of a network for an image (1, 3, H, W) float32, on one thread.
+
+    make: writes the network called `name` from the file of weights `path`, whose sha256 is `content`. outputs: the
+    channels of each output, by name. Raises SnowmatchError if the file is not this network.
+    """
+    network, lock = _opened(name, make, path, content, tuple(outputs.items()))
+    with lock:  # a network of OpenCV serves one thread at a time
+        network.setInput(image)
+        return [found[0] for found in network.forward(list(outputs))]
 
 
 def check_size(size: int) -> None:
@@ -113,15 +125,17 @@ def tile_means(values: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     return inside / (rows * columns), (rows, columns)
 
 
-@lru_cache(maxsize=2)
-def _opened(backbone: Backbone, path: Path, content: str) -> tuple[cv2.dnn.Net, threading.Lock]:
+@lru_cache(maxsize=4)
+def _opened(
+    name: str, make: Make, path: Path, content: str, outputs: tuple[tuple[str, int], ...]
+) -> tuple[cv2.dnn.Net, threading.Lock]:
     try:
-        onnx = path.read_bytes() if path.suffix == ".onnx" else backbone.make(read_torch(path))
+        onnx = path.read_bytes() if path.suffix == ".onnx" else make(read_torch(path))
         network = cv2.dnn.readNetFromONNX(np.frombuffer(onnx, np.uint8))
         network.setInput(np.zeros((1, 3, STRIDE, STRIDE), np.float32))
-        shapes = [values.shape for values in network.forward(["features", "logits"])]
-        if shapes != [(1, FEATURES, 1, 1), (1, CLASSES, 1, 1)]:
+        shapes = [values.shape[:2] for values in network.forward([output for output, _ in outputs])]
+        if shapes != [(1, channels) for _, channels in outputs]:
             raise ValueError(f"its outputs are {shapes}")
     except (LookupError, ValueError, cv2.error) as error:
-        raise SnowmatchError(f"{path} is not {backbone.name} ({type(error).__name__}): add the right file") from error
+        raise SnowmatchError(f"{path} is not {name} ({type(error).__name__}): add the right file") from error
     return network, threading.Lock()

@@ -9,6 +9,7 @@ import numpy as np
 from snowmatch.models.onnx_writer import Node, write_onnx
 
 FEATURES, CLASSES = 1280, 1000
+OUTPUTS = {"features": FEATURES, "logits": CLASSES}  # channels of the outputs of a whole network
 STRIDE = 32  # photo pixels per cell of the maps
 
 
@@ -67,12 +68,16 @@ class Layers:
         self._weights[f"{name}.b"] = self._shaped(f"{name}.bias", (CLASSES,))
         inputs = ("features", f"{name}.w", f"{name}.b")
         self._nodes.append(Node("Conv", inputs, "logits", {"kernel_shape": (1, 1)}))
-        sides: tuple[int | str, ...] = ("height", "width")
-        outputs: dict[str, tuple[int | str, ...]] = {
-            "features": (1, FEATURES, "rows", "columns"),
-            "logits": (1, CLASSES, "rows", "columns"),
-        }
-        return write_onnx(self._nodes, self._weights, ("image", (1, 3, *sides)), outputs)
+        return self._written({name: (1, count, "rows", "columns") for name, count in OUTPUTS.items()})
+
+    def cut(self, layers: Mapping[str, str]) -> bytes:
+        """Return the ONNX file of the network up to some layers. layers: the name of each output, and its layer."""
+        self._nodes += [Node("Identity", (layer,), output) for output, layer in layers.items()]
+        sides = {output: (f"{output}_rows", f"{output}_columns") for output in layers}
+        return self._written({output: (1, self.channels[layer], *sides[output]) for output, layer in layers.items()})
+
+    def _written(self, outputs: Mapping[str, tuple[int | str, ...]]) -> bytes:
+        return write_onnx(self._nodes, self._weights, ("image", (1, 3, "height", "width")), outputs)
 
     def _shaped(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
         """Return a tensor. Raises ValueError if it has another shape. shape: None is a side of any length."""

