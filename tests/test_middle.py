@@ -16,6 +16,7 @@ from snowmatch.core.files import file_sha256
 from snowmatch.core.home import middle_path
 from snowmatch.core.types import Annotation
 from snowmatch.features.indexing import index_catalog
+from snowmatch.review.kept import _networks
 from snowmatch.screening import finders, mapping, middle
 from snowmatch.screening.middle import Middle, cells_of, learn_middle, load_middle, save_middle
 from snowmatch.screening.stored_maps import open_maps
@@ -248,3 +249,12 @@ def test_without_the_file_a_query_tells_it(catalog, tmp_path, damage):
     answer = snowmatch.open_catalog(catalog).query(tmp_path / "new.png")
     assert answer.photos[0].evidence == "centre"
     assert [note.code for note in answer.notes].count("no-middle") == 1
+
+
+def test_answers_of_a_batch_are_asked_again_after_something_was_learned(catalog):
+    before = _networks(snowmatch.open_catalog(catalog).session(extractor="sift"))
+    known = load_middle(catalog)
+    save_middle(catalog, dataclasses.replace(known, offset=known.offset + 1))
+    assert _networks(snowmatch.open_catalog(catalog).session(extractor="sift")) != before
+    save_middle(catalog, known)
+    assert _networks(snowmatch.open_catalog(catalog).session(extractor="sift")) == before

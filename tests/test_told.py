@@ -14,6 +14,7 @@ from PIL import Image
 import snowmatch
 from snowmatch.catalog.database import writing
 from snowmatch.catalog.found import load_found
+from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.cli import main
 from snowmatch.cli.advice import advice
@@ -25,6 +26,7 @@ from snowmatch.features.reader import list_features
 from snowmatch.identify import method
 from snowmatch.identify.session import found_by
 from snowmatch.review.doctor.examine import examine
+from snowmatch.screening.middle import Middle, save_middle
 
 BOX = (30, 24, 100, 72)
 OTHER_BOX = (20, 20, 60, 60)
@@ -100,13 +102,23 @@ def test_the_command_beside_a_damaged_calibration_has_the_method_that_was_asked(
 
 def test_a_classifier_that_was_taught_again_under_its_name_finds_animals_in_another_way(tmp_path):
     told = []
+    taught = CatalogData(tmp_path, (), (), settings=CatalogSettings(classifier=str(tmp_path / "mine.npz")))
     for content in (b"one", b"another", b"one"):
         (tmp_path / "mine.npz").write_bytes(content)
-        told.append(found_by(CatalogSettings(classifier=str(tmp_path / "mine.npz"))))
+        told.append(found_by(taught))
     assert told[0] == told[2] != told[1]
     assert f"classifier {tmp_path / 'mine.npz'} (content " in told[0]
     (tmp_path / "mine.npz").unlink()
-    assert "content" not in found_by(CatalogSettings(classifier=str(tmp_path / "mine.npz")))
+    assert "content" not in found_by(taught)
+
+
+def test_animals_are_found_in_another_way_once_the_middles_of_photos_were_learned(tmp_path):
+    with_network, without = (
+        CatalogData(tmp_path, (), (), settings=CatalogSettings(classifier=name)) for name in ("mobilenet_v2", "none")
+    )
+    before = found_by(with_network), found_by(without)
+    save_middle(tmp_path, Middle(np.ones(3, np.float32), 0.0, 60))
+    assert (found_by(with_network), found_by(without)) == (f"{before[0]}, middles of photos", before[1])
 
 
 def test_a_box_beside_the_one_on_record_tells_that_the_mask_on_record_is_used(catalog):

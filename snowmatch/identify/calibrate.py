@@ -118,7 +118,7 @@ def calibrate(
         __version__,
         encounters,
         models,
-        found_by(data.settings),
+        found_by(data),
         named_encounters(data.annotations),
     )
     calibrations = update_calibrations(folder, lambda stored: stored.put(learned))

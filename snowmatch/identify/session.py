@@ -13,14 +13,13 @@ from typing import Any
 from snowmatch.catalog.evidence import count_encounter_pairs
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.records import current_status, load_records, paths_with
-from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.catalog.states import AnnotationState, annotation_states, state_notes
 from snowmatch.confidence.file import CalibrationFile, choose, load_calibrations
 from snowmatch.confidence.model import Calibration
 from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
-from snowmatch.core.home import features_path, indexes_path
+from snowmatch.core.home import features_path, indexes_path, middle_path
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Extractor, make_plugin, settings, settings_key
 from snowmatch.core.text import counted
@@ -277,14 +276,15 @@ def build_index(
     return (Note("indexes-mended", text, {"count": damaged}),)
 
 
-def found_by(settings: CatalogSettings) -> str:
-    """Return how animals without a box or mask are found in a catalog with these settings, in words."""
-    return finders_in_words(settings.classifier, settings.segmenter, boxes=settings.boxes)
+def found_by(data: CatalogData) -> str:
+    """Return how animals without a box or mask are found in a catalog, in words."""
+    settings, learned = data.settings, middle_path(data.folder).is_file()
+    return finders_in_words(settings.classifier, settings.segmenter, boxes=settings.boxes, learned=learned)
 
 
 def _found_otherwise(data: CatalogData, calibrations: CalibrationFile, method: Method) -> str:
     """Return the text of a note if animals were found in another way when the catalog was calibrated; "" otherwise."""
-    learned, now = calibrations.of(method.extractor, method.matching), found_by(data.settings)
+    learned, now = calibrations.of(method.extractor, method.matching), found_by(data)
     if learned is None or learned.found_by in ("", now):
         return ""
     return (
