@@ -251,6 +251,14 @@ def test_without_the_file_a_query_tells_it(catalog, tmp_path, damage):
     assert [note.code for note in answer.notes].count("no-middle") == 1
 
 
+def test_a_computer_without_the_network_tells_it(catalog, tmp_path, monkeypatch):
+    monkeypatch.setattr(finders, "_classifier", lambda name: None)
+    Image.fromarray(drawn((60, 70), 77)).save(tmp_path / "new.png")
+    answer = snowmatch.open_catalog(catalog).query(tmp_path / "new.png")
+    assert answer.photos[0].evidence == "centre"
+    assert [note.code for note in answer.notes].count("no-classifier") == 1
+
+
 def test_answers_of_a_batch_are_asked_again_after_something_was_learned(catalog):
     before = _networks(snowmatch.open_catalog(catalog).session(extractor="sift"))
     known = load_middle(catalog)

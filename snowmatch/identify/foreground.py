@@ -124,7 +124,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
 
 def _missing_classifier(session: Session) -> list[Note]:
     """Return a note if the maps of the catalog were made with a classifier that is not on this computer."""
-    if session.finders.classifier is not None or not session.gallery.shown_by("classifier"):
+    if session.finders.classifier is not None or not any(map(session.gallery.shown_by, ("classifier", "middle"))):
         return []
     text = (
         "the catalog was indexed with a classifier whose weights are not on this computer: in photos outside the "
@@ -134,7 +134,9 @@ def _missing_classifier(session: Session) -> list[Note]:
 
 
 def _missing_middle(session: Session) -> list[Note]:
-    """Return a note if maps of the catalog need what was learned from its photos, and that is missing or damaged."""
+    """Return a note if maps of the catalog were made by what was learned from its photos, and that is missing or
+    damaged.
+    """
     if not session.finders.learns or session.finders.middle is not None or not session.gallery.shown_by("middle"):
         return []
     text = "what was learned from the middle of the catalog's photos is missing or damaged: index again"

@@ -46,9 +46,7 @@ WEIGHTS = (
 )
 TEXTURE_SIZE = 672  # px: the longest side of a photo whose texture is seen
 TEXTURE_STRIDE = 16  # px of that copy for a cell
-BORDER = (
-    64  # px of the mirrored photo around it: the network puts zeros there, which tell a cell that it is at the edge
-)
+BORDER = 64  # px of the mirrored photo around it: the zeros that the network puts there tell cells where the edge is
 LITE0 = Backbone("EfficientNet-Lite0", efficientnet_onnx, (127.0,) * 3, (128.0,) * 3)
 
 
