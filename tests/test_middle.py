@@ -12,10 +12,12 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.catalog.load import CatalogData
+from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import middle_path
 from snowmatch.core.types import Annotation
 from snowmatch.features.indexing import index_catalog
+from snowmatch.identify import session
 from snowmatch.review.kept import _networks
 from snowmatch.screening import finders, mapping, middle
 from snowmatch.screening.middle import Middle, cells_of, learn_middle, load_middle, save_middle
@@ -47,7 +49,10 @@ def texture(photo):
 def plain(monkeypatch):
     """Use colours as texture, and few photos."""
     monkeypatch.setattr(middle, "see_texture", texture)
+    monkeypatch.setattr(middle, "FEATURES", 3)
     monkeypatch.setattr(finders, "texture_is_here", lambda: True)
+    monkeypatch.setattr(session, "texture_is_here", lambda: True)
+    monkeypatch.setattr(mapping, "texture_weights", lambda: None)
     monkeypatch.setattr(mapping, "LEAST_PHOTOS", 12)
     fake_classifier.use(monkeypatch)
 
@@ -115,7 +120,7 @@ def test_a_small_photo_gives_all_its_cells():
 
 def test_what_was_learned_is_kept(tmp_path):
     assert load_middle(tmp_path) is None
-    made = Middle(np.array([0.5, -1.25], np.float32), 0.75, 321)
+    made = Middle(np.array([0.5, -1.25, 2], np.float32), 0.75, 321)
     save_middle(tmp_path, made)
     found = load_middle(tmp_path)
     assert (found.mark, found.offset, found.photos) == (made.mark, 0.75, 321)
@@ -133,7 +138,7 @@ def test_an_index_run_learns_from_enough_photos(tmp_path):
     assert evidences(tmp_path / "c", rows) == [None] * 11
     assert not middle_path(tmp_path / "c").exists()
     rows += draw_catalog(tmp_path / "c", 1, 11)
-    assert index(tmp_path / "c", rows).mapped == 1 + 12  # the new one, then all with what was learned
+    assert index(tmp_path / "c", rows).mapped == 12  # the new one, then all with what was learned
     assert evidences(tmp_path / "c", rows) == ["middle"] * 12
     assert index(tmp_path / "c", rows).mapped == 0
 
@@ -146,7 +151,7 @@ def test_it_learns_again_from_four_times_as_many(tmp_path):
     assert index(tmp_path / "c", rows).mapped == 35
     assert load_middle(tmp_path / "c").mark == first.mark
     rows += draw_catalog(tmp_path / "c", 1, 47)
-    assert index(tmp_path / "c", rows).mapped == 1 + 48
+    assert index(tmp_path / "c", rows).mapped == 48
     again = load_middle(tmp_path / "c")
     assert (first.photos, again.photos) == (12, 48)
     assert again.mark != first.mark
@@ -215,6 +220,82 @@ def test_photos_that_were_there_before_change_nothing(tmp_path):
     assert one.checksums.tolist() == other.checksums.tolist()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": np.ones(4, np.float32)},
+        {"weights": np.array([np.nan, 1, 1], np.float32)},
+        {"weights": np.array(["a", "b", "c"])},
+        {"offset": np.zeros(0)},
+        {"about": np.array([1])},
+        {"about": np.array([1.0, 12.0])},
+    ],
+)
+def test_files_of_another_shape_are_damaged(tmp_path, changes):
+    rows = draw_catalog(tmp_path / "c", 12)
+    index(tmp_path / "c", rows)
+    whole = middle_path(tmp_path / "c").read_bytes()
+    known = load_arrays(middle_path(tmp_path / "c"), ("about", "weights", "offset"), "", "")
+    save_arrays(middle_path(tmp_path / "c"), known | changes)
+    with pytest.raises(snowmatch.SnowmatchError, match="index again"):
+        load_middle(tmp_path / "c")
+    assert [note.code for note in index(tmp_path / "c", rows).notes] == ["middle-mended"]
+    assert middle_path(tmp_path / "c").read_bytes() == whole
+
+
+def test_what_another_version_learned_is_learned_again(tmp_path, monkeypatch):
+    rows = draw_catalog(tmp_path / "c", 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(middle, "REVISION", 99)
+        index(tmp_path / "c", rows)
+    assert load_middle(tmp_path / "c") is None
+    report = index(tmp_path / "c", rows)
+    assert (report.mapped, report.notes) == (12, ())
+    assert load_middle(tmp_path / "c").photos == 12
+
+
+def test_damage_with_too_few_photos_is_told_once(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 12)
+    index(tmp_path / "c", rows)
+    middle_path(tmp_path / "c").write_bytes(b"no")
+    assert [note.code for note in index(tmp_path / "c", rows[:9]).notes] == ["middle-mended"]
+    assert evidences(tmp_path / "c", rows[:9]) == [None] * 9
+    assert index(tmp_path / "c", rows[:9]).notes == ()
+
+
+def test_a_run_that_was_killed_after_learning_goes_on(tmp_path, monkeypatch):
+    rows = draw_catalog(tmp_path / "c", 12)
+    with monkeypatch.context() as patch:
+
+        def stop(folder, made):
+            save_middle(folder, made)
+            raise KeyboardInterrupt
+
+        patch.setattr(mapping, "save_middle", stop)
+        with pytest.raises(KeyboardInterrupt):
+            index(tmp_path / "c", rows)
+    assert evidences(tmp_path / "c", rows) == [None] * 12
+    assert index(tmp_path / "c", rows).mapped == 12
+    assert evidences(tmp_path / "c", rows) == ["middle"] * 12
+    assert index(tmp_path / "c", rows).mapped == 0
+
+
+def test_photos_that_were_left_out_teach_nothing(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 12)
+    out = draw_catalog(tmp_path / "c", 8, 12, left_out="nothing")
+    index(tmp_path / "c", [*rows, *out])
+    assert load_middle(tmp_path / "c").photos == 12
+    assert evidences(tmp_path / "c", [*rows, *out]) == ["middle"] * 12 + [None] * 8
+
+
+def test_a_copy_with_a_box_leaves_the_other_row_its_map(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 12)
+    shutil.copyfile(tmp_path / "c" / "3.png", tmp_path / "c" / "0copy.png")
+    copy = Annotation(12, "0copy.png", encounter="E3", bbox=(40, 40, 80, 40))
+    index(tmp_path / "c", [*rows, copy])
+    assert evidences(tmp_path / "c", rows) == ["middle"] * 12
+
+
 # --- queries ----------------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +330,30 @@ def test_without_the_file_a_query_tells_it(catalog, tmp_path, damage):
     answer = snowmatch.open_catalog(catalog).query(tmp_path / "new.png")
     assert answer.photos[0].evidence == "centre"
     assert [note.code for note in answer.notes].count("no-middle") == 1
+
+
+def test_a_box_that_a_person_drew_needs_nothing_learned(catalog, tmp_path):
+    box = (10, 10, 60, 40)
+    rows = (catalog / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    table = [f"{rows[0]},bbox", *(f"{row}," for row in rows[1:]), f'3.png,cat3,E3,"{",".join(map(str, box))}"']
+    (catalog / "catalog.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    snowmatch.open_catalog(catalog).index("sift", {"max_features": 200}, workers=1)
+    gallery = snowmatch.open_catalog(catalog).session(extractor="sift").gallery
+    places = {(a.path, a.bbox): n for n, a in enumerate(gallery.annotations)}
+    assert gallery.evidence(places["3.png", None]) == "middle"
+    assert gallery.map_of(places["3.png", None]) is not None
+    assert gallery.evidence(places["3.png", box]) == "box"
+    assert gallery.map_of(places["3.png", box]) is None
+    (photo,) = snowmatch.open_catalog(catalog).query(catalog / "5.png", bbox=box, extractor="sift").photos
+    assert (photo.evidence, photo.foreground) == ("box", None)
+
+
+def test_a_computer_without_the_texture_tells_it(catalog, tmp_path, monkeypatch):
+    monkeypatch.setattr(finders, "texture_is_here", lambda: False)
+    Image.fromarray(drawn((60, 70), 77)).save(tmp_path / "new.png")
+    answer = snowmatch.open_catalog(catalog).query(tmp_path / "new.png")
+    assert answer.photos[0].evidence == "centre"
+    assert [note.code for note in answer.notes].count("no-texture") == 1
 
 
 def test_a_computer_without_the_network_tells_it(catalog, tmp_path, monkeypatch):

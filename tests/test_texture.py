@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.models import cache
 from snowmatch.models.cache import weights_are_here
-from snowmatch.screening.classifiers import efficientnet_lite0
-from snowmatch.screening.classifiers.efficientnet_lite0 import see_texture, texture_is_here
+from snowmatch.screening.classifiers.efficientnet_lite0 import FILE, see_texture, texture_is_here, texture_weights
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,21 @@ def test_texture_is_told_from_other_texture_at_its_place():
 
 
 def test_the_onnx_file_has_no_texture(monkeypatch, tmp_path):
-    monkeypatch.setattr(efficientnet_lite0, "find_weights", lambda name: tmp_path / "net.onnx")
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "efficientnet-lite0.onnx").write_bytes(b"of no use")
+    monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(folder))
+    assert texture_is_here()  # the package has the other file
+    assert texture_weights().suffix == ".pth"
+    monkeypatch.setattr(cache, "_in_package", lambda file: None)
     assert not texture_is_here()
-    with pytest.raises(SnowmatchError, match="has only the last layers"):
+    with pytest.raises(SnowmatchError, match="are not on this computer"):
+        see_texture(noise(64, 64))
+
+
+def test_a_wrong_file_is_told_where_it_is_needed(monkeypatch, tmp_path):
+    (tmp_path / FILE).write_bytes(b"of no use")
+    monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
+    assert not texture_is_here()
+    with pytest.raises(SnowmatchError, match=FILE):
         see_texture(noise(64, 64))

@@ -23,10 +23,10 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import calibration_path, features_path
 from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.features.reader import list_features
-from snowmatch.identify import method
+from snowmatch.identify import method, session
 from snowmatch.identify.session import found_by
 from snowmatch.review.doctor.examine import examine
-from snowmatch.screening.middle import Middle, save_middle
+from snowmatch.screening.middle import FEATURES, Middle, save_middle
 
 BOX = (30, 24, 100, 72)
 OTHER_BOX = (20, 20, 60, 60)
@@ -112,13 +112,20 @@ def test_a_classifier_that_was_taught_again_under_its_name_finds_animals_in_anot
     assert "content" not in found_by(taught)
 
 
-def test_animals_are_found_in_another_way_once_the_middles_of_photos_were_learned(tmp_path):
+def test_animals_are_found_in_another_way_once_the_middles_of_photos_were_learned(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "texture_is_here", lambda: True)
     with_network, without = (
         CatalogData(tmp_path, (), (), settings=CatalogSettings(classifier=name)) for name in ("mobilenet_v2", "none")
     )
     before = found_by(with_network), found_by(without)
-    save_middle(tmp_path, Middle(np.ones(3, np.float32), 0.0, 60))
-    assert (found_by(with_network), found_by(without)) == (f"{before[0]}, middles of photos", before[1])
+    made = Middle(np.ones(FEATURES, np.float32), 0.0, 60)
+    save_middle(tmp_path, made)
+    assert (found_by(with_network), found_by(without)) == (
+        f"{before[0]}, middles of photos ({made.mark[:8]})",
+        before[1],
+    )
+    monkeypatch.setattr(session, "texture_is_here", lambda: False)
+    assert found_by(with_network) == before[0]
 
 
 def test_a_box_beside_the_one_on_record_tells_that_the_mask_on_record_is_used(catalog):

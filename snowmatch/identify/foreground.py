@@ -108,7 +108,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
                 station = _station_previews(session, question, allowed)
             others = [b.preview for b in photos if not np.array_equal(b.preview.grey, a.preview.grey)]  # not itself
             found = make_map(a.preview, others[:MOST], station, *_networks(session, a, others[:MOST], station))
-        found = map_beside(found, masked=a.mask is not None)
+        found = map_beside(found, masked=a.mask is not None, boxed=a.drawn_box is not None)
         if a.features is None:
             a = _with_features(session, a, found)
         evidence = evidence_of(outline_of(a), found.evidence if found is not None else None)
@@ -134,13 +134,19 @@ def _missing_classifier(session: Session) -> list[Note]:
 
 
 def _missing_middle(session: Session) -> list[Note]:
-    """Return a note if maps of the catalog were made by what was learned from its photos, and that is missing or
-    damaged.
-    """
-    if not session.finders.learns or session.finders.middle is not None or not session.gallery.shown_by("middle"):
+    """Return a note if maps of the catalog were made by what was learned from its photos, and that cannot be used."""
+    finders = session.finders
+    if finders.classifier is None or finders.middle is not None or not session.gallery.shown_by("middle"):
         return []
-    text = "what was learned from the middle of the catalog's photos is missing or damaged: index again"
-    return [Note("no-middle", text, {"catalog": str(session.folder)})]
+    about = {"catalog": str(session.folder)}
+    if finders.learns:
+        text = "what was learned from the middles of the catalog's photos is missing or damaged: index again"
+        return [Note("no-middle", text, about)]
+    text = (
+        "the catalog was indexed with the weights efficientnet-lite0 (.pth), which are not on this computer: in photos "
+        "outside the catalog, the animal is found less well"
+    )
+    return [Note("no-texture", text, about)]
 
 
 def _foreground(photos: Sequence[Seen], notes: Sequence[Note]) -> Foreground:

@@ -19,7 +19,7 @@ from snowmatch.confidence.model import Calibration
 from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
-from snowmatch.core.home import features_path, indexes_path, middle_path
+from snowmatch.core.home import features_path, indexes_path
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Extractor, make_plugin, settings, settings_key
 from snowmatch.core.text import counted
@@ -32,6 +32,7 @@ from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.shelf import NotKeptError
 from snowmatch.photos.likeness import Likenesses
+from snowmatch.screening.classifiers.efficientnet_lite0 import texture_is_here
 from snowmatch.screening.finders import choose_finders, finders_in_words
 from snowmatch.screening.maps import maps_stamp
 from snowmatch.screening.middle import load_middle
@@ -278,7 +279,10 @@ def build_index(
 
 def found_by(data: CatalogData) -> str:
     """Return how animals without a box or mask are found in a catalog, in words."""
-    settings, learned = data.settings, middle_path(data.folder).is_file()
+    settings, middle = data.settings, None
+    with suppress(SnowmatchError):
+        middle = load_middle(data.folder) if texture_is_here() else None
+    learned = "" if middle is None else middle.mark
     return finders_in_words(settings.classifier, settings.segmenter, boxes=settings.boxes, learned=learned)
 
 

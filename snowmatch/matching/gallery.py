@@ -36,6 +36,7 @@ from snowmatch.matching.search.shelf import (
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import (
     ForegroundMap,
+    counts_beside,
     evidence_of,
     foreground_weights,
     foreground_weights_of,
@@ -198,7 +199,12 @@ class Gallery:
     def _map_evidence(self) -> list[str | None]:
         """The evidence of the map that each annotation uses; None for an annotation that uses none."""
         pairs = zip(self.annotations, self.maps.evidence(self.keys), strict=True)
-        return [None if a.mask and evidence else evidence for a, evidence in pairs]
+        return [
+            evidence
+            if evidence is not None and counts_beside(evidence, masked=bool(a.mask), boxed=a.drawn_box is not None)
+            else None
+            for a, evidence in pairs
+        ]
 
     @cached_property
     def _weighed(self) -> np.ndarray:
@@ -246,8 +252,11 @@ class Gallery:
 
     def _maps_of(self, entries: Sequence[int]) -> list[ForegroundMap | None]:
         maps = self.maps.of_contents([self.keys[entry] for entry in entries])
-        masked = (bool(self.annotations[entry].mask) for entry in entries)
-        return [map_beside(found, masked=mask) for found, mask in zip(maps, masked, strict=True)]
+        drawn = [self.annotations[entry] for entry in entries]
+        return [
+            map_beside(found, masked=bool(a.mask), boxed=a.drawn_box is not None)
+            for found, a in zip(maps, drawn, strict=True)
+        ]
 
     def evidence(self, entry: int) -> str:
         """Return what showed where annotation number `entry` is, such as "box" or "burst and station"."""

@@ -28,18 +28,18 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
     return Finders(chosen, cutter, chosen is not None and texture_is_here())
 
 
-def finders_in_words(classifier: str, segmenter: str, *, boxes: bool, learned: bool = False) -> str:
+def finders_in_words(classifier: str, segmenter: str, *, boxes: bool, learned: str = "") -> str:
     """Return how animals are found with these settings of a catalog, such as "classifier none, segmenter none, boxes".
 
     AUTO is the classifier that it means on this computer. A classifier that a user taught has the start of its sha256
-    too: taught again, it may have the same name. boxes: whether animals get the boxes that are found. learned: whether
-    something was learned from the middles of the catalog's photos; without a classifier it is not used.
+    too: taught again, it may have the same name. boxes: whether animals get the boxes that are found. learned: the mark
+    of what was learned from the middles of the catalog's photos; "" if nothing was, or if it cannot be used.
     """
     if classifier == AUTO:
         classifier = DEFAULT_CLASSIFIER if weights_are_here(DEFAULT_WEIGHTS) else NONE
     if classifier.endswith(TAUGHT) and os.path.isfile(classifier):
         classifier += f" (content {weights_sum(Path(os.path.abspath(classifier)))[:8]})"
-    middles = ", middles of photos" if learned and classifier != NONE else ""
+    middles = f", middles of photos ({learned[:8]})" if learned and classifier != NONE else ""
     return f"classifier {classifier}, segmenter {segmenter}, {'boxes' if boxes else 'no boxes'}{middles}"
 
 

@@ -145,12 +145,18 @@ def evidence_of(outlined: str, mapped: str | None) -> str:
     return outlined or mapped or "centre"
 
 
-def map_beside(found: ForegroundMap | None, *, masked: bool) -> ForegroundMap | None:
-    """Return the map to use for an animal. With a mask (`masked`), a map of the animal is not used: the mask is better.
+def counts_beside(evidence: str, *, masked: bool, boxed: bool) -> bool:
+    """Return whether a map with this evidence counts for an animal that has a mask, or a box that a person drew.
 
-    A map that only leaves out bars with text is used in any case.
+    With a mask, only one that leaves out bars with text does: the mask is better. With a box, what was learned from the
+    middles of photos does not: it takes the place in the photo into account, and the box is better.
     """
-    return None if found is not None and masked and found.evidence else found
+    return not (masked and evidence) and not (boxed and evidence == "middle")
+
+
+def map_beside(found: ForegroundMap | None, *, masked: bool, boxed: bool) -> ForegroundMap | None:
+    """Return the map to use for an animal, if it counts beside a mask (`masked`) or a box that a person drew."""
+    return found if found is not None and counts_beside(found.evidence, masked=masked, boxed=boxed) else None
 
 
 def outline_in_words(evidence: str) -> str:

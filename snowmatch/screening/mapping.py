@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.photos.pixels import read_small
+from snowmatch.screening.classifiers.efficientnet_lite0 import texture_weights
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.locate import boxes_of
 from snowmatch.screening.maps import KEY, MapEntry, forget_maps, load_maps, load_marks, save_maps
@@ -61,8 +63,12 @@ class Draw:
     content: str
 
     def run(self, folder: Path, finders: Finders) -> Cells | None:
-        """Draw the cells; None if the photo cannot be read. folder: the catalog's folder."""
+        """Draw the cells; None if the photo cannot be read. folder: the catalog's folder.
+
+        Raises SnowmatchError if the weights of the network are missing where it runs.
+        """
         del finders  # every task of the pool gets them
+        texture_weights()
         try:
             return cells_of(read_small(folder / self.path, LEAST), self.content)
         except (SnowmatchError, OSError, MemoryError, cv2.error):
@@ -98,16 +104,21 @@ def update_maps(
     finders = replace(finders, middle=_known_middle(folder, notes) if finders.learns else None)
     about = folder, list(annotations), contents, sizes, processes, progress
     more = _Rest(all_classes, notes, workers, previews)
-    count, waiting = _update(*about, finders, more)
+    done, waiting = _update(*about, finders, more)
     if len(waiting) >= max(LEAST_PHOTOS, MORE * finders.middle.photos if finders.middle is not None else 0):
         drawn = dict(sorted(waiting.items())[:MOST_PHOTOS])
+        cells = []
         with open_pool(processes, (folder, finders), workers) as pool:
-            cells = [found for _, found in in_order(pool, drawn, lambda content: Draw(drawn[content], content))]
+            for _, found in in_order(pool, drawn, lambda content: Draw(drawn[content], content)):
+                cells.append(found)
+                if progress is not None:
+                    progress(len(cells), len(drawn))
         if found := [each for each in cells if each is not None]:
             middle = replace(learn_middle(found), photos=len(waiting))
             save_middle(folder, middle)
-            count += _update(*about, replace(finders, middle=middle), replace(more, notes=None), finders)[0]
-    return count
+            again, _ = _update(*about, replace(finders, middle=middle), replace(more, notes=None), finders)
+            done |= again
+    return len(done)
 
 
 def _known_middle(folder: Path, notes: list[Note] | None) -> Middle | None:
@@ -115,9 +126,13 @@ def _known_middle(folder: Path, notes: list[Note] | None) -> Middle | None:
     try:
         return load_middle(folder)
     except SnowmatchError as error:
+        path = middle_path(folder)
+        if os.access(path, os.R_OK):  # damaged; otherwise it is told again
+            with suppress(OSError):
+                path.unlink()
         if notes is not None:
-            text = "what was learned from the middle of the photos was damaged, and is learned again"
-            notes.append(Note("middle-mended", text, {"file": str(middle_path(folder)), "error": str(error)}))
+            text = "what was learned from the middles of the photos was damaged; it is learned again from enough photos"
+            notes.append(Note("middle-mended", text, {"file": str(path), "error": str(error)}))
         return None
 
 
@@ -141,10 +156,10 @@ def _update(
     finders: Finders,
     rest: _Rest,
     before: Finders | None = None,
-) -> tuple[int, dict[str, str]]:
-    """Compute maps as `update_maps`, with what was learned before. Returns their number, and the photos in which
-    nothing else tells where the animal is: their paths by sha256. before: with what the stored maps were made, if that
-    only lacks what was learned now.
+) -> tuple[set[str], dict[str, str]]:
+    """Compute maps as `update_maps`, with what was learned before. Returns the photos whose maps were computed, and
+    those in which nothing else tells where the animal is: their paths by sha256. before: with what the stored maps were
+    made, if that only lacks what was learned now.
     """
     notes, workers, previews = rest.notes, rest.workers, rest.previews
     stored = load_marks(folder)
@@ -220,7 +235,7 @@ def _update(
     forget_maps(folder, gone)
     with suppress(OSError):
         old_maps_path(folder).unlink()
-    return len(to_do), waiting
+    return set(to_do), waiting
 
 
 def _boxes_again(

@@ -17,10 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from snowmatch.core.arrays import load_arrays, save_arrays
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import middle_path
+from snowmatch.screening.classifiers._efficientnet import TEXTURES
 from snowmatch.screening.classifiers.efficientnet_lite0 import see_texture
 from snowmatch.screening.foreground import SPREAD
 
+FEATURES = sum(TEXTURES.values())
 REVISION = 1  # of the way from the photos to the map
 WIDER = 1.7  # the place of a cell counts with a bell that is so much wider than that of the centre weights
 # Of the log odds: by how much the deviation of a score, and the place of its cell, count, and how many cells are animal
@@ -160,5 +163,11 @@ def load_middle(folder: Path) -> Middle | None:
         held = load_arrays(middle_path(folder), ("about", "weights", "offset"), "learned map", "index again")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    revision, photos = held["about"].tolist()
-    return Middle(held["weights"], float(held["offset"][0]), photos) if revision == REVISION else None
+    about, weights, offset = held["about"], held["weights"], held["offset"]
+    if about.shape != (2,) or about.dtype.kind != "i" or weights.shape != (FEATURES,) or offset.shape != (1,):
+        raise SnowmatchError(f"{middle_path(folder)} is damaged or of another program: index again")
+    if about[0] != REVISION:
+        return None
+    if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in (weights, offset)):
+        raise SnowmatchError(f"{middle_path(folder)} is damaged or of another program: index again")
+    return Middle(weights, float(offset[0]), int(about[1]))

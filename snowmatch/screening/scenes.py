@@ -53,7 +53,8 @@ class Companions:
 
     masked: True if every annotation of the photo has a mask; the map then only leaves out bars with text.
     classified: whether a classifier looks at the photo. alone: True if an animal of the photo has neither a mask nor a
-    box, but that of a map: where nothing else tells where it is, what was learned from the catalog tells it.
+    box, but that of a map, and was not left out: where nothing else tells where it is, what was learned from the
+    catalog tells it.
     searched: whether no network and no other photo told where it is before; then they are not asked again.
     """
 
@@ -93,7 +94,7 @@ def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -
     bursts = {name: _Ring(photos) for name, photos in encounters.items()}
     sites = {name: _Ring(photos) for name, photos in stations.items()}
     bare = {a.path for a in readable if not a.mask}
-    alone = {a.path for a in readable if not a.mask and (a.bbox is None or set(a.box_by.split(" and ")) <= {*SOURCES})}
+    alone = {contents[a.path] for a in readable if _alone(a)}
     made: dict[str, Companions] = {}
     for a in readable:
         own = contents[a.path]
@@ -102,8 +103,13 @@ def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -
         elif a.path not in made:
             burst = bursts[a.encounter].after(own)
             station = sites[a.location, a.station].after(own, without=a.encounter) if a.station else ()
-            made[a.path] = Companions((a.path, own), burst, station, alone=a.path in alone)
+            made[a.path] = Companions((a.path, own), burst, station, alone=own in alone)
     return list(made.values())
+
+
+def _alone(a: Annotation) -> bool:
+    """Return whether a row has no mask and no box but that of a map, and was not left out."""
+    return not a.mask and not a.left_out and (a.bbox is None or set(a.box_by.split(" and ")) <= {*SOURCES})
 
 
 class _Ring:

@@ -5,7 +5,8 @@ Source: Tan & Le, "EfficientNet: Rethinking model scaling for convolutional neur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import cv2
@@ -13,7 +14,7 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
-from snowmatch.models.cache import find_weights, weights_are_here, weights_sum
+from snowmatch.models.cache import find_held, find_weights, weights_sum
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.screening.classifiers._efficientnet import TEXTURES, efficientnet_onnx, texture_onnx
 from snowmatch.screening.classifiers._imagenet import GROUPS, Backbone, check_size, classes_of, outputs_of
@@ -47,6 +48,7 @@ WEIGHTS = (
 TEXTURE_SIZE = 672  # px: the longest side of a photo whose texture is seen
 TEXTURE_STRIDE = 16  # px of that copy for a cell
 BORDER = 64  # px of the mirrored photo around it: the zeros that the network puts there tell cells where the edge is
+TEXTURE_WEIGHTS = replace(WEIGHTS[0], files=WEIGHTS[0].files[:1])
 LITE0 = Backbone("EfficientNet-Lite0", efficientnet_onnx, (127.0,) * 3, (128.0,) * 3)
 
 
@@ -92,19 +94,27 @@ def see(photo: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def texture_is_here() -> bool:
-    """Return whether this computer has the weights of `see_texture`. Raises SnowmatchError if they are wrong."""
-    return weights_are_here("efficientnet-lite0") and find_weights("efficientnet-lite0").suffix != ".onnx"
+    """Return whether this computer has the right weights of `see_texture`."""
+    held = find_held(TEXTURE_WEIGHTS)
+    return held.path is not None and not held.problem
+
+
+def texture_weights() -> Path:
+    """Return the file of weights of `see_texture`. Raises SnowmatchError if it is missing or wrong."""
+    held = find_held(TEXTURE_WEIGHTS)
+    if held.path is None or held.problem:
+        where = "snowmatch weights download efficientnet-lite0"
+        raise SnowmatchError(held.problem or f"the weights {FILE} are not on this computer: {where}")
+    return held.path
 
 
 def see_texture(photo: np.ndarray) -> np.ndarray:
     """Return the texture of the cells on a photo (H, W, 3) uint8 RGB: (152, h, w) float32, TEXTURE_STRIDE px a cell.
 
     These are outputs of inner layers of the network, which know small parts and surfaces, but not the whole animal.
-    Raises SnowmatchError if the weights are missing, or if they are the ONNX file, which has no such outputs.
+    Raises SnowmatchError if the weights are missing or wrong. The ONNX file has no such outputs.
     """
-    path = find_weights("efficientnet-lite0")
-    if path.suffix == ".onnx":
-        raise SnowmatchError(f"{path} has only the last layers of the network, expected the file {FILE}")
+    path = texture_weights()
     factor = TEXTURE_SIZE / max(photo.shape[:2])
     width, height = (max(TEXTURE_STRIDE, round(side * factor)) for side in (photo.shape[1], photo.shape[0]))
     small = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
