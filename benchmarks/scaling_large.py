@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     report = Report(given)
     if given.kept:
         before = json.loads(given.out.read_text(encoding="utf-8"))
-        report.about["drawn"], report.steps = before["command"], before["steps"]
+        report.about["drawn"], report.steps = before.get("drawn", before["command"]), before["steps"]
         measure_queries(report, report.steps[-1], given)
         report.write(done=True)
         return
