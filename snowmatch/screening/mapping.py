@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -102,9 +103,9 @@ def update_maps(
     there are enough of them, and again when there are four times as many. Their maps are then computed again.
     """
     finders = replace(finders, middle=_known_middle(folder, notes) if finders.learns else None)
-    about = folder, list(annotations), contents, sizes, processes, progress
-    more = _Rest(all_classes, notes, workers, previews)
-    done, waiting = _update(*about, finders, more)
+    rows = list(annotations)
+    update = partial(_update, folder, rows, contents, sizes, processes, progress, all_classes, workers, previews)
+    done, waiting = update(finders, notes)
     if len(waiting) >= max(LEAST_PHOTOS, MORE * finders.middle.photos if finders.middle is not None else 0):
         drawn = dict(sorted(waiting.items())[:MOST_PHOTOS])
         cells = []
@@ -116,7 +117,7 @@ def update_maps(
         if found := [each for each in cells if each is not None]:
             middle = replace(learn_middle(found), photos=len(waiting))
             save_middle(folder, middle)
-            again, _ = _update(*about, replace(finders, middle=middle), replace(more, notes=None), finders)
+            again, _ = update(replace(finders, middle=middle), None, finders)
             done |= again
     return len(done)
 
@@ -136,16 +137,6 @@ def _known_middle(folder: Path, notes: list[Note] | None) -> Middle | None:
         return None
 
 
-@dataclass(frozen=True)
-class _Rest:
-    """The parameters of `update_maps` with these names."""
-
-    all_classes: bool
-    notes: list[Note] | None
-    workers: Workers | None
-    previews: Previews | None
-
-
 def _update(
     folder: Path,
     annotations: Sequence[Annotation],
@@ -153,15 +144,17 @@ def _update(
     sizes: Mapping[str, tuple[int, int]],
     processes: int,
     progress: Callable[[int, int], None] | None,
+    all_classes: bool,
+    workers: Workers | None,
+    previews: Previews | None,
     finders: Finders,
-    rest: _Rest,
+    notes: list[Note] | None,
     before: Finders | None = None,
 ) -> tuple[set[str], dict[str, str]]:
     """Compute maps as `update_maps`, with what was learned before. Returns the photos whose maps were computed, and
     those in which nothing else tells where the animal is: their paths by sha256. before: with what the stored maps were
     made, if that only lacks what was learned now.
     """
-    notes, workers, previews = rest.notes, rest.workers, rest.previews
     stored = load_marks(folder)
     if notes is not None and (count := sum(mark is None for mark in stored.values())):
         were = "was" if count == 1 else "were"
@@ -173,7 +166,7 @@ def _update(
     every: dict[str, str] = {}  # the path of one photo with each content
     waiting: dict[str, str] = {}
     for seen in companions(annotations, contents):
-        if rest.all_classes:
+        if all_classes:
             seen = replace(seen, classified=True)
         sha256, photo = seen.photo[1], seen.photo[1][:KEY]
         if sha256 in every:

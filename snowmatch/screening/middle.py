@@ -25,6 +25,8 @@ from snowmatch.screening.foreground import SPREAD
 
 FEATURES = sum(TEXTURES.values())
 REVISION = 1  # of the way from the photos to the map
+# Of SCORE, 1.5 and 3 were measured (docs/benchmarks-history.md, "What the middles of photos have in common"). The other
+# numbers were chosen, not measured
 WIDER = 1.7  # the place of a cell counts with a bell that is so much wider than that of the centre weights
 # Of the log odds: by how much the deviation of a score, and the place of its cell, count, and how many cells are animal
 SCORE, OFFSET = 3.0, 0.5
@@ -38,7 +40,7 @@ STEPS, CLOSE = 50, 1e-9  # most steps of the regression; a step that changes no 
 class Middle:
     """What is in the middle of a catalog's photos. weights: (F,) float32, of the texture of a cell. offset: of the sum.
 
-    photos: the number of photos that it was learned from.
+    photos: the number of photos in the catalog that it was learned for; the cells are from 400 of them at most.
     """
 
     weights: np.ndarray

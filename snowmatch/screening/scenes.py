@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -271,9 +271,10 @@ def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.nd
     burst = [b for b in others[: len(seen.burst)] if b is not None]
     station = [s for s in others[len(seen.burst) :] if s is not None]
     classes, animal, outline, middle = None, None, None, None
+    small = cache(lambda: read_small(folder / seen.photo[0], LEAST))
     try:
         if finders.classifier is not None and seen.classified and not seen.searched:
-            told = finders.classifier.classify(read_small(folder / seen.photo[0], LEAST))
+            told = finders.classifier.classify(small())
             classes = {name: round(float(p), 6) for name, p in zip(told.names, told.probabilities, strict=True)}
             animal = None if seen.masked else animal_map(told)
         if not (finders.segmenter is None or seen.masked or seen.searched or shows_burst(preview, burst)):
@@ -285,7 +286,7 @@ def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.nd
             and outline is None
             and (seen.searched or not tells(preview, burst, station))
         ):
-            middle = finders.middle.animal(read_small(folder / seen.photo[0], LEAST))
+            middle = finders.middle.animal(small())
     except (SnowmatchError, OSError, MemoryError, cv2.error):
         complete = False
     try:
