@@ -45,16 +45,20 @@ def texture(photo):
     return cv2.resize(photo, size, interpolation=cv2.INTER_AREA).transpose(2, 0, 1).astype(np.float32)
 
 
+def use_colours(patch):
+    """Use colours as texture, and few photos."""
+    patch.setattr(middle, "see_texture", texture)
+    patch.setattr(middle, "FEATURES", 3)
+    patch.setattr(finders, "texture_is_here", lambda: True)
+    patch.setattr(session, "texture_is_here", lambda: True)
+    patch.setattr(mapping, "texture_weights", lambda: None)
+    patch.setattr(mapping, "LEAST_PHOTOS", 12)
+    fake_classifier.use(patch)
+
+
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
-    """Use colours as texture, and few photos."""
-    monkeypatch.setattr(middle, "see_texture", texture)
-    monkeypatch.setattr(middle, "FEATURES", 3)
-    monkeypatch.setattr(finders, "texture_is_here", lambda: True)
-    monkeypatch.setattr(session, "texture_is_here", lambda: True)
-    monkeypatch.setattr(mapping, "texture_weights", lambda: None)
-    monkeypatch.setattr(mapping, "LEAST_PHOTOS", 12)
-    fake_classifier.use(monkeypatch)
+    use_colours(monkeypatch)
 
 
 def draw_catalog(folder, count, first=0, **fields):
@@ -299,14 +303,23 @@ def test_a_copy_with_a_box_leaves_the_other_row_its_map(tmp_path):
 # --- queries ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def catalog(tmp_path):
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory):
     """An indexed catalog without boxes: what was learned tells where its animals are."""
-    rows = draw_catalog(tmp_path / "c", 12)
+    folder = tmp_path_factory.mktemp("middle") / "c"
+    rows = draw_catalog(folder, 12)
     table = ["path,individual,encounter", *(f"{a.path},cat{n % 4},E{n}" for n, a in enumerate(rows))]
-    (tmp_path / "c" / "catalog.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
-    snowmatch.open_catalog(tmp_path / "c").index("sift", {"max_features": 200}, workers=1)
-    return tmp_path / "c"
+    (folder / "catalog.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        use_colours(patch)
+        snowmatch.open_catalog(folder).index("sift", {"max_features": 200}, workers=1)
+    return folder
+
+
+@pytest.fixture
+def catalog(indexed, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(indexed, tmp_path / "c")
 
 
 def test_a_new_photo_uses_what_was_learned(catalog, tmp_path):
