@@ -15,8 +15,10 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from filelock import FileLock
 from hypothesis import settings
+from starlette.testclient import TestClient
 
 import snowmatch
 from snowmatch.catalog.records import load_records
@@ -219,3 +221,11 @@ def snow_leopards(tmp_path):
     for name in ("images", "masks"):
         (folder / name).symlink_to(source / name, target_is_directory=True)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_loop():
+    """Let all browsers share one event loop: a thread for each request takes longer than the request."""
+    with start_blocking_portal() as portal, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TestClient, "portal", portal)
+        yield

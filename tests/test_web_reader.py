@@ -163,6 +163,7 @@ def test_no_answer_to_a_reader_tells_a_name_an_answer_or_a_probability(server, d
     def filled(path):
         holes = re.findall(r"{(\w+)}", path)
         some = {"kind": [*KINDS, "plain"], "size": ["0", "160", str(SIZES[-1])]}
+        some |= {"name": ["x", signs[0], NAME]} if "sign" in holes else {}
         found = [path]
         for hole in holes:
             found = [each.replace(f"{{{hole}}}", value) for each in found for value in some.get(hole, meant)]
