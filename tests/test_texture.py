@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
+from fake_extractor import Fake
+from PIL import Image
 
+from snowmatch.catalog.load import CatalogData
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
+from snowmatch.core.home import middle_path
+from snowmatch.core.types import Annotation
+from snowmatch.features.indexing import index_catalog
 from snowmatch.models import cache
 from snowmatch.models.cache import weights_are_here
 from snowmatch.screening.classifiers.efficientnet_lite0 import FILE, see_texture, texture_is_here, texture_weights
+from snowmatch.screening.mapping import LEAST_PHOTOS
+from snowmatch.screening.stored_maps import open_maps
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +65,21 @@ def test_a_wrong_file_is_told_where_it_is_needed(monkeypatch, tmp_path):
     assert not texture_is_here()
     with pytest.raises(SnowmatchError, match=FILE):
         see_texture(noise(64, 64))
+
+
+@pytest.mark.slow
+def test_worker_processes_learn_the_same_middle_of_photos(tmp_path):
+    learned, maps = [], []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        rows = []
+        for n in range(LEAST_PHOTOS):
+            Image.fromarray(noise(60, 80, n)).save(folder / f"{n}.png")
+            rows.append(Annotation(n, f"{n}.png", encounter=f"E{n}"))
+        index_catalog(CatalogData(folder, tuple(rows), ()), Fake(), workers)
+        learned.append(middle_path(folder).read_bytes())
+        maps.append(open_maps(folder).checksums.tolist())
+        assert set(open_maps(folder).evidence([file_sha256(folder / row.path) for row in rows])) == {"middle"}
+    assert learned[0] == learned[1]
+    assert maps[0] == maps[1]

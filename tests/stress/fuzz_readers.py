@@ -41,7 +41,7 @@ from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Model
 from snowmatch.confidence.score_table import ScoreTable, is_table, load_table, save_table
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import home_of, opened_path
+from snowmatch.core.home import home_of, middle_path, opened_path
 from snowmatch.core.sums import read_sums
 from snowmatch.decisions.file import append, read_decisions
 from snowmatch.decisions.merge import export_lines, import_lines, read_whole
@@ -69,6 +69,7 @@ from snowmatch.review.watched import Watched, write_step
 from snowmatch.screening.detectors._description import described, read_toml
 from snowmatch.screening.head import Head, is_head, load_head, save_head
 from snowmatch.screening.maps import load_maps, load_marks
+from snowmatch.screening.middle import FEATURES, Middle, load_middle, save_middle
 from snowmatch.screening.results import read_results
 from snowmatch.survey.folder import _own_files
 from snowmatch.web.asked import Asked, find_question, keep_question
@@ -363,6 +364,7 @@ def _arrays(folder, _):
     folder.mkdir()
     head, table = folder / "head.npz", folder / "table.npz"
     save_head(head, Head(("snow leopard", "nothing"), np.ones((2, 5)), np.zeros(2)))
+    save_middle(folder, Middle(np.arange(FEATURES, dtype=np.float32), 0.5, 60))
     names = np.array(["a", "b"])
     scores = np.array([[np.nan, 1.0], [2.0, np.nan]], np.float32)
     many = dict.fromkeys(
@@ -372,6 +374,7 @@ def _arrays(folder, _):
     places = dict.fromkeys(("queries", "gallery", "groups"), np.arange(2))
     save_table(table, ScoreTable(**texts, **places, cells=cells_of(scores, 2), **many))
     yield Reader("npz", "a classifier", head, lambda: (is_head(head), load_head(head)))
+    yield Reader("npz", "the middle of photos", middle_path(folder), lambda: load_middle(folder))
     yield Reader("npz", "a table of scores", table, lambda: (is_table(table), load_table(table)))
 
 
