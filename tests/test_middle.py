@@ -233,6 +233,7 @@ def test_photos_that_were_there_before_change_nothing(tmp_path):
         {"offset": np.zeros(0)},
         {"about": np.array([1])},
         {"about": np.array([1.0, 12.0])},
+        {"about": np.array([1, 0])},
     ],
 )
 def test_files_of_another_shape_are_damaged(tmp_path, changes):

@@ -170,6 +170,6 @@ def load_middle(folder: Path) -> Middle | None:
         raise SnowmatchError(f"{middle_path(folder)} is damaged or of another program: index again")
     if about[0] != REVISION:
         return None
-    if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in (weights, offset)):
+    if about[1] < 1 or not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in (weights, offset)):
         raise SnowmatchError(f"{middle_path(folder)} is damaged or of another program: index again")
     return Middle(weights, float(offset[0]), int(about[1]))
