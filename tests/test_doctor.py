@@ -15,7 +15,7 @@ from snowmatch.api import open_catalog
 from snowmatch.cli import main
 from snowmatch.cli.doctor_advice import WHAT_TO_DO, finding_advice
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import database_path
+from snowmatch.core.home import database_path, middle_path
 from snowmatch.demo.survey import make_survey
 from snowmatch.review.doctor.examine import examine
 from snowmatch.review.doctor.finding import SEVERITIES, Finding
@@ -404,6 +404,8 @@ def test_what_snowmatch_stored_and_is_damaged_is_a_finding_and_not_an_error(tmp_
     assert "checks-damaged" in seen(tmp_path)
     open_catalog(tmp_path).index(workers=1)
     assert "checks-damaged" not in seen(tmp_path)
+    middle_path(tmp_path).write_bytes(b"no")
+    assert "middle-damaged" in seen(tmp_path)
     database_path(tmp_path).write_bytes(b"no database at all" * 100)
     assert "records-damaged" in seen(tmp_path)
 

@@ -19,7 +19,9 @@ from snowmatch.core.types import Annotation
 from snowmatch.features.indexing import index_catalog
 from snowmatch.identify import session
 from snowmatch.review.kept import _networks
+from snowmatch.review.screen import screen_catalog
 from snowmatch.screening import finders, mapping, middle
+from snowmatch.screening.foreground import map_beside
 from snowmatch.screening.middle import Middle, cells_of, learn_middle, load_middle, save_middle
 from snowmatch.screening.stored_maps import open_maps
 
@@ -195,11 +197,63 @@ def test_a_photo_that_gets_a_box_loses_what_was_learned(tmp_path):
     assert evidences(tmp_path / "c", rows) == ["middle"] * 13
 
 
+def test_it_learns_again_when_half_of_the_photos_are_left(tmp_path):
+    rows = draw_catalog(tmp_path / "c", 26)
+    index(tmp_path / "c", rows)
+    assert load_middle(tmp_path / "c").photos == 26
+    index(tmp_path / "c", rows[:14])
+    assert load_middle(tmp_path / "c").photos == 26
+    out = [dataclasses.replace(a, left_out="nothing") for a in rows[:13]]
+    assert index(tmp_path / "c", [*out, *rows[13:]]).mapped == 26
+    assert load_middle(tmp_path / "c").photos == 13
+    assert evidences(tmp_path / "c", rows) == [None] * 13 + ["middle"] * 13
+    index(tmp_path / "c", rows[:6])  # too few to learn from
+    assert not middle_path(tmp_path / "c").exists()
+    assert evidences(tmp_path / "c", rows[:6]) == [None] * 6
+    assert index(tmp_path / "c", rows[:6]).mapped == 0
+
+
+def test_the_screening_learns_nothing_and_looks_once(tmp_path, monkeypatch):
+    draw_catalog(tmp_path / "c", 12)
+    table = ["path,encounter", *(f"{n}.png,E{n}" for n in range(12))]
+    (tmp_path / "c" / "catalog.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    screen_catalog(snowmatch.open_catalog(tmp_path / "c").data, workers=1)
+    assert load_middle(tmp_path / "c") is None
+    looked = []
+    monkeypatch.setattr(fake_classifier.Colours, "classify", lambda self, p: looked.append(1))
+    screen_catalog(snowmatch.open_catalog(tmp_path / "c").data, workers=1)  # photos that were left out stay as they are
+    assert looked == []
+
+
+def test_the_steps_of_all_passes_are_told_as_one_run(tmp_path):
+    told = []
+    rows = draw_catalog(tmp_path / "c", 12)
+    data = CatalogData(tmp_path / "c", tuple(rows), ())
+    index_catalog(data, Fake(), 1, mapping=lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == list(range(1, 37))  # a look, cells, and a look with what was learned
+    assert [total for _, total in told] == [12] * 12 + [24] * 12 + [36] * 12
+
+
 def test_without_the_networks_weights_nothing_is_learned(tmp_path, monkeypatch):
     monkeypatch.setattr(finders, "texture_is_here", lambda: False)
     rows = draw_catalog(tmp_path / "c", 12)
-    index(tmp_path / "c", rows)
+    assert index(tmp_path / "c", rows).notes == ()
     assert evidences(tmp_path / "c", rows) == [None] * 12
+
+
+def test_a_computer_without_the_weights_keeps_the_maps_of_another(tmp_path, monkeypatch):
+    rows = draw_catalog(tmp_path / "c", 12)
+    index(tmp_path / "c", rows)
+    rows += draw_catalog(tmp_path / "c", 1, 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(finders, "texture_is_here", lambda: False)
+        report = index(tmp_path / "c", rows)
+        assert report.mapped == 1
+        assert [note.code for note in report.notes] == ["no-texture"]
+        assert evidences(tmp_path / "c", rows) == ["middle"] * 12 + [None]
+        assert index(tmp_path / "c", rows).mapped == 0
+    assert index(tmp_path / "c", rows).mapped == 1
+    assert evidences(tmp_path / "c", rows) == ["middle"] * 13
 
 
 def test_a_damaged_file_is_told_and_made_again(tmp_path):
@@ -233,7 +287,8 @@ def test_photos_that_were_there_before_change_nothing(tmp_path):
         {"offset": np.zeros(0)},
         {"about": np.array([1])},
         {"about": np.array([1.0, 12.0])},
-        {"about": np.array([1, 0])},
+        {"about": np.array([middle.REVISION, 0, 1])},
+        {"about": np.array([middle.REVISION, 12, 2])},
     ],
 )
 def test_files_of_another_shape_are_damaged(tmp_path, changes):
@@ -268,6 +323,17 @@ def test_damage_with_too_few_photos_is_told_once(tmp_path):
     assert index(tmp_path / "c", rows[:9]).notes == ()
 
 
+def test_a_run_that_was_stopped_tells_damage_again(tmp_path, monkeypatch):
+    rows = draw_catalog(tmp_path / "c", 12)
+    index(tmp_path / "c", rows)
+    middle_path(tmp_path / "c").write_bytes(b"no")
+    with monkeypatch.context() as patch:
+        patch.setattr(mapping, "save_maps", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            index(tmp_path / "c", rows)
+    assert [note.code for note in index(tmp_path / "c", rows).notes] == ["middle-mended"]
+
+
 def test_a_run_that_was_killed_after_learning_goes_on(tmp_path, monkeypatch):
     rows = draw_catalog(tmp_path / "c", 12)
     with monkeypatch.context() as patch:
@@ -280,7 +346,9 @@ def test_a_run_that_was_killed_after_learning_goes_on(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             index(tmp_path / "c", rows)
     assert evidences(tmp_path / "c", rows) == [None] * 12
+    assert not load_middle(tmp_path / "c").complete
     assert index(tmp_path / "c", rows).mapped == 12
+    assert load_middle(tmp_path / "c").complete
     assert evidences(tmp_path / "c", rows) == ["middle"] * 12
     assert index(tmp_path / "c", rows).mapped == 0
 
@@ -362,6 +430,27 @@ def test_a_box_that_a_person_drew_needs_nothing_learned(catalog, tmp_path):
     assert (photo.evidence, photo.foreground) == ("box", None)
 
 
+def test_bars_with_text_do_not_count_inside_a_box(catalog):
+    photo = np.asarray(Image.open(catalog / "3.png")).copy()
+    photo[-12:] = 0
+    cv2.putText(photo, "12:41 -7C 3/9", (4, 123), cv2.FONT_HERSHEY_PLAIN, 0.8, (255, 255, 255), 1, cv2.LINE_AA)
+    Image.fromarray(photo).save(catalog / "3.png")
+    snowmatch.open_catalog(catalog).index("sift", {"max_features": 200}, workers=1)
+    gallery = snowmatch.open_catalog(catalog).session(extractor="sift").gallery
+    number = next(n for n, a in enumerate(gallery.annotations) if a.path == "3.png")
+    whole = gallery.map_of(number)
+    assert whole.evidence == "middle"
+    assert (whole.values[-3:] == 0).all()
+    assert (whole.values[:-3] > 0).all()
+    beside = map_beside(whole, masked=False, boxed=True)
+    assert beside.evidence == ""
+    assert set(np.unique(beside.values)) == {0, 255}
+    assert ((beside.values == 0) == (whole.values == 0)).all()
+    (asked,) = snowmatch.open_catalog(catalog).query(catalog / "3.png", bbox=(0, 0, 168, 126), extractor="sift").photos
+    assert asked.evidence == "box"
+    assert (asked.foreground.values == beside.values).all()
+
+
 def test_a_computer_without_the_texture_tells_it(catalog, tmp_path, monkeypatch):
     monkeypatch.setattr(finders, "texture_is_here", lambda: False)
     Image.fromarray(drawn((60, 70), 77)).save(tmp_path / "new.png")
@@ -382,6 +471,8 @@ def test_answers_of_a_batch_are_asked_again_after_something_was_learned(catalog)
     before = _networks(snowmatch.open_catalog(catalog).session(extractor="sift"))
     known = load_middle(catalog)
     save_middle(catalog, dataclasses.replace(known, offset=known.offset + 1))
+    assert _networks(snowmatch.open_catalog(catalog).session(extractor="sift")) != before
+    save_middle(catalog, dataclasses.replace(known, complete=False))  # an index run is at work
     assert _networks(snowmatch.open_catalog(catalog).session(extractor="sift")) != before
     save_middle(catalog, known)
     assert _networks(snowmatch.open_catalog(catalog).session(extractor="sift")) == before

@@ -78,7 +78,7 @@ def test_an_index_run_makes_a_map_for_every_animal(data):
     report = index_catalog(data, Fake(), 1, mapping=lambda *now: calls.append(now))
     assert report.mapped == len(data.annotations) == 12
     assert calls == [(n, 12) for n in range(1, 13)]
-    assert "12 photos compared with others of their place" in report.summary()
+    assert "12 photos in which the animal was looked for" in report.summary()
     maps = open_maps(data.folder)
     assert len(maps.photos) == 12
     for a in data.annotations:

@@ -73,6 +73,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "failed": lambda data: f"replace the files, then: {_index(data)}",
     "records-damaged": _index,
     "checks-damaged": _index,
+    "middle-damaged": _index,
     "files-mended": lambda data: (
         f"without a power failure, copy the catalog to another disk and check this one; {_index(data)} forgets the list"
     ),

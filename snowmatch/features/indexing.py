@@ -89,7 +89,7 @@ class IndexReport:
         if self.done:
             text += f": {self.features} features in {self.seconds:.1f} s, {self.done / self.seconds:.1f} annotations/s"
         if self.mapped:
-            text += f"; {self.mapped} photos compared with others of their place"
+            text += f"; {self.mapped} photos in which the animal was looked for"
         if self.removed:
             text += f"; pruned {self.removed}, {self.freed_bytes / 1e6:.1f} MB freed"
         if self.compacted:

@@ -139,7 +139,7 @@ def _missing_middle(session: Session) -> list[Note]:
     if finders.classifier is None or finders.middle is not None or not session.gallery.shown_by("middle"):
         return []
     about = {"catalog": str(session.folder)}
-    if finders.learns:
+    if finders.sees:
         text = "what was learned from the middles of the catalog's photos is missing or damaged: index again"
         return [Note("no-middle", text, about)]
     text = (

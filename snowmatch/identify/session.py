@@ -83,7 +83,7 @@ class Session:
         """What finds the animal in photos that are not on record. A damaged file of what was learned is not used."""
         finders = choose_finders(self.data.settings.classifier, self.data.settings.segmenter)
         with suppress(SnowmatchError):
-            finders = replace(finders, middle=load_middle(self.folder) if finders.learns else None)
+            finders = replace(finders, middle=load_middle(self.folder) if finders.sees else None)
         return finders
 
     @property

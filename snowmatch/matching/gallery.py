@@ -36,7 +36,7 @@ from snowmatch.matching.search.shelf import (
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import (
     ForegroundMap,
-    counts_beside,
+    evidence_beside,
     evidence_of,
     foreground_weights,
     foreground_weights_of,
@@ -199,12 +199,7 @@ class Gallery:
     def _map_evidence(self) -> list[str | None]:
         """The evidence of the map that each annotation uses; None for an annotation that uses none."""
         pairs = zip(self.annotations, self.maps.evidence(self.keys), strict=True)
-        return [
-            evidence
-            if evidence is not None and counts_beside(evidence, masked=bool(a.mask), boxed=a.drawn_box is not None)
-            else None
-            for a, evidence in pairs
-        ]
+        return [evidence_beside(e, masked=bool(a.mask), boxed=a.drawn_box is not None) for a, e in pairs]
 
     @cached_property
     def _weighed(self) -> np.ndarray:

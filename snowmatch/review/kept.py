@@ -51,7 +51,8 @@ def _networks(session: Session) -> tuple[str, str, list[str]]:
     mark = learned = ""
     with suppress(SnowmatchError):  # the weights of one are missing: the queries say so, if they need it
         mark = session.finders.mark
-        learned = "" if session.finders.middle is None else session.finders.middle.mark
+        if (middle := session.finders.middle) is not None:  # some maps may still be of an earlier one
+            learned = middle.mark if middle.complete else f"{middle.mark} at work"
     told = {word for gallery in session.galleries for evidence in gallery.maps.evidences for word in evidence.split()}
     return mark, learned, sorted(told & {"classifier", "segmenter", "middle"})
 

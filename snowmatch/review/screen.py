@@ -127,7 +127,18 @@ def screen_catalog(
         if known.facts is not None and known.facts.image_size is not None
     }
     notes = notes_on_damage(replaced, records.unsound + dropped)
-    update_maps(folder, data.annotations, contents, sizes, processes, looking, finders, all_classes=True, notes=notes)
+    update_maps(
+        folder,
+        data.annotations,
+        contents,
+        sizes,
+        processes,
+        looking,
+        finders,
+        all_classes=True,
+        learning=False,  # index runs learn from the photos that are kept
+        notes=notes,
+    )
     failed = dict(unreadable)
     detections: dict[str, tuple[Detection, ...]] = {}
     earlier: dict[str, tuple[Detection, ...]] = {}

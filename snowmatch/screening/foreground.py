@@ -145,18 +145,27 @@ def evidence_of(outlined: str, mapped: str | None) -> str:
     return outlined or mapped or "centre"
 
 
-def counts_beside(evidence: str, *, masked: bool, boxed: bool) -> bool:
-    """Return whether a map with this evidence counts for an animal that has a mask, or a box that a person drew.
+def evidence_beside(evidence: str | None, *, masked: bool, boxed: bool) -> str | None:
+    """Return what a map with this evidence shows of an animal that has a mask, or a box that a person drew; None if it
+    does not count. "": it only leaves out bars with text.
 
-    With a mask, only one that leaves out bars with text does: the mask is better. With a box, what was learned from the
-    middles of photos does not: it takes the place in the photo into account, and the box is better.
+    With a mask, only such a map counts: the mask is better. With a box, what was learned from the middles of photos
+    leaves out the bars alone: it takes the place in the photo into account, and the box is better.
     """
-    return not (masked and evidence) and not (boxed and evidence == "middle")
+    if masked and evidence:
+        return None
+    return "" if boxed and evidence == "middle" else evidence
 
 
 def map_beside(found: ForegroundMap | None, *, masked: bool, boxed: bool) -> ForegroundMap | None:
-    """Return the map to use for an animal, if it counts beside a mask (`masked`) or a box that a person drew."""
-    return found if found is not None and counts_beside(found.evidence, masked=masked, boxed=boxed) else None
+    """Return the map to use for an animal that has a mask (`masked`) or a box that a person drew, if one counts."""
+    if found is None:
+        return None
+    evidence = evidence_beside(found.evidence, masked=masked, boxed=boxed)
+    if evidence is None or evidence == found.evidence:
+        return found if evidence is not None else None
+    bars = found.values == 0  # see `scenes.make_map`
+    return ForegroundMap(np.where(bars, np.uint8(0), np.uint8(255)), evidence) if bars.any() else None
 
 
 def outline_in_words(evidence: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -35,8 +34,9 @@ FEW_MAPS = 64  # up to this number, this process is as fast as worker processes,
 SAVE_SECONDS = 30.0  # interval between two saves, at least: the work that is lost at most if the run is killed
 SAVE_SHARE = 0.05  # of the time is used for saves, at most: the boxes of many photos take long to compare
 AT_ONCE = 1000  # stored maps that are in memory at once
-# Photos from which the middle is learned: at least so many, at most so many of them, and again at so many times as many
-LEAST_PHOTOS, MOST_PHOTOS, MORE = 60, 400, 4
+# Photos from which the middle is learned: at least so many, at most so many of them; again at MORE times as many, and
+# when a part of 1 / FEWER is left, because others were left out or removed
+LEAST_PHOTOS, MOST_PHOTOS, MORE, FEWER = 60, 400, 4, 2
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def update_maps(
     finders: Finders = NO_FINDERS,
     *,
     all_classes: bool = False,
+    learning: bool = True,
     notes: list[Note] | None = None,
     workers: Workers | None = None,
     previews: Previews | None = None,
@@ -94,43 +95,93 @@ def update_maps(
 
     The boxes of the animals in the maps, and the probabilities of species, are stored too. contents: the sha256 of
     every readable photo, by path. sizes: (width, height) of the photos, by path. processes: number of worker processes.
-    progress: a function that is called with (maps done, maps in total). all_classes: the classifier also looks at
-    photos whose animals have masks. A note on damaged maps, which are computed again, is added to `notes`. Maps of
-    photos that are no longer in the catalog are removed. workers: as for `open_pool`. previews: those that were
-    made when photos were read. Returns the number of computed maps.
+    progress: a function that is called with (steps done, steps in total); the total may grow. all_classes: the
+    classifier also looks at photos whose animals have masks. learning: whether the photos may teach where animals are;
+    not if some of them may be left out later. A note on damaged maps, which are computed again, is added to `notes`.
+    Maps of photos that are no longer in the catalog are removed. workers: as for `open_pool`. previews: those that were
+    made when photos were read. Returns the number of photos whose maps were computed.
 
     Where nothing tells where the animal is, what the middles of such photos have in common tells it: it is learned when
-    there are enough of them, and again when there are four times as many. Their maps are then computed again.
+    there are enough of them, and again when there are four times as many or half as many. Their maps are then computed
+    again.
     """
     finders = replace(finders, middle=_known_middle(folder, notes) if finders.learns else None)
-    rows = list(annotations)
-    update = partial(_update, folder, rows, contents, sizes, processes, progress, all_classes, workers, previews)
+    steps, rows = _Steps(progress), list(annotations)
+    update = partial(_update, folder, rows, contents, sizes, processes, steps, all_classes, workers, previews)
     done, waiting = update(finders, notes)
-    if len(waiting) >= max(LEAST_PHOTOS, MORE * finders.middle.photos if finders.middle is not None else 0):
-        drawn = dict(sorted(waiting.items())[:MOST_PHOTOS])
-        cells = []
-        with open_pool(processes, (folder, finders), workers) as pool:
-            for _, found in in_order(pool, drawn, lambda content: Draw(drawn[content], content)):
-                cells.append(found)
-                if progress is not None:
-                    progress(len(cells), len(drawn))
-        if found := [each for each in cells if each is not None]:
-            middle = replace(learn_middle(found), photos=len(waiting))
-            save_middle(folder, middle)
-            again, _ = update(replace(finders, middle=middle), None, finders)
-            done |= again
+    known = finders.middle
+    if waiting and known is not None and not finders.sees and notes is not None:
+        text = (
+            f"{counted(len(waiting), 'photo')} in which nothing shows the animal: the weights efficientnet-lite0 "
+            "(.pth) are not on this computer, so what was learned from the middles of the catalog's photos is not used"
+        )
+        notes.append(Note("no-texture", text, {"catalog": str(folder), "count": len(waiting)}))
+    if not (learning and finders.sees):
+        return len(done)
+    if known is None or len(waiting) * FEWER <= known.photos or len(waiting) >= MORE * known.photos:
+        known = _learn(folder, waiting, finders, processes, workers, steps)
+    if known is not finders.middle:
+        again, _ = update(replace(finders, middle=known), None, finders)
+        done |= again
+    if known is not None and not known.complete:
+        save_middle(folder, replace(known, complete=True))
     return len(done)
+
+
+def _learn(
+    folder: Path,
+    waiting: Mapping[str, str],
+    finders: Finders,
+    processes: int,
+    workers: Workers | None,
+    steps: _Steps,
+) -> Middle | None:
+    """Learn from photos, and keep what was learned until their maps are made. waiting: their paths by sha256.
+
+    Returns None, and nothing is kept, if the photos are too few or cannot be read.
+    """
+    cells = []
+    if len(waiting) >= LEAST_PHOTOS:
+        drawn = dict(sorted(waiting.items())[:MOST_PHOTOS])
+        steps.begin()
+        with open_pool(processes, (folder, finders), workers) as pool:
+            found = in_order(pool, drawn, lambda content: Draw(drawn[content], content))
+            for number, (_, cell) in enumerate(found, start=1):
+                cells += [cell] if cell is not None else []
+                steps.tell(number, len(drawn))
+    if not cells:
+        with suppress(OSError):
+            middle_path(folder).unlink()
+        return None
+    middle = replace(learn_middle(cells), photos=len(waiting), complete=False)
+    save_middle(folder, middle)
+    return middle
+
+
+class _Steps:
+    """Tells how many steps of several passes are done. The total grows with each pass."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None) -> None:
+        self._progress = progress
+        self._before = self._last = 0
+
+    def begin(self) -> None:
+        """Begin another pass."""
+        self._before = self._last
+
+    def tell(self, done: int, total: int) -> None:
+        """Tell that so many steps of so many of this pass are done."""
+        self._last = self._before + total
+        if self._progress is not None:
+            self._progress(self._before + done, self._last)
 
 
 def _known_middle(folder: Path, notes: list[Note] | None) -> Middle | None:
     """Return what was learned from the catalog; None if nothing was. A note on a damaged file is added to `notes`."""
     try:
         return load_middle(folder)
-    except SnowmatchError as error:
+    except SnowmatchError as error:  # the file stays until it is learned again, so that a stopped run loses no note
         path = middle_path(folder)
-        if os.access(path, os.R_OK):  # damaged; otherwise it is told again
-            with suppress(OSError):
-                path.unlink()
         if notes is not None:
             text = "what was learned from the middles of the photos was damaged; it is learned again from enough photos"
             notes.append(Note("middle-mended", text, {"file": str(path), "error": str(error)}))
@@ -143,7 +194,7 @@ def _update(
     contents: Mapping[str, str],
     sizes: Mapping[str, tuple[int, int]],
     processes: int,
-    progress: Callable[[int, int], None] | None,
+    steps: _Steps,
     all_classes: bool,
     workers: Workers | None,
     previews: Previews | None,
@@ -202,6 +253,7 @@ def _update(
         made.clear()
 
     due = time.monotonic() + SAVE_SECONDS
+    steps.begin()
     try:
         ready = workers is not None and workers.started > 0
         with open_pool(processes if ready or len(to_do) > FEW_MAPS else 1, (folder, finders), workers) as pool:
@@ -217,8 +269,7 @@ def _update(
                 boxes[content] = _boxes(looked.found, sizes.get(path))
                 if looked.classes is not None:
                     new[content] = looked.classes
-                if progress is not None:
-                    progress(done, len(to_do))
+                steps.tell(done, len(to_do))
                 if (started := time.monotonic()) > due:
                     save()
                     ended = time.monotonic()

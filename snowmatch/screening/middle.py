@@ -24,7 +24,7 @@ from snowmatch.screening.classifiers.efficientnet_lite0 import see_texture
 from snowmatch.screening.foreground import SPREAD
 
 FEATURES = sum(TEXTURES.values())
-REVISION = 1  # of the way from the photos to the map
+REVISION = 2  # of the way from the photos to the map
 # Of SCORE, 1.5 and 3 were measured (docs/benchmarks-history.md, "What the middles of photos have in common"). The other
 # numbers were chosen, not measured
 WIDER = 1.7  # the place of a cell counts with a bell that is so much wider than that of the centre weights
@@ -41,11 +41,13 @@ class Middle:
     """What is in the middle of a catalog's photos. weights: (F,) float32, of the texture of a cell. offset: of the sum.
 
     photos: the number of photos in the catalog that it was learned for; the cells are from 400 of them at most.
+    complete: whether the maps of all these photos were made with it; not while an index run makes them.
     """
 
     weights: np.ndarray
     offset: float
     photos: int
+    complete: bool = True
 
     @cached_property
     def mark(self) -> str:
@@ -152,7 +154,7 @@ def _logistic(odds: np.ndarray) -> np.ndarray:
 
 def save_middle(folder: Path, middle: Middle) -> None:
     """Keep what was learned from the catalog in `folder`. Raises SnowmatchError if the file cannot be written."""
-    about = np.array([REVISION, middle.photos], np.int64)
+    about = np.array([REVISION, middle.photos, middle.complete], np.int64)
     save_arrays(middle_path(folder), {"about": about, "weights": middle.weights, "offset": np.array([middle.offset])})
 
 
@@ -166,10 +168,11 @@ def load_middle(folder: Path) -> Middle | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     about, weights, offset = held["about"], held["weights"], held["offset"]
-    if about.shape != (2,) or about.dtype.kind != "i" or weights.shape != (FEATURES,) or offset.shape != (1,):
-        raise SnowmatchError(f"{middle_path(folder)} is damaged or of another program: index again")
-    if about[0] != REVISION:
+    known = about.ndim == 1 and about.size > 1 and about.dtype.kind == "i"
+    if known and about[0] != REVISION:
         return None
-    if about[1] < 1 or not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in (weights, offset)):
+    floats = all(array.dtype.kind == "f" and np.isfinite(array).all() for array in (weights, offset))
+    shaped = known and about.shape == (3,) and weights.shape == (FEATURES,) and offset.shape == (1,)
+    if not (floats and shaped and about[1] > 0 and about[2] in (0, 1)):
         raise SnowmatchError(f"{middle_path(folder)} is damaged or of another program: index again")
-    return Middle(weights, float(offset[0]), int(about[1]))
+    return Middle(weights, float(offset[0]), int(about[1]), bool(about[2]))

@@ -176,9 +176,12 @@ def make_map(
         if not any(bars):
             return None
         cells = np.ones(size[::-1], np.float32)
-    cells[: bars[0]] = 0
-    cells[len(cells) - bars[1] :] = 0
-    return ForegroundMap(np.round(cells * 255).astype(np.uint8), evidence)
+    found = np.round(cells * 255).astype(np.uint8)
+    if evidence == LEARNED:
+        found = np.maximum(found, np.uint8(1))  # then 0 is a bar: `map_beside` leaves them out of boxes
+    found[: bars[0]] = 0
+    found[len(cells) - bars[1] :] = 0
+    return ForegroundMap(found, evidence)
 
 
 @dataclass(frozen=True)
@@ -214,12 +217,14 @@ class Finders:
     """What finds the animal. classifier: a network for every photo. segmenter: one for photos without a burst.
 
     learns: whether what is in the middle of the catalog's photos may tell where the animal is, if nothing else does.
-    middle: what was learned from them; None if they are too few.
+    sees: whether the weights that it needs are on this computer; maps that another computer made so are kept.
+    middle: what was learned from the photos; None if they are too few.
     """
 
     classifier: Classifier | None = None
     segmenter: Segmenter | None = None
     learns: bool = False
+    sees: bool = False
     middle: Middle | None = None
 
     @property
@@ -234,17 +239,26 @@ class Finders:
 
     def marks_of(self, seen: Companions) -> tuple[str, ...]:
         """Return the marks with which the stored map of a photo is still right."""
-        return tuple(dict.fromkeys(seen.mark(f"{self.mark}{self._learned(seen, told)}") for told in (True, False)))
+        ways = [self._learned(seen, told) for told in (True, False)]
+        if not seen.alone:
+            ways.append("")  # earlier versions had no more
+        elif self.learns and self.middle is not None:
+            ways.append(f" {self.middle.mark}")  # made where the weights are
+        return tuple(dict.fromkeys(seen.mark(f"{self.mark}{way}") for way in ways))
 
     def waits(self, seen: Companions, mark: str | None) -> bool:
-        """Return whether nothing but the middle of the catalog's photos tells where the animal of a photo is."""
+        """Return whether nothing but the middle of the catalog's photos tells where the animal of a photo is.
+
+        Without the weights, only if its map was not made where they are.
+        """
         return self.learns and seen.alone and mark == seen.mark(f"{self.mark}{self._learned(seen, False)}")
 
     def _learned(self, seen: Companions, told: bool) -> str:
         """Return what is added to the mark. told: whether the map needs nothing that was learned."""
-        if not self.learns or not seen.alone:
+        if not self.learns:
             return ""
-        return " told" if told else f" {'-' if self.middle is None else self.middle.mark}"
+        used = self.middle if self.sees and seen.alone else None
+        return " told" if told else f" {'-' if used is None else used.mark}"
 
 
 class Looked(NamedTuple):
@@ -281,6 +295,7 @@ def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.nd
             outline = outline_map(finders.segmenter, read_photo(folder / seen.photo[0]))
         if (
             finders.middle is not None
+            and finders.sees
             and seen.alone
             and animal is None
             and outline is None

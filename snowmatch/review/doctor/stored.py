@@ -1,4 +1,4 @@
-"""Damage of what snowmatch stored: the database of photos, when features were checked, and whose turn it is."""
+"""Damage of what snowmatch stored: the database of photos, what was learned from them, lists, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from snowmatch.catalog.damage import count_damaged
 from snowmatch.catalog.database import is_whole
 from snowmatch.catalog.records import Records
 from snowmatch.catalog.screened import load_detections
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path
 from snowmatch.core.mended import note_on_mended
 from snowmatch.core.notes import Note
 from snowmatch.features.checked import CHECKED, checks_are_damaged
 from snowmatch.review.doctor.finding import CHECK, HINT, Finding
 from snowmatch.review.turns import are_damaged
+from snowmatch.screening.middle import load_middle
 
 
 def findings_of_stored(folder: Path, records: Records) -> Iterator[Finding]:
@@ -31,6 +33,11 @@ def findings_of_stored(folder: Path, records: Records) -> Iterator[Finding]:
     if any(checks_are_damaged(path.parent) for path in features_path(folder).glob(f"*/{CHECKED}")):
         text = "the list of checked features is damaged and not used: the next index run checks more of them"
         yield Finding("checks-damaged", HINT, text)
+    try:
+        load_middle(folder)
+    except SnowmatchError:
+        text = "what the middles of the photos taught is damaged and not used: the next index run learns it again"
+        yield Finding("middle-damaged", CHECK, text)
     if are_damaged(folder):
         text = (
             "the file of whose turn it is in Review is damaged and not used: pairs that were skipped come in their "

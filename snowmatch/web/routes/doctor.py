@@ -38,6 +38,7 @@ PAGES = {
     "failed": "/jobs",
     "records-damaged": "/jobs",
     "checks-damaged": "/jobs",
+    "middle-damaged": "/jobs",
     "files-mended": "/jobs",
     "names-unseen": "/jobs",
     "no-box": "/photos?outline=neither&view=outline",
