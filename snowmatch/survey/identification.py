@@ -48,7 +48,8 @@ def identify_captures(
     draws: (D, S) the individual of each sighting in drawn groupings. With them, the probability is the share of draws
     in which the sighting is with most other sightings of its individual; one that is alone in its individual: in
     which it is with no other. Without them it is that of its surest pair, by the measured accuracy of those who
-    answered, and by what the machine was shown. Of a name that came with the catalog it is not known.
+    answered, and by what the machine was shown: not known if nobody answered about a pair, as of a name that a person
+    gave. Of a name that came with the catalog it is never known.
     """
     who, measured = identities.who, accuracy_by_name(identities.rows)
     said = _said(identities.rows, who)
