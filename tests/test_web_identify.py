@@ -93,6 +93,57 @@ def test_photos_of_a_passage_keep_their_own_times_unless_the_person_gives_anothe
     assert times == (own if asked_time.startswith("2025") else ["2026-04-01T10:00:00"] * 2)
 
 
+def taken_at(seed, moment, serial="", shift=0):
+    """A photo with a time, and perhaps the serial number of its camera."""
+    exif, held = Image.Exif(), io.BytesIO()
+    exif.get_ifd(0x8769)[0x9003] = f"2025:04:01 {moment}"
+    if serial:
+        exif.get_ifd(0x8769)[0xA431] = serial
+    Image.open(io.BytesIO(jpeg(seed, shift))).save(held, "JPEG", exif=exif)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("moments", "station", "serial", "expected"),
+    [
+        (("10:00:00", "10:00:10"), "", "", [2]),
+        (("10:00:00", "10:00:10"), "st9", "", [2]),
+        (("10:00:00", "10:00:10"), "", "HC1", [2]),
+        (("10:00:00", "10:00:10", "15:00:00"), "", "", [2, 1]),  # further apart than an encounter may be
+    ],
+)
+def test_photos_sent_together_are_one_sighting(tmp_path, moments, station, serial, expected):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    photos = [sent(client, taken_at(7 + n, moment, serial)) for n, moment in enumerate(moments)]
+    client.post(f"{asked(client, *photos, station=station)}/add", data={"who": "new", "name": "umai"})
+    new = open_identities(catalog).named[5:]
+    assert [a.individual for a in new] == ["umai"] * len(moments)
+    encounters = [a.encounter for a in new]
+    assert [encounters.count(each) for each in dict.fromkeys(encounters)] == expected
+    assert any(each.startswith("added ") for each in encounters) == (not station and not serial)
+
+
+def test_a_photo_sent_with_one_on_record_is_of_its_encounter(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    first = [sent(client, taken_at(7, moment, shift=n)) for n, moment in enumerate(("10:00:00", "10:00:10"))]
+    client.post(f"{asked(client, *first)}/add", data={"who": "unknown"})
+    third = sent(client, taken_at(7, "10:00:20", shift=2))
+    client.post(f"{asked(client, first[0], third)}/add", data={"who": "unknown"})
+    later = sent(client, taken_at(7, "20:00:00", shift=3))  # of another passage
+    client.post(f"{asked(client, first[0], later)}/add", data={"who": "unknown"})
+    there = sent(client, (catalog / "images" / "4.jpg").read_bytes())  # at st0, in an encounter of the table
+    for n, station in ((4, "st9"), (5, "")):
+        photo = sent(client, taken_at(7, "10:00:40", shift=n))
+        question = asked(client, there, photo, station=station, timestamp="2025-03-05T10:00")
+        client.post(f"{question}/add", data={"who": "unknown"})
+    first, second, third, later, elsewhere, same = [a.encounter for a in open_identities(catalog).annotations[5:]]
+    assert first == second == third
+    assert same == "e4"
+    assert len({first, later, elsewhere, same}) == 4
+
+
 def test_an_answer_has_the_names_and_body_parts_that_were_decided_since_the_app_started(tmp_path):
     catalog = make_catalog(tmp_path)
     client, state = client_of(catalog), State(catalog, observer="asel")

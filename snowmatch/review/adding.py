@@ -7,13 +7,14 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
 from filelock import Timeout
 
 from snowmatch.catalog.cells import CellError, read_path
+from snowmatch.catalog.encounters import passages
 from snowmatch.catalog.sheet import separator_of
 from snowmatch.catalog.table import COLUMNS
 from snowmatch.core.errors import SnowmatchError
@@ -31,7 +32,8 @@ FOLDER = "added"  # of the photos, in the catalog's folder
 class NewPhoto:
     """A photo to add. name: its path gets a part of it. sha256: of its content. Empty texts are not known.
 
-    inside: its path in the catalog, where it lies there already; "" copies it.
+    inside: its path in the catalog, where it lies there already; "" copies it. beside: the path of a photo on record of
+    the same passage: the new one gets its encounter, where the table names that.
     """
 
     source: Path
@@ -44,6 +46,7 @@ class NewPhoto:
     timestamp: str = ""
     encounter: str = ""
     inside: str = ""
+    beside: str = ""
 
 
 def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
@@ -71,13 +74,25 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
         new = {path: photo for photo, path in zip(photos, paths, strict=True) if path not in there}
         if not new:
             return tuple(paths)
-        rows = [_row(photo, path) for path, photo in new.items()]
+        named = _encounters_in(before) if any(photo.beside for photo in new.values()) else {}
+        rows = [_row(photo, path, named.get(photo.beside, "")) for path, photo in new.items()]
         kept = folder / f"catalog.before-{date.today():%Y-%m-%d}.csv"
         if not kept.exists():
             replace_file(kept, lambda file: file.write(before))
         content = with_rows(before, rows)
         replace_file(table, lambda file: file.write(content))
     return tuple(paths)
+
+
+def sent_passages(times: Sequence[datetime | None], gap: timedelta) -> list[list[int]]:
+    """Return the numbers of photos that were sent together, by passage: neighbours in time are at most `gap` apart.
+
+    Photos without a time are of the first passage. No photos give none.
+    """
+    known = {n: taken for n, taken in enumerate(times) if taken is not None}
+    found = list(passages(known, known.__getitem__, gap))
+    timeless = [n for n in range(len(times)) if n not in known]
+    return [[*found[0], *timeless], *found[1:]] if found else [timeless] if timeless else []
 
 
 @contextmanager
@@ -129,14 +144,14 @@ def copied(folder: Path, place: str, photo: NewPhoto) -> str:
     return f"{place}/{name}"
 
 
-def _row(photo: NewPhoto, path: str) -> dict[str, str]:
+def _row(photo: NewPhoto, path: str, encounter: str) -> dict[str, str]:
     values = {
         "path": path,
         "body_part": photo.body_part,
         "location": photo.location,
         "station": photo.station,
         "timestamp": photo.timestamp,
-        "encounter": photo.encounter,
+        "encounter": encounter or photo.encounter,
         "bbox": ",".join(map(str, photo.bbox)) if photo.bbox is not None else "",
     }
     return {name: value for name, value in values.items() if value}
@@ -175,6 +190,16 @@ def paths_in(content: bytes) -> set[str]:
         return set()
     at = table.columns.index("path")
     return {_normal(record[at]) for record in table.records[1:] if len(record) > at}
+
+
+def _encounters_in(content: bytes) -> dict[str, str]:
+    """Return the encounters that a table names, by the path of their photos."""
+    table = _parsed(content)
+    if "encounter" not in table.columns:
+        return {}
+    path, encounter = (table.columns.index(name) for name in ("path", "encounter"))
+    records = [record for record in table.records[1:] if len(record) > max(path, encounter)]
+    return {_normal(record[path]): name for record in records if (name := record[encounter].strip())}
 
 
 def _normal(path: str) -> str:

@@ -130,6 +130,11 @@ def _content_of(path: Path, size: int, changed: int) -> str:
     return file_sha256(path)
 
 
+def camera_of(folder: Path, upload: Upload) -> str:
+    """Return the serial number of the camera that took a photo, of EXIF; "" if it is not known."""
+    return read_facts(upload_file(folder, upload)).serial
+
+
 def forget_old_uploads(folder: Path) -> int:
     """Delete what was kept longer than KEPT_DAYS, and return the number of files."""
     count, oldest = 0, time.time() - KEPT_DAYS * 86400

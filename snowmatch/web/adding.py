@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import same_name
-from snowmatch.review.adding import NewPhoto, add_photos
+from snowmatch.core.types import Annotation
+from snowmatch.review.adding import NewPhoto, add_photos, sent_passages
 from snowmatch.review.identities import UNNAMED, Decision, Identities, answer_pair, checked_name, name_sightings
 from snowmatch.review.taking_in import extractors_here
-from snowmatch.review.uploads import Upload, find_upload, upload_file
+from snowmatch.review.uploads import Upload, camera_of, find_upload, upload_file
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.asked import Asked
 from snowmatch.web.people import ADJUDICATOR, may, need
@@ -26,7 +28,8 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
 
     who: the sign of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
     named: by an adjudicator, as on the pages of individuals. Of an observer, a candidate is then an answer about two
-    sightings, as in Review. Raises SnowmatchError if the name is taken or missing, if a photo shows several animals
+    sightings, as in Review. The photos are one encounter, unless their times are further apart than the catalog allows
+    to be one. Raises SnowmatchError if the name is taken or missing, if a photo shows several animals
     (on record, or found now), if the role does not allow it, or if the catalog cannot be written or indexed.
     """
     candidate = _chosen(candidates, who)
@@ -37,8 +40,11 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     uploads = [find_upload(state.folder, each) for each in asked.photos]
     paths = []
     new: list[NewPhoto] = []
-    for upload, box in zip(uploads, asked.boxes, strict=True):
-        if rows := state.on_record(upload.sha256):
+    known = {n: rows for n, upload in enumerate(uploads) if (rows := state.on_record(upload.sha256))}
+    encounters = _encounters(state, asked, uploads, {n: rows[0] for n, rows in known.items()})
+    for n, (upload, box) in enumerate(zip(uploads, asked.boxes, strict=True)):
+        if n in known:
+            rows = known[n]
             if who == "new":
                 need(ADJUDICATOR)
             if who != "unknown" and sum(a.path == rows[0].path for a in rows) > 1:
@@ -47,7 +53,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
                 )
             paths.append(rows[0].path)
         else:
-            new.append(_new_photo(state, asked, answer, upload, box, uploads))
+            new.append(_new_photo(state, asked, answer, upload, box, _row_time(asked, upload, uploads), *encounters[n]))
     before = state.identities().who.number_of
     if new:
         paths += add_photos(state.folder, new)
@@ -118,11 +124,47 @@ def _check_new(identities: Identities, name: str) -> None:
         raise SnowmatchError(f"{name!r} is an individual already: choose it, or another name", "name-taken", name=name)
 
 
+def _row_time(asked: Asked, upload: Upload, uploads: Sequence[Upload]) -> str:
+    """Return the time for the row of a photo, ISO 8601; "" for that of its EXIF."""
+    told = asked.timestamp in {each.taken for each in uploads}  # by the first photo: the others have times of their own
+    return (upload.taken if told else "") or asked.timestamp
+
+
+def _encounters(
+    state: State, asked: Asked, uploads: Sequence[Upload], known: Mapping[int, Annotation]
+) -> dict[int, tuple[str, str]]:
+    """Return the encounter of each new photo ("": the catalog groups it), and a photo on record of the same passage.
+
+    known: the photos on record, by their number in `uploads`. The person said that all show one passage. A station, or
+    one camera, and times group them, together with what is on record; without these, a name does.
+    """
+    times = []
+    for n, upload in enumerate(uploads):
+        text = _row_time(asked, upload, uploads) or upload.taken
+        times.append(known[n].timestamp if n in known else datetime.fromisoformat(text) if text else None)
+    cameras = {camera_of(state.folder, upload) for upload in uploads}
+    grouped = None not in times and (bool(asked.station) or (len(cameras) == 1 and "" not in cameras))
+    found: dict[int, tuple[str, str]] = {}
+    for number, photos in enumerate(sent_passages(times, state.identities().data.settings.gap)):
+        new = [n for n in photos if n not in known]
+        old = [known[n] for n in photos if n in known]
+        here = [a.path for a in old if asked.station in ("", a.station) and asked.location in ("", a.location)]
+        name = f"added {asked.id[:8]}{f' {number + 1}' if number else ''}"
+        found |= {n: ("" if grouped or len(new) < 2 else name, next(iter(here), "")) for n in new}
+    return found
+
+
 def _new_photo(
-    state: State, asked: Asked, answer: Answer, upload: Upload, box: object, uploads: Sequence[Upload]
+    state: State,
+    asked: Asked,
+    answer: Answer,
+    upload: Upload,
+    box: object,
+    timestamp: str,
+    encounter: str,
+    beside: str,
 ) -> NewPhoto:
     file = upload_file(state.folder, upload)
-    told = asked.timestamp in {each.taken for each in uploads}  # by the first photo: the others have times of their own
     used = next((photo for photo in answer.photos if photo.path == str(file)), None)
     drawn = used.bbox if used is not None and not used.box_by else None  # a found box is found again
     return NewPhoto(
@@ -133,9 +175,9 @@ def _new_photo(
         answer.body_part,
         asked.location,
         asked.station,
-        (upload.taken if told else "") or asked.timestamp,
-        # Several photos without a time are one encounter because the person said so
-        f"added {asked.id[:8]}" if len(uploads) > 1 and not (asked.timestamp or upload.taken) else "",
+        timestamp,
+        encounter,
+        beside=beside,
     )
 
 
