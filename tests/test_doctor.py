@@ -230,6 +230,35 @@ def test_a_planted_fault_is_found(tmp_path, plant, code, severity, words):
     assert finding_advice(code, {"catalog": str(tmp_path), **finding.data})
 
 
+def test_photos_from_days_without_a_camera_are_told_for_each_station(tmp_path):
+    rows = rows_of(tmp_path)
+    rows[7]["timestamp"] = "2023-02-25T04:00:00"  # set up before its first day: usual
+    for row in rows[::2]:
+        row["timestamp"] = row["timestamp"].replace("2023", "2022")  # of the clock of S0
+    rows[2]["timestamp"] = "2023-03-02T04:00:00"
+    worked = "station,location,from,to\nS0,,2023-03-01,2023-03-20\nS1,naryn,2023-03-02,2023-03-07\nS2,,,\n"
+    write(tmp_path, rows, worked)
+    serious, check = (f for f in found_in(tmp_path).findings if f.code == "photos-without-camera")
+    assert (serious.severity, check.severity) == ("serious", "check")
+    assert serious.cases == (
+        "naryn/S0: 3 of 4 photos, from 2022-03-01 to 2022-03-07, 358 to 364 days before a camera stood there "
+        "(2023-03-01 to 2023-03-20); one year later, all of these would fit",
+    )
+    assert check.cases == (
+        "naryn/S1: 1 of 4 photos, from 2023-02-25 to 2023-02-25, 4 days before a camera stood there "
+        "(2023-03-02 to 2023-03-07)",
+    )
+    assert check.photos == ("S1/IMG_0008.JPG",)
+    assert finding_advice(check.code, {"catalog": "c"})
+    rows[7]["timestamp"] = "9999-12-31T04:00:00"
+    write(tmp_path, rows)
+    assert "2913472 days after" in [f for f in found_in(tmp_path).findings if f.code == check.code][1].cases[0]
+    for near in ("2023-03-01", "2023-03-08T04:00:00"):  # a day before, and some hours after
+        rows[7]["timestamp"] = near
+        write(tmp_path, [row for row in rows if row["station"] == "S1"])
+        assert "photos-without-camera" not in seen(tmp_path)
+
+
 def test_times_that_are_dates_alone_are_neither_reset_nor_two_places(tmp_path):
     rows = rows_of(tmp_path)
     for row in rows:

@@ -105,6 +105,10 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "other-times": _times,
     "times-backwards": _times,
     "clock-reset": _times,
+    "photos-without-camera": lambda data: (
+        f"look at the camera's clock, and at its first photo: when was it set up? {_times(data)}, or from and to of "
+        "stations.csv"
+    ),
     "clock-set-back": _times,
     "encounters-long": _regroup,
     "encounters-of-cameras": lambda data: "if the clocks differ, correct the column timestamp",

@@ -1,4 +1,6 @@
-"""The places of stations, from `stations.csv`, and the distances between them. No place is ever shown or stored."""
+"""The places of stations and when they worked, from `stations.csv`, and the distances between them. No place is ever
+shown or stored.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snowmatch.catalog.stations import examine_stations
+from snowmatch.catalog.stations import Span, examine_stations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 
@@ -33,22 +35,31 @@ class Position:
 
 @dataclass(frozen=True)
 class Stations:
-    """The places of stations, by location and station, and the problems of the file.
+    """The places of stations and their periods of work, by location and station, and the problems of the file.
 
-    exists: whether the catalog has such a file.
+    periods: from `from` to `to`, in the order of time; stations without dates have none. exists: whether the catalog
+    has such a file.
     """
 
     positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     exists: bool = False
+    periods: Mapping[tuple[str, str], tuple[Span, ...]] = field(default_factory=dict)
 
     def position(self, location: str, station: str) -> Position | None:
         """Return the place of a station; None if it is not known. A file without locations holds for all of them."""
         return self.positions.get((location, station)) or self.positions.get(("", station))
 
+    def worked(self, location: str, station: str) -> tuple[Span, ...]:
+        """Return when a station worked, in the order of time; () if that is not known."""
+        if (location, station) in self.periods:
+            return self.periods[location, station]
+        alike = [own for (where, name), own in self.periods.items() if name == station and "" in (where, location)]
+        return alike[0] if len(alike) == 1 else ()
+
 
 def read_stations(folder: Path, dates: str = "") -> Stations:
-    """Return the places in the `stations.csv` of a catalog; none without such a file.
+    """Return what the `stations.csv` of a catalog tells; nothing without such a file.
 
     What a survey would refuse is in `problems`. dates: `dmy` or `mdy`, the order of day and month in the table.
     """
@@ -60,10 +71,14 @@ def read_stations(folder: Path, dates: str = "") -> Stations:
     except SnowmatchError as error:
         return Stations(problems=(str(error),), exists=True)
     positions: dict[tuple[str, str], Position] = {}
+    periods: dict[tuple[str, str], list[Span]] = {}
     for row in rows:
+        if row.station:
+            periods.setdefault((row.location, row.station), []).extend([row.working] if row.working else [])
         if row.station and row.x is not None and row.y is not None:
             positions.setdefault((row.location, row.station), Position(row.x, row.y, row.crs))
-    return Stations(positions, tuple(problems.lines()), exists=True)
+    ordered = {key: tuple(sorted(own, key=lambda span: span.start)) for key, own in periods.items()}
+    return Stations(positions, tuple(problems.lines()), exists=True, periods=ordered)
 
 
 def distance_km(one: Position, other: Position) -> float | None:

@@ -1,29 +1,32 @@
-"""Times that are missing or cannot be right, and encounters that are too long."""
+"""Times that are missing or cannot be right, or at which no camera stood there, and encounters that are too long."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from snowmatch.catalog.clocks import FEW_STEPS, MOST_STEPS
 from snowmatch.catalog.shots import file_number, file_order
-from snowmatch.core.text import counted, printable
+from snowmatch.catalog.stations import DAY, Span
+from snowmatch.core.text import counted, printable, some
 from snowmatch.core.types import Annotation
 from snowmatch.photos.facts import NO_FACTS
-from snowmatch.review.doctor.finding import CHECK, HINT, Finding, Patient, count_of, verb
+from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient, count_of, verb
 
 FIRST_YEAR = 2005  # digital camera traps were rare before: an earlier time is that of a clock that was never set
 AHEAD = timedelta(days=1)  # a clock may be in another time zone
+YEAR = timedelta(days=365, hours=6)
 LONG = timedelta(hours=4)  # chosen: an animal rarely stays so long before one station
 
 
 def findings_of_times(patient: Patient) -> Iterator[Finding]:
-    """Yield the findings about times: missing, impossible, set back; and about long encounters."""
+    """Yield the findings about times: missing, impossible, set back, without a camera; and about long encounters."""
     yield from _impossible(patient)
     yield from _backwards(patient)
     yield from _reset(patient)
+    yield from _without_camera(patient)
     yield from _long(patient)
     yield from _cameras(patient)
     timeless = [photo for photo in patient.photos.values() if photo[0].timestamp is None]
@@ -104,6 +107,67 @@ def _reset(patient: Patient) -> Iterator[Finding]:
         cases = [f"{year}-01-01 00:00: {a.encounter} ({a.path})" for year, found in several.items() for a in found]
         text = f"{count_of(cases, 'encounter')} at the first minute of a year: the clock was reset"
         yield patient.finding("clock-reset", CHECK, text, cases, [a for found in several.values() for a in found])
+
+
+def _without_camera(patient: Patient) -> Iterator[Finding]:
+    """Yield the findings on stations with photos from days on which no camera stood there: one case a station.
+
+    Serious if these are more than half of its photos. A photo up to a day before or after is none: people set
+    cameras up and take them down. What the screening left out is none either.
+    """
+    stations: dict[tuple[str, str], list[Annotation]] = defaultdict(list)
+    for photo in patient.photos.values():
+        a = next((a for a in photo if not a.left_out), None)
+        if a is not None and a.timestamp is not None:
+            stations[a.location, a.station or a.camera or a.location].append(a)
+    found: dict[str, list[tuple[float, str, list[Annotation]]]] = {SERIOUS: [], CHECK: []}
+    for (location, station), photos in sorted(stations.items()):
+        periods = patient.stations.worked(location, station)
+        away = [(days, a) for a in photos if abs(days := _days_outside(_taken(a), periods)) > 1]
+        if away:
+            outside = [a for _, a in away]
+            name = printable("/".join(dict.fromkeys(filter(None, (location, station)))))
+            case = f"{name}: {_words_outside(away, len(photos), periods)}"
+            severity = SERIOUS if 2 * len(away) > len(photos) else CHECK
+            found[severity].append((-len(away) / len(photos), case, outside))
+    for severity, cases in found.items():
+        if cases:
+            cases.sort(key=lambda each: each[:2])
+            text = (
+                f"{count_of(cases, 'station')} with {'most ' if severity == SERIOUS else ''}photos from days on which "
+                "stations.csv has no camera there: a clock or stations.csv is wrong, or they are from setting it up"
+            )
+            about = [a for *_, outside in cases for a in outside]
+            yield patient.finding("photos-without-camera", severity, text, [case for _, case, _ in cases], about)
+
+
+def _days_outside(moment: datetime, periods: Sequence[Span]) -> float:
+    """Return how many days a moment is after the nearest period, negative before; 0 inside one, and without periods."""
+    if any(moment in span for span in periods):
+        return 0.0
+    distances = [(moment - span.end) / DAY for span in periods if moment >= span.end]
+    distances += [(moment - span.start) / DAY for span in periods if moment < span.start]
+    return min(distances, key=abs, default=0.0)
+
+
+def _words_outside(away: Sequence[tuple[float, Annotation]], photos: int, periods: Sequence[Span]) -> str:
+    times = [_taken(a) for _, a in away]
+    far = []
+    for side, word in ((-1, "before"), (1, "after")):
+        days = sorted(int(side * days) for days, _ in away if side * days > 0)
+        if days:
+            between = f"{days[0]} to {days[-1]} days" if days[0] < days[-1] else counted(days[0], "day")
+            far.append(f"{between} {word}")
+    fits = [
+        f"; one year {word}, all of these would fit"
+        for shift, word in ((YEAR, "later"), (-YEAR, "earlier"))
+        if all(abs(_days_outside(t, [Span(s.start - shift, s.end - shift) for s in periods])) <= 1 for t in times)
+    ]
+    worked = [f"{span.start.date()} to {(span.end - timedelta.resolution).date()}" for span in periods]
+    return (
+        f"{len(away)} of {counted(photos, 'photo')}, from {min(times).date()} to {max(times).date()}, "
+        f"{' and '.join(far)} a camera stood there ({some(worked)}){''.join(fits[:1])}"
+    )
 
 
 def _long(patient: Patient) -> Iterator[Finding]:
