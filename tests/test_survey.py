@@ -311,6 +311,9 @@ def test_what_is_no_capture_is_listed_with_the_reason(tmp_path):
         ("dastan", "left_flank", "S2", "2023-05-12T10:00:00", "x2", ""),  # the camera did not work
         ("dastan", "left_flank", "S2", "2023-07-12T10:00:00", "x3", ""),  # after the survey
         ("dastan", "left_flank", "S2", "", "x4", ""),  # no time
+        ("", "left_flank", "S2", "2023-07-12T10:00:00", "x5", ""),  # after the survey, of nobody
+        ("", "left_flank", "S2", "2022-05-12T10:00:00", "x6", ""),
+        ("", "left_flank", "", "", "x7", ""),
     ]
     survey = survey_of(write_catalog(tmp_path / "c", [*ROWS, *more]))
     assert {e.encounter: e.reason for e in survey.left_out} == {
@@ -318,7 +321,16 @@ def test_what_is_no_capture_is_listed_with_the_reason(tmp_path):
         "x2": "no camera of S2 worked on that occasion",
         "x3": "outside all sessions",
         "x4": "no time",
+        "x5": "outside all sessions",
+        "x6": "outside all sessions",
+        "x7": "no time",
     }
+    left_out = to_csv(survey_tables(survey, None)["left-out.csv"]).decode().splitlines()
+    assert ",x5,S2,2023-07-12T10:00:00,outside all sessions" in left_out
+    assert [note.text for note in survey.notes if note.code == "unidentified-left-out"] == [
+        "1 unidentified sighting left out, no time: naryn",
+        "2 unidentified sightings left out, outside all sessions: S2 2022-05-12 to 2023-07-12",
+    ]
     assert len(survey.captures) == 7
     assert "x3" in texts(survey.notes)
 

@@ -58,7 +58,9 @@ class SurveyOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An identified sighting that is no capture, with the reason. dated: whether `start` is a day, without a time."""
+    """A sighting that does not count, with the reason. individual: "" if it is unidentified. dated: whether `start` is
+    a day, without a time.
+    """
 
     individual: str
     encounter: str
@@ -132,7 +134,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     and quality, and for what is told about the identifications.
 
     Raises SnowmatchError if the table of stations or an option has problems, and if no sighting has a time: then there
-    are no occasions. Sightings that cannot be captures are listed in `left_out`.
+    are no occasions. Sightings that cannot count are listed in `left_out`.
     """
     length, start_hour = read_length(options.get("occasion", "5d")), options.get("start_hour", 0)
     flanks, apart = options.get("flanks", "both"), options.get("independence", 0.0)
@@ -172,11 +174,11 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         for s in sessions
         for name in ([side_session(s.name, side) for side in SIDES] if split else [s.name])
     }
-    outside, sideless, unnamed = 0, 0, []
+    sideless, unnamed = 0, []
     for s in (s for s in sightings if s.individual is None):
         found = finder.find(s)
         if isinstance(found, str):
-            outside += 1
+            left_out.append(LeftOut("", s.encounter, site_of(s), s.start, found, s.dated))
             continue
         session, occasion, number = found
         assert s.start is not None
@@ -186,9 +188,6 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         for name in names if flanks not in SIDES or flanks in shown else ():
             unidentified[name][number, occasion] += 1
             unnamed.append(Unnamed(name, places[number].label, s.start, s.rows, s.dated))
-    if outside:
-        text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
-        notes.append(Note("unidentified-left-out", text, {"count": outside}))
     if sideless:
         told = "each session is of one side" if split else f"only the {flanks} side counts"
         text = f"{counted(sideless, 'unidentified sighting')} without a side: not counted, as {told}"
@@ -320,9 +319,13 @@ def _sides_unknown(captures: Sequence[Capture], data: CatalogData, flanks: str) 
 
 def _left_out_notes(left_out: Sequence[LeftOut]) -> list[Note]:
     reasons: dict[str, list[str]] = defaultdict(list)
+    unnamed: dict[str, list[LeftOut]] = defaultdict(list)
     for each in left_out:
-        reasons[each.reason].append(each.encounter)
-    return [
+        if each.individual:
+            reasons[each.reason].append(each.encounter)
+        else:
+            unnamed[each.reason].append(each)
+    notes = [
         Note(
             "captures-left-out",
             f"{counted(len(which), 'identified sighting')} left out, {reason}: {some(which)}",
@@ -330,3 +333,19 @@ def _left_out_notes(left_out: Sequence[LeftOut]) -> list[Note]:
         )
         for reason, which in sorted(reasons.items())
     ]
+    for reason, own in sorted(unnamed.items()):
+        text = f"{counted(len(own), 'unidentified sighting')} left out, {reason}: {some(_stations_and_days(own))}"
+        notes.append(Note("unidentified-left-out", text, {"count": len(own), "reason": reason}))
+    return notes
+
+
+def _stations_and_days(sightings: Sequence[LeftOut]) -> list[str]:
+    """Return each station with the days of its first and last sighting; what is not known is not told."""
+    days: dict[str, list[str]] = defaultdict(list)
+    for each in sightings:
+        days[each.station].append(f"{each.start.date()}" if each.start is not None else "")
+    told = []
+    for station, own in sorted(days.items()):
+        first, last = min(own), max(own)
+        told.append(" ".join(filter(None, (station or "no station", first, f"to {last}" if first != last else ""))))
+    return told
