@@ -456,6 +456,21 @@ def notes_of(tmp_path, rows, stations=STATIONS):
     return survey, {note.code: note.text for note in survey.notes}
 
 
+def test_two_seasons_in_one_session_are_told(tmp_path):
+    head = "station,session,from,to\n"
+    for n, (days, told) in enumerate((("06-30", False), ("07-01", True))):
+        rows = f"S1,,2023-05-01,2023-05-15\nS2,,2023-05-01,2023-05-30\nS1,,2023-{days},2023-07-30\n"
+        (tmp_path / str(n)).mkdir()
+        notes = notes_of(tmp_path / str(n), ROWS, head + rows)[1]
+        assert ("gap-in-session" in notes) == told, days
+    assert notes["gap-in-session"].startswith("no camera worked from 2023-05-31 to 2023-06-30 (31 days) in session 1: ")
+    rows = "S1,a,2023-05-01,2023-05-15\nS2,a,2023-05-01,2023-05-30\nS1,b,2023-07-01,2023-07-30\n"
+    (tmp_path / "named").mkdir()
+    assert "gap-in-session" not in notes_of(tmp_path / "named", ROWS, head + rows)[1]
+    first = survey_of(tmp_path / "1" / "c", sessions=["a=2023-01-01..2023-05-30"])
+    assert "gap-in-session" not in {note.code for note in first.notes}
+
+
 def test_a_capture_of_a_time_without_a_camera_is_told(tmp_path):
     gap = ("dastan", "left_flank", "S2", "2023-05-13T05:00:00", "e9", "")  # a whole occasion without a camera
     day = ("dastan", "left_flank", "S3", "2023-05-01T05:00:00", "e10", "")  # before the camera was set up

@@ -34,7 +34,7 @@ from snowmatch.survey.captures import (
 from snowmatch.survey.effort import day_effort, occasion_effort
 from snowmatch.survey.occasions import Session, read_length
 from snowmatch.survey.places import Finder, Place, find_places, site_of, working_periods
-from snowmatch.survey.sessions import described, find_sessions, short_occasions
+from snowmatch.survey.sessions import described, find_sessions, long_gaps, short_occasions
 from snowmatch.survey.sightings import Sighting, make_sightings
 from snowmatch.survey.traits import SurveyTraits, survey_traits
 
@@ -161,7 +161,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     finder = Finder(places, sessions, {s.name: occasion_effort(effort[s.name], s) for s in sessions}, spans)
     captures, left_out = _captures(sightings, finder, timedelta(minutes=apart))
     chosen, named = choose_flanks(captures, flanks), tuple(sessions)
-    notes += short_occasions(sessions)
+    notes += [*short_occasions(sessions), *long_gaps(sessions, effort)]
     if start_hour and (dated := sum(s.dated for s in sightings)):
         text = (
             f"{counted(dated, 'sighting')} with a day without a time of day: days begin at {start_hour}:00, and "

@@ -6,12 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from snowmatch.catalog.stations import Span
+import numpy as np
+
+from snowmatch.catalog.stations import DAY, Span
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.survey.occasions import Session, make_session, read_session
 from snowmatch.survey.places import Place
+
+LONG_GAP = 30  # days; chosen: a longer time without any camera is more likely between two seasons than a pause in one
 
 
 def find_sessions(
@@ -62,6 +66,25 @@ def short_occasions(sessions: Iterable[Session]) -> list[Note]:
         if rest := s.days % s.length:
             text = f"the last occasion of session {s.name} has {counted(rest, 'day')}, the others {s.length}"
             notes.append(Note("short-occasion", text, {"session": s.name, "days": rest}))
+    return notes
+
+
+def long_gaps(sessions: Iterable[Session], effort: Mapping[str, np.ndarray]) -> list[Note]:
+    """Return a note for each time of more than LONG_GAP days in a session on which no camera worked, between days on
+    which one did. effort: by the session's name, (J, D) camera-days.
+    """
+    notes = []
+    for s in sessions:
+        worked = np.flatnonzero(effort[s.name].sum(axis=0) > 0).tolist()
+        for before, after in pairwise(worked):
+            if (days := after - before - 1) > LONG_GAP:
+                since, until = s.first + (before + 1) * DAY, s.first + (after - 1) * DAY
+                text = (
+                    f"no camera worked from {since.date()} to {until.date()} ({days} days) in session {s.name}: "
+                    "estimates and movements take the time before and after for one season; if these are two, name "
+                    "each in the column session of the table of stations"
+                )
+                notes.append(Note("gap-in-session", text, {"session": s.name, "days": days}))
     return notes
 
 
