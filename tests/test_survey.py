@@ -440,6 +440,15 @@ def test_captures_without_a_body_part_are_told(tmp_path):
     assert "sides-unknown" not in {note.code for note in survey_of(write_catalog(tmp_path / "b")).notes}
 
 
+def test_captures_of_a_head_alone_are_told_where_a_side_counts(tmp_path):
+    folder = write_catalog(tmp_path / "a", [*ROWS, ("dastan", "head", "S2", "2023-05-23T05:00:00", "e9", "")])
+    for flanks in ("both", "left", "hybrid", "sessions"):
+        notes = {note.code: note.text for note in survey_of(folder, flanks=flanks).notes}
+        assert "sides-unknown" not in notes
+        told = f"1 of 8 sightings with other body parts than flanks: left out, as flanks {flanks} needs a side"
+        assert notes.get("no-side") == (None if flanks == "both" else told)
+
+
 def test_two_sexes_in_one_encounter_make_the_sex_unknown_with_a_note(tmp_path):
     rows = [
         ("aika", "left_flank", "S1", "2023-05-02T10:00:00", "e1", "f"),

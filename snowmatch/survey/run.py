@@ -300,21 +300,26 @@ def _may_be_in(c: Capture, span: Span) -> bool:
 
 
 def _sides_unknown(captures: Sequence[Capture], data: CatalogData, flanks: str) -> list[Note]:
-    """Return a note if sightings have photos of an unknown body part alone: their flanks may be two individuals.
+    """Return notes on sightings that show no side.
 
-    captures: before the choice of flanks, of which all but `both` leave these out.
+    Of those with photos of an unknown body part alone, the flanks may be two individuals. captures: before the choice
+    of flanks, of which all but `both` leave these out, and those of other body parts, such as the head.
     """
     unknown = [c for c in captures if all(data.annotations[row].body_part == "unknown" for row in c.rows)]
-    if not unknown:
-        return []
-    why = "an animal that was seen from both sides may count as two"
-    if flanks != "both":
-        why = f"left out, as flanks {flanks} needs a side"
-    text = (
-        f"{len(unknown)} of {counted(len(captures), 'sighting')} without a body part: {why}; say which side the photos "
-        "show"
-    )
-    return [Note("sides-unknown", text, {"count": len(unknown)})]
+    told = {c.rows for c in unknown}
+    others = [c for c in captures if not c.flank and c.rows not in told and flanks != "both"]
+    notes, out = [], f"left out, as flanks {flanks} needs a side"
+    if unknown:
+        why = "an animal that was seen from both sides may count as two" if flanks == "both" else out
+        text = (
+            f"{len(unknown)} of {counted(len(captures), 'sighting')} without a body part: {why}; say which side the "
+            "photos show"
+        )
+        notes.append(Note("sides-unknown", text, {"count": len(unknown)}))
+    if others:
+        text = f"{len(others)} of {counted(len(captures), 'sighting')} with other body parts than flanks: {out}"
+        notes.append(Note("no-side", text, {"count": len(others)}))
+    return notes
 
 
 def _left_out_notes(left_out: Sequence[LeftOut]) -> list[Note]:
