@@ -449,6 +449,16 @@ def test_captures_of_a_head_alone_are_told_where_a_side_counts(tmp_path):
         assert notes.get("no-side") == (None if flanks == "both" else told)
 
 
+def test_the_age_class_of_an_individual_is_the_last_one_known(tmp_path):
+    folder = write_catalog(tmp_path / "c")
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    ages = {"e1": "cub", "e2": "adult", "e4": "adult"}  # aika was seen once more afterwards, bars twice
+    lines = [lines[0] + ",age_class", *(f"{line},{ages.get(line.split(',')[7], '')}" for line in lines[1:])]
+    (folder / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = individuals(survey_of(folder).captures)
+    assert {i.name: i.age_class for i in found} == {"aika": "adult", "bars": "adult", "cholpon": ""}
+
+
 def test_two_sexes_in_one_encounter_make_the_sex_unknown_with_a_note(tmp_path):
     rows = [
         ("aika", "left_flank", "S1", "2023-05-02T10:00:00", "e1", "f"),

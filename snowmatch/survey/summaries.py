@@ -25,7 +25,7 @@ ASSUMES = {
 class Individual:
     """What is known of one individual of a survey. captures: one a station and occasion. flanks: such as `L`, `LR` (not
     joined by one passage) or `B` (both sides in one passage). stations, sessions: their names. first, last: dates
-    without a time of day where only the day is known.
+    without a time of day where only the day is known. age_class: the last one that is known.
     """
 
     name: str
@@ -53,7 +53,7 @@ def individuals(captures: Sequence[Capture]) -> list[Individual]:
             Individual(
                 name,
                 own[0].sex,
-                max(own, key=lambda c: c.start).age_class,
+                max(own, key=lambda c: (bool(c.age_class), c.start)).age_class,
                 min(own, key=lambda c: c.start).began,
                 max(own, key=lambda c: c.end).ended,
                 len({c.cell for c in own}),
