@@ -497,8 +497,13 @@ def test_a_capture_of_a_time_without_a_camera_is_told(tmp_path):
     assert [e.encounter for e in survey.left_out] == ["e9"]
     assert notes["captures-without-camera"].startswith("1 capture of a time when no camera of the station worked")
     assert notes["captures-without-camera"].endswith(": e10")
+    nameless = ("", "left_flank", "S3", "2023-05-01T06:00:00", "e11", "")
+    (tmp_path / "nameless").mkdir()
+    told = notes_of(tmp_path / "nameless", [*ROWS, nameless])[1]["unidentified-without-camera"]
+    assert told.startswith("1 unidentified sighting of a time when no camera of the station worked")
+    assert told.endswith(": S3 2023-05-01")
     (tmp_path / "all").mkdir()
-    assert "captures-without-camera" not in notes_of(tmp_path / "all", ROWS)[1]
+    assert not {"captures-without-camera", "unidentified-without-camera"} & set(notes_of(tmp_path / "all", ROWS)[1])
     for flanks, told in (("right", False), ("left", True), ("sessions", True)):  # of the captures that count, each once
         found = survey_of(tmp_path / "c", flanks=flanks).notes
         notes = [note.text for note in found if note.code == "captures-without-camera"]

@@ -195,7 +195,8 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     if split:
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
         effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
-    notes += [*_left_out_notes(left_out), *_outside_work(chosen, spans), *_sides_unknown(captures, data, flanks)]
+    notes += [*_left_out_notes(left_out), *_outside_work(chosen, unnamed, spans)]
+    notes += _sides_unknown(captures, data, flanks)
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,
@@ -281,21 +282,33 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
     return sorted(captures, key=lambda c: (c.session, c.start, c.place, c.individual)), left_out
 
 
-def _outside_work(captures: Sequence[Capture], spans: Mapping[str, Sequence[tuple[Span, str]]]) -> list[Note]:
-    """Return a note if captures are of a time without a camera, on an occasion on which one worked."""
+def _outside_work(
+    captures: Sequence[Capture], unnamed: Sequence[Unnamed], spans: Mapping[str, Sequence[tuple[Span, str]]]
+) -> list[Note]:
+    """Return notes if captures or unidentified sightings are of a time without a camera, on an occasion on which one
+    worked.
+    """
     once = {c.rows: c for c in captures}.values()  # of left and right as two sessions, one of both sides is in both
     outside = [c.encounters[0] for c in once if not any(_may_be_in(c, span) for span, _ in spans[c.place])]
-    if not outside:
-        return []
-    text = (
-        f"{counted(len(outside), 'capture')} of a time when no camera of the station worked, on an occasion on which "
-        f"one did: counted, but the table of stations or a camera's clock is wrong: {some(outside)}"
+    each = {u.rows: u for u in unnamed}.values()
+    nameless = [u for u in each if not any(_may_be_in(u, span) for span, _ in spans[u.place])]
+    why = (
+        "of a time when no camera of the station worked, on an occasion on which one did: counted, but the table of "
+        "stations or a camera's clock is wrong"
     )
-    return [Note("captures-without-camera", text, {"encounters": outside})]
+    notes = []
+    if outside:
+        text = f"{counted(len(outside), 'capture')} {why}: {some(outside)}"
+        notes.append(Note("captures-without-camera", text, {"encounters": outside}))
+    if nameless:
+        text = f"{counted(len(nameless), 'unidentified sighting')} {why}"
+        text += f": {some([f'{u.place} {u.start.date()}' for u in nameless])}"
+        notes.append(Note("unidentified-without-camera", text, {"count": len(nameless)}))
+    return notes
 
 
-def _may_be_in(c: Capture, span: Span) -> bool:
-    """Return whether a capture began in a time; of a day without a time of day, whether any of it is in there."""
+def _may_be_in(c: Capture | Unnamed, span: Span) -> bool:
+    """Return whether a sighting began in a time; of a day without a time of day, whether any of it is in there."""
     return span.start < c.start + DAY and c.start < span.end if c.dated else c.start in span
 
 
