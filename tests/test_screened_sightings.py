@@ -9,9 +9,11 @@ from snowmatch.api import open_catalog
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.screened import KEPT, PERSON, Screened, save_screened
 from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.who import who_is_who, with_names
-from snowmatch.review.identities import decide, draft, open_identities
+from snowmatch.review.identities import decide, draft, open_identities, preview
+from snowmatch.review.traits import trait_drafts
 from snowmatch.screening.species import NOTHING
 from snowmatch.survey.opening import open_survey
 
@@ -73,6 +75,41 @@ def test_a_decision_makes_it_one_and_its_undo_takes_that_back(catalog, kind):
     undone, _ = decide(decided, [draft("undo", "Anna", decided.rows[0].id)])
     assert not in_effect(undone.rows)
     assert encounters(undone) == {"E1", "E4", "E5"}
+
+
+def called(catalog, *words):
+    result = CliRunner().invoke(main, ["identities", str(catalog), *words, "--observer", "Anna"])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_person_names_by_hand_what_the_screening_left_out(catalog):
+    for name in ("rocks.png", "E2", next(a.annotation for a in open_identities(catalog).annotations if a.row == 1)):
+        shown = called(catalog, "name", "Bars", name, "--dry-run")
+        assert shown.splitlines() == [
+            "without a name -> Bars: 1 sighting",
+            "1 sighting gets another name, 1 capture of them; 3 -> 4 identities",
+        ]
+    result = CliRunner().invoke(main, ["identities", str(catalog), "split", "aika", "rocks.png"])
+    assert "E2 is not of 'aika'" in result.output
+    called(catalog, "name", "Bars", "rocks.png")
+    assert encounters(open_identities(catalog)) == {"E1", "E2", "E4", "E5"}
+    assert {a.path: a.individual for a in open_catalog(catalog).data.annotations}["rocks.png"] == "Bars"
+    called(catalog, "decide", "sheep.png", "E4", "different")
+    assert encounters(open_identities(catalog)) == {"E1", "E2", "E3", "E4", "E5"}
+
+
+@pytest.mark.parametrize(("kind", "value"), [("box", "5,5,40,40"), ("species", "cat")])
+def test_a_box_or_species_by_hand_makes_it_a_sighting(catalog, kind, value):
+    identities = open_identities(catalog)
+    rocks = next(a for a in identities.annotations if a.path == "rocks.png")
+    drafts = trait_drafts(identities, kind, [rocks.annotation], value, "Anna")
+    change = preview(identities, drafts)
+    assert (change.sightings, change.individuals, change.names) == (0, (3, 4), ())
+    decided, _ = decide(identities, drafts)
+    assert encounters(decided) == {"E1", "E2", "E4", "E5"}
+    with pytest.raises(SnowmatchError, match="'a0' is no indexed photo"):
+        trait_drafts(identities, kind, ["a0"], value, "Anna")
 
 
 def test_the_survey_and_the_command_line_say_what_is_left_out(catalog):

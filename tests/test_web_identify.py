@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
-from web_small import SETTINGS, asked, client, client_of, folder, jpeg, make_catalog, sent
+from web_small import SETTINGS, asked, client, client_of, folder, jpeg, make_catalog, screened_out, sent
 
 from snowmatch.api import open_catalog
 from snowmatch.catalog.found import BY_SCREENING, Found, save_found
@@ -346,6 +346,32 @@ def test_a_photo_of_two_animals_on_record_does_not_give_both_one_name(tmp_path):
     assert answer.status_code == 400
     assert "several animals" in answer.text
     assert not open_identities(catalog).rows
+
+
+@pytest.mark.parametrize("who", ["new", "aika"])
+def test_a_photo_that_the_screening_left_out_is_named(tmp_path, who):
+    catalog = make_catalog(tmp_path)
+    screened_out(catalog, "images/4.jpg")
+    assert len(open_identities(catalog).who.sightings) == 4
+    client = client_of(catalog)
+    address = asked(client, sent(client, (catalog / "images" / "4.jpg").read_bytes()), body_part="left_flank")
+    sign = re.search(r'value="(\w+)" required[^>]*> <span>aika<', client.get(address).text)[1]
+    data = {"who": "new", "name": "umai"} if who == "new" else {"who": sign}
+    added = client.post(f"{address}/add", data=data, follow_redirects=False)
+    assert added.status_code == 303, added.text
+    assert open_identities(catalog).named[4].individual == ("umai" if who == "new" else "aika")
+
+
+def test_a_photo_is_added_to_an_animal_that_the_screening_left_out(tmp_path):
+    catalog = make_catalog(tmp_path)
+    screened_out(catalog, "images/4.jpg")
+    client = client_of(catalog)
+    address = asked(client, sent(client, jpeg(3, shift=12)), body_part="left_flank")
+    sign = re.search(r'value="(\w+)" required[^>]*> <span>the unnamed animal of e4<', client.get(address).text)[1]
+    added = client.post(f"{address}/add", data={"who": sign}, follow_redirects=False)
+    assert added.status_code == 303, added.text
+    who = open_identities(catalog).who
+    assert who.of[4] == who.of[5]
 
 
 @pytest.mark.parametrize("by", ["the app", "watch"])

@@ -8,7 +8,7 @@ import re
 import pytest
 from starlette.routing import Match
 from web_accounts import ADDRESS, HTML, JSON, PEOPLE, cheap, folder, original, server  # noqa: F401
-from web_small import jpeg
+from web_small import jpeg, screened_out
 
 from snowmatch.review.accounts import read_accounts
 from snowmatch.review.identities import answer_pair, name_sightings, open_identities
@@ -140,6 +140,14 @@ def test_only_an_adjudicator_names_photos_on_record_by_identifying_them(server, 
         [("name", "umai"), ("name", "aika")] if free else [("pair", "same")]
     )
     assert identities.who.names[2] == ("aika" if free else "bars")
+
+
+def test_an_observer_does_not_name_a_photo_on_record_that_the_screening_left_out(server):  # noqa: F811
+    screened_out(server.folder, "images/4.jpg")
+    browser = server.person("anna")
+    address, _, aika = identified(browser, (server.folder / "images" / "4.jpg").read_bytes())
+    assert browser.post(f"{address}/add", data={"who": aika}, headers=JSON).status_code == 303
+    assert [(row.kind, row.answer) for row in open_identities(server.folder).rows] == [("pair", "same")]
 
 
 def test_an_observer_names_what_is_new_but_not_the_passage_that_it_joins(server):  # noqa: F811

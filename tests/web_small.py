@@ -10,6 +10,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from snowmatch.api import open_catalog
+from snowmatch.catalog.records import load_records
+from snowmatch.catalog.screened import KEPT, Screened, save_screened
 from snowmatch.web import texts
 from snowmatch.web.app import make_app
 from snowmatch.web.state import State
@@ -47,6 +49,13 @@ def make_catalog(folder, name="aika"):
         csv.writer(file).writerows(lines)
     open_catalog(catalog, classifier="none", boxes=False).index("sift", SETTINGS, workers=1)
     return catalog
+
+
+def screened_out(catalog, photo):
+    """The last screening kept all photos but this one."""
+    shas = {path: taken.sha256 for path, taken in load_records(catalog).photos.items()}
+    answers = {sha: "nothing" if path == photo else KEPT for path, sha in shas.items()}
+    save_screened(catalog, Screened(answers, "snow leopard", 0.5))
 
 
 def client_of(folder, observer="asel", **state):

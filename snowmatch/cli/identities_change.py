@@ -62,11 +62,12 @@ def name(place: Place, name: str, sightings: Sequence[str], dry_run: bool) -> No
     Example:
       snowmatch identities catalog/ name Aika e0012 e0031
     """
-    from snowmatch.review.identities import find_sighting_named, name_sightings
+    from snowmatch.review.identities import find_sighting_named, name_sightings, with_left_out
 
     who = place.open()
-    numbers = [find_sighting_named(who, each) for each in sightings]
-    store(place, who, [name_sightings(who, numbers, name, place.observer())], dry_run)
+    wider = with_left_out(who, sightings)
+    numbers = [find_sighting_named(wider, each) for each in sightings]
+    store(place, who, [name_sightings(wider, numbers, name, place.observer())], dry_run)
 
 
 @identities.command()
@@ -118,9 +119,9 @@ def split(place: Place, name: str, sightings: Sequence[str], into: str, dry_run:
     Example:
       snowmatch identities catalog/ split Aika e0031 --into Bars
     """
-    from snowmatch.review.identities import find_sighting_named, split
+    from snowmatch.review.identities import find_sighting_named, split, with_left_out
 
-    who = place.open()
+    who = with_left_out(place.open(), sightings)
     chosen = [find_sighting_named(who, each) for each in sightings]
     store(place, who, [split(who, name, chosen, place.observer(), into)], dry_run)
 
@@ -143,16 +144,17 @@ def decide(
     Example:
       snowmatch identities catalog/ decide e0012 e0031 same --certainty 4
     """
-    from snowmatch.review.identities import answer_pair, find_sides, find_sighting_named
+    from snowmatch.review.identities import answer_pair, find_sides, find_sighting_named, with_left_out
 
     who = place.open()
+    wider = with_left_out(who, [one, other])
     role = "adjudicator" if adjudicator else "observer"
     values = {"certainty": certainty, "note": note, "role": role}
-    a, b = find_sighting_named(who, one), find_sighting_named(who, other)
+    a, b = find_sighting_named(wider, one), find_sighting_named(wider, other)
     if a == b:  # two photos of one sighting
-        draft = find_sides(who, one, other, answer, place.observer(), **values)
+        draft = find_sides(wider, one, other, answer, place.observer(), **values)
     else:
-        draft = answer_pair(who, a, b, answer, place.observer(), **values)
+        draft = answer_pair(wider, a, b, answer, place.observer(), **values)
     store(place, who, [draft], dry_run)
 
 

@@ -163,16 +163,36 @@ def called(identities: Identities, individual: Individual) -> set[str]:
     return {who.labels[key] for key in keys} | {old for old, key in who.former.items() if key in keys}
 
 
+def with_left_out(identities: Identities, names: Iterable[str]) -> Identities:
+    """Return the identities with the animals that the screening left out and that `names` mean, for drafts about them.
+
+    names: as in `find_sighting_named`; what means a sighting already adds none. When the drafts are stored, these
+    animals are sightings for all.
+    """
+    named = {each for name in names if not _sightings_named(identities, name) for each in (name, same_name(name))}
+    chosen = {a.row for a in identities.annotations if a.left_out and named & {a.annotation, a.path, a.encounter}}
+    if not chosen:
+        return identities
+    annotations = tuple(replace(a, left_out="") if a.row in chosen else a for a in identities.annotations)
+    data = replace(identities.data, annotations=annotations)
+    return replace(identities, data=data, who=who_is_who(annotations, identities.rows))
+
+
+def _sightings_named(identities: Identities, name: str) -> list[int]:
+    who = identities.who
+    if name in who.number_of:
+        return [who.number_of[name]]
+    found = list(identities.sightings_of_photo.get(name, ()))
+    return found or [n for n, sighting in enumerate(who.sightings) if sighting.encounter in (name, same_name(name))]
+
+
 def find_sighting_named(identities: Identities, name: str) -> int:
     """Return the number of the sighting that `name` means: an annotation, a photo's path, or an encounter.
 
     Raises SnowmatchError if there is none, or if the photo or encounter shows several animals.
     """
     who = identities.who
-    if name in who.number_of:
-        return who.number_of[name]
-    found = list(identities.sightings_of_photo.get(name, ()))
-    found = found or [n for n, sighting in enumerate(who.sightings) if sighting.encounter in (name, same_name(name))]
+    found = _sightings_named(identities, name)
     if len(found) == 1:
         return found[0]
     if found:
@@ -393,9 +413,9 @@ def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
     moved: dict[tuple[str, str], int] = defaultdict(int)
     captures = 0
     for number, sighting in enumerate(after.sightings):
-        old = before.individuals[before.of[before.number_of[sighting.key]]]
-        new = after.individuals[after.of[number]]
-        names = tuple(each.handle if each.name or len(each.sightings) > 1 else "" for each in (old, new))
+        at = before.number_of.get(sighting.key)  # None: the screening left it out
+        ends = (None if at is None else before.individuals[before.of[at]], after.individuals[after.of[number]])
+        names = tuple(each.handle if each and (each.name or len(each.sightings) > 1) else "" for each in ends)
         if names[0] != names[1]:
             moved[names[0], names[1]] += 1
             captures += bool(sighting.station and sighting.time)

@@ -76,8 +76,9 @@ def trait_drafts(
     An empty body part, species or box: what the table says counts again. Raises SnowmatchError if there is no such
     annotation or value.
     """
-    if not annotations or any(name not in identities.who.number_of for name in annotations):
-        unknown = [name for name in annotations if name not in identities.who.number_of]
+    known = {a.annotation for a in identities.annotations} - {""}  # also those that the screening left out
+    if not annotations or not known.issuperset(annotations):
+        unknown = [name for name in annotations if name not in known]
         raise SnowmatchError(f"{unknown[0] if unknown else 'nothing'!r} is no indexed photo: choose one or more")
     side = tuple(dict.fromkeys(annotations))
     if kind == PORTRAIT:
@@ -102,8 +103,7 @@ def _box_draft(identities: Identities, side: tuple[str, ...], value: str, observ
         )
     if not value and side[0] not in identities.who.boxes:
         raise SnowmatchError("nobody corrected the box of this animal: it is that of the table already", "box-of-table")
-    rows = identities.who.sightings[identities.who.number_of[side[0]]].rows
-    path = next(a.path for row in rows if (a := identities.annotations[row]).annotation == side[0])
+    path = next(a.path for a in identities.annotations if a.annotation == side[0])
     facts = identities.data.facts.get(path)
     if box is not None and facts is not None and (size := facts.image_size) is not None and not _meets(box, size):
         text = f"the box {value} is outside of the photo of {size[0]} x {size[1]} px: draw it inside"

@@ -12,7 +12,15 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import same_name
 from snowmatch.core.types import Annotation
 from snowmatch.review.adding import NewPhoto, add_photos, sent_passages
-from snowmatch.review.identities import UNNAMED, Decision, Identities, answer_pair, checked_name, name_sightings
+from snowmatch.review.identities import (
+    UNNAMED,
+    Decision,
+    Identities,
+    answer_pair,
+    checked_name,
+    name_sightings,
+    with_left_out,
+)
 from snowmatch.review.taking_in import extractors_here
 from snowmatch.review.uploads import Upload, camera_of, find_upload, upload_file
 from snowmatch.views.text import Answer, Candidate
@@ -54,7 +62,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
             paths.append(rows[0].path)
         else:
             new.append(_new_photo(state, asked, answer, upload, box, _row_time(asked, upload, uploads), *encounters[n]))
-    before = state.identities().who.number_of
+    before = {a.annotation for a in state.identities().annotations}
     if new:
         paths += add_photos(state.folder, new)
         index(state)
@@ -191,6 +199,7 @@ def _drafts(
     answer: Answer,
 ) -> tuple[Decision, ...]:
     """Return the decisions about the annotations `names`. before: the annotations that were on record already."""
+    identities = with_left_out(identities, names if candidate is None else [*names, candidate.best.annotation])
     sightings = list(dict.fromkeys(identities.who.number_of[each] for each in names))
     old = any(each in before for n in sightings for each in identities.who.sightings[n].annotations)
     free = not old or may(ADJUDICATOR)
