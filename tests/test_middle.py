@@ -11,6 +11,7 @@ from fake_extractor import Fake
 from PIL import Image
 
 import snowmatch
+from snowmatch.catalog.ids import all_ids
 from snowmatch.catalog.load import CatalogData
 from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.files import file_sha256
@@ -18,6 +19,7 @@ from snowmatch.core.home import middle_path
 from snowmatch.core.types import Annotation
 from snowmatch.features.indexing import index_catalog
 from snowmatch.identify import session
+from snowmatch.review.identities import append, draft
 from snowmatch.review.kept import _networks
 from snowmatch.review.screen import screen_catalog
 from snowmatch.screening import finders, mapping, middle
@@ -359,6 +361,18 @@ def test_photos_that_were_left_out_teach_nothing(tmp_path):
     index(tmp_path / "c", [*rows, *out])
     assert load_middle(tmp_path / "c").photos == 12
     assert evidences(tmp_path / "c", [*rows, *out]) == ["middle"] * 12 + [None] * 8
+
+
+def test_decisions_about_photos_count(tmp_path):
+    folder = tmp_path / "c"
+    rows = [*draw_catalog(folder, 12), *draw_catalog(folder, 2, 12, left_out="nothing")]
+    index(folder, rows)
+    names = all_ids(folder, rows)
+    named = draft("name", "Anna", "Bars", side_a=names[12:13])
+    boxed = draft("box", "Anna", "40,40,80,40", side_a=names[:1])
+    append(tmp_path / "elsewhere.sqlite", [named, boxed])
+    index_catalog(CatalogData(folder, tuple(rows), ()), Fake(), 1, decisions=tmp_path / "elsewhere.sqlite")
+    assert evidences(folder, rows) == [None, *["middle"] * 12, None]
 
 
 def test_a_copy_with_a_box_leaves_the_other_row_its_map(tmp_path):

@@ -28,6 +28,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.decisions.corrections import corrected_boxes, with_box
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
+from snowmatch.decisions.named import with_decisions
 from snowmatch.features.extractors import batch_of
 from snowmatch.features.reader import list_features
 from snowmatch.features.run import IndexRun, PhotoToDo
@@ -115,9 +116,9 @@ def index_catalog(
 
     Photos that failed before are tried again. again: read the catalog again when its photos are known, because photos
     without a time are grouped by similarity. wait: seconds to wait for another index run in the same catalog.
-    decisions: the file of decisions (default: that of the catalog), which may have corrected boxes. The other
-    parameters are those of IndexOptions. Raises SnowmatchError if the catalog is locked or cannot be written, or if a
-    worker process is killed; finished work is kept.
+    decisions: the file of decisions (default: that of the catalog), which may have corrected boxes, and say of what the
+    screening left out that it is an animal. The other parameters are those of IndexOptions. Raises SnowmatchError if
+    the catalog is locked or cannot be written, or if a worker process is killed; finished work is kept.
     """
     started = time.monotonic()
     batch = batch_of(extractor)
@@ -143,7 +144,7 @@ def index_catalog(
             load_found(folder, notes=lost)  # those of maps are made again now
             found = update_maps(
                 folder,
-                data.annotations,
+                with_decisions(data, decisions).annotations,
                 run.readable(),
                 run.sizes(),
                 processes,
