@@ -18,7 +18,10 @@ from snowmatch.core.files import file_sha256
 from snowmatch.core.home import HOME, database_path
 from snowmatch.core.plugins import make_plugin
 from snowmatch.review import screen
+from snowmatch.review.identities import answer_pair, name_sightings, open_identities
+from snowmatch.review.identities import decide as store
 from snowmatch.review.screen import screen_catalog
+from snowmatch.review.traits import trait_drafts
 from snowmatch.screening import mapping
 
 ROWS = fake_classifier.PASSAGES
@@ -39,6 +42,60 @@ def stored(folder):
     with closing(sqlite3.connect(database_path(folder))) as database:
         names = ("found", "screened", "screening", "detected", "flanks")
         return [database.execute(f"SELECT * FROM {name} ORDER BY 1, 2, 3").fetchall() for name in names]
+
+
+# --- what persons decided ---------------------------------------------------------------------------------------------
+
+
+def decided(catalog, tmp_path, decide):
+    """Store decisions elsewhere. Return the note on the threshold before and after, and the rows of the table after."""
+    snowmatch.open_catalog(catalog).index("sift", workers=1)
+    elsewhere = tmp_path / "elsewhere.sqlite"
+    before = run(catalog).output
+    who = open_identities(catalog, elsewhere)
+    store(who, decide(who))
+    result = run(catalog, "--decisions", elsewhere, "--out", tmp_path / "after")
+    assert result.exit_code == 0, result.output
+    notes = [next(line for line in each.splitlines() if "named animals" in line) for each in (before, result.output)]
+    return *notes, read_table(tmp_path / "after.csv")
+
+
+def test_names_by_decisions_set_the_threshold(catalog, tmp_path):
+    def decide(who):
+        place = {sighting.encounter: n for n, sighting in enumerate(who.who.sightings)}
+        joined = answer_pair(who, place["E04"], place["E07"], "same", "Anna")  # of an animal without a name
+        return [name_sightings(who, [place["E00"], place["E03"]], "Bars", "Anna"), joined]
+
+    before, after, _ = decided(catalog, tmp_path, decide)
+    assert before.endswith("here are 0")
+    assert after.endswith("here are 2 (0 of them with a lower score)")
+
+
+def test_a_species_by_decision_is_not_that_of_the_threshold(catalog, tmp_path):
+    write_rows(catalog, [(path, station, encounter, "aika") for path, _, station, encounter, _ in ROWS[:4]])
+
+    def decide(who):
+        return trait_drafts(who, "species", [a.annotation for a in who.annotations[:2]], "ibex", "Anna")
+
+    before, after, _ = decided(catalog, tmp_path, decide)
+    assert "here are 2 (1 of them" in before
+    assert "here are 1 (1 of them" in after
+
+
+def test_a_box_by_decision_is_that_of_the_table(catalog, tmp_path):
+    seen = {"p00.jpg": [("1", 0.9, BOX), ("1", 0.8, [0, 0, 0.25, 0.25])], "p01.jpg": [("1", 0.9, BOX)]}
+    run(catalog, "--results", results(tmp_path / "md.json", {row[0]: seen.get(row[0], []) for row in ROWS}))
+
+    def decide(who):
+        further = next(a for a in who.annotations if a.found)  # the second animal of the first photo
+        return [
+            *trait_drafts(who, "box", [further.annotation], "5,6,40,30", "Anna"),
+            *trait_drafts(who, "box", [who.annotations[1].annotation], "7,8,40,30", "Anna"),
+        ]
+
+    *_, rows = decided(catalog, tmp_path, decide)
+    found = {name: (rows[name]["boxes"], rows[name]["found_by"]) for name in ("p00.jpg", "p01.jpg")}
+    assert found == {"p00.jpg": ("20,15,40,30; 5,6,40,30", "results"), "p01.jpg": ("7,8,40,30", "")}
 
 
 # --- stopped, repeated, several processes -----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from snowmatch.cli.shared import (
     PATH,
     Bar,
     cluster_option,
+    decisions_option,
     force_option,
     json_option,
     print_json,
@@ -40,6 +41,7 @@ from snowmatch.cli.shared import (
 @setting_option
 @click.option("--results", type=PATH, metavar="FILE", help="Results of MegaDetector or SpeciesNet (JSON).")
 @click.option("--forget-results", is_flag=True, help="Remove the stored detections and their boxes, and do no more.")
+@decisions_option
 @click.option("--out", type=PATH, metavar="FILE", help="Write the table here (CSV).  [default: no table]")
 @click.option("--explain", type=PATH, metavar="DIR", help="Write a picture for each passage: why it was kept or left.")
 @click.option(
@@ -71,6 +73,7 @@ def screen(
     options: dict[str, str],
     results: Path | None,
     forget_results: bool,
+    decisions: Path | None,
     out: Path | None,
     explain: Path | None,
     learn: Path | None,
@@ -114,7 +117,7 @@ def screen(
     if evaluate:
         chosen = {"labels": labels, "groups": groups, "species": species, "threshold": threshold}
         given = {name: value for name, value in chosen.items() if value is not None}
-        _evaluate(catalog, classifier, out, as_json, force, keep=keep, workers=workers, **given)
+        _evaluate(catalog, decisions, classifier, out, as_json, force, keep=keep, workers=workers, **given)
         return
     from snowmatch.api import open_catalog
     from snowmatch.core.outputs import check_folder
@@ -131,12 +134,13 @@ def screen(
 
         with Bar("learning", "photo") as bar:
             network = {} if classifier is None else {"network": classifier}
-            taught = teach(open_catalog(catalog).data, learn, workers, bar.update, **network, force=force)
+            taught = teach(open_catalog(catalog, decisions).data, learn, workers, bar.update, **network, force=force)
         print_text(taught.summary())
         say_failed(taught.failed)
         sys.exit(1 if taught.failed else 0)
     settings: dict[str, Any] = {"classifier": classifier, "segmenter": segmenter}
-    data = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None}).data
+    settings = {name: value for name, value in settings.items() if value is not None}
+    data = open_catalog(catalog, decisions, **settings).data
     if out is not None:
         check_table(out, catalog, force=force)
     if explain is not None:
@@ -161,6 +165,7 @@ def screen(
                 looking=looks.update,
                 detecting=found.update,
                 flanking=flanks.update,
+                decisions=decisions,
             )
     except KeyboardInterrupt:
         raise click.ClickException("stopped; finished work is stored, and the same command continues") from None
@@ -179,7 +184,13 @@ def screen(
 
 
 def _evaluate(
-    catalog: Path, classifier: str | None, out: Path | None, as_json: bool, force: bool, **given: Any
+    catalog: Path,
+    decisions: Path | None,
+    classifier: str | None,
+    out: Path | None,
+    as_json: bool,
+    force: bool,
+    **given: Any,
 ) -> None:
     """Measure the classifier, print the result, and write the page into `out`. given: arguments of `prove`."""
     from snowmatch.api import open_catalog
@@ -188,7 +199,7 @@ def _evaluate(
     from snowmatch.views.screen_trial import format_proof, proof_to_json
 
     chosen: dict[str, Any] = {} if classifier is None else {"classifier": classifier}
-    data = open_catalog(catalog, **chosen).data
+    data = open_catalog(catalog, decisions, **chosen).data
     if out is not None:
         check_page(out, catalog, force=force)
     with Bar("looking", "photo") as looks, Bar("held out", "photo") as tells:

@@ -29,6 +29,8 @@ from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Detector, make_plugin
 from snowmatch.core.text import choices, counted, some
 from snowmatch.core.types import Annotation, Detection
+from snowmatch.decisions.named import with_decisions
+from snowmatch.decisions.who import UNNAMED
 from snowmatch.features.hashing import hash_photos
 from snowmatch.models.cache import weights_are_here
 from snowmatch.photos.pixels import read_small
@@ -75,6 +77,7 @@ def screen_catalog(
     looking: Progress | None = None,
     detecting: Progress | None = None,
     flanking: Progress | None = None,
+    decisions: Path | None = None,
 ) -> Screening:
     """Tell which photos may show the species, and where the animal is, and store the result for index and batch.
 
@@ -82,7 +85,8 @@ def screen_catalog(
     threshold follows from it. threshold: the lowest score of a passage that is kept, instead. detector: the name of a
     plugin that runs on every photo, with its `options`. results: a file of results of another program; photos that it
     does not list keep what an earlier screening saw. The boxes of either are stored. reading, looking, detecting,
-    flanking: functions that are called with (done, total) photos.
+    flanking: functions that are called with (done, total) photos. decisions: the file of decisions (default: that of
+    the catalog); the names, species and boxes that persons gave count as those of the table.
     Nothing is deleted or moved. Finished work of a stopped run is kept. Raises SnowmatchError if neither a classifier
     nor detections tell anything, or if a value is wrong.
     """
@@ -117,7 +121,7 @@ def screen_catalog(
         )
     finally:
         save_records(folder, records, before)
-    data = load_again(data, records)  # the photos' times make passages
+    data = with_decisions(load_again(data, records), decisions)  # the photos' times make passages
     photos = sorted({a.path for a in data.annotations})
     readable = {path: records.photos[path] for path in photos if path in records.photos and path not in unreadable}
     contents = {path: known.sha256 for path, known in readable.items()}
@@ -161,7 +165,7 @@ def screen_catalog(
         detections = earlier | detections
         text = f"detections of an earlier screening are used for {counted(len(earlier), 'photo')}"
         notes.append(Note("earlier-detections", text, {"count": len(earlier)}))
-    data = load_again(data, records)
+    data = with_decisions(load_again(data, records), decisions)
     classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
     seen = {p for p, sha256 in contents.items() if sha256 in classes} if finders.classifier is not None else sizes
     if finders.classifier is None:
@@ -231,7 +235,7 @@ def _answers(
 
     known = []
     for rows in passages.values():
-        named = any(a.individual is not None and a.species in ("", species) for each in rows.values() for a in each)
+        named = any(_is_named(a) and a.species in ("", species) for each in rows.values() for a in each)
         if named and (photos := seen_in(list(rows))):
             known.append(passage_score(photos, species))
     limit = choose_threshold(known, keep)
@@ -262,6 +266,11 @@ def _answers(
     return Screening(tuple(found[path] for path in order), limit, (), tuple(_notes(limit, given, found, classes)))
 
 
+def _is_named(a: Annotation) -> bool:
+    """Return whether an animal has a name, and not only something that stands for one."""
+    return a.individual is not None and not a.individual.startswith(UNNAMED)
+
+
 def _row(
     rows: Sequence[Annotation],
     answer: str,
@@ -273,8 +282,8 @@ def _row(
 ) -> ScreenedPhoto:
     """Return the result for one photo. rows: its annotations. animals: found in it, the surest first."""
     first = rows[0]
-    own = [a.bbox for a in rows if a.own_box is not None and not a.found]
-    boxes = own or [one.bbox for one in animals]
+    drawn = any(a.drawn_box is not None for a in rows)
+    boxes = [(a.bbox, a.box_by) for a in rows] if drawn else [(one.bbox, one.box_by) for one in animals]
     when = first.timestamp
     return ScreenedPhoto(
         first.path,
@@ -288,8 +297,8 @@ def _row(
         round(probability, 4),
         species,
         None if score is None else round(score, 4),
-        tuple(",".join(map(str, box)) for box in boxes if box is not None),
-        "" if own or not animals else animals[0].box_by,
+        tuple(",".join(map(str, box)) for box, _ in boxes if box is not None),
+        next((by for _, by in boxes if by), ""),
         persons,
     )
 
