@@ -218,6 +218,24 @@ def test_a_photo_with_two_boxes_of_one_animal_is_one_photo(tmp_path):
     assert "1 photo " in format_individual(who, who.who.individuals[0])
 
 
+def test_animals_of_one_photo_are_told_apart_by_their_places(tmp_path):
+    rows = ['p1.png,e1,a0,"90,5,40,30"', 'p1.png,e1,a1,"7,9,40,30"', "p2.png,e2,a2,", "p3.png,e2,a3,", "p3.png,e2,a4,"]
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,encounter,annotation,bbox", *rows]) + "\n")
+    who = open_identities(tmp_path)
+    who, _ = decide(who, [draft("box", "Anna", "8,9,40,30", side_a=("a1",))])
+    for name, told in {
+        "p1.png": "from left to right: a1 (box 8,9,40,30), a0 (box 90,5,40,30)",
+        "e1": "from left to right: a1 (box 8,9,40,30), a0 (box 90,5,40,30)",
+        "p3.png": "a3 (no box), a4 (no box)",
+    }.items():
+        with pytest.raises(SnowmatchError) as error:
+            find_sighting_named(who, name)
+        assert str(error.value) == f"{name} shows 2 animals; name one of the annotations {told}"
+    who, _ = decide(who, [draft("pair", "Anna", "different", side_a=("a2",), side_b=("a3",))])
+    with pytest.raises(SnowmatchError, match=r"annotations a2 \(p2.png, no box\), a3 \(p3.png, no box\)"):
+        find_sighting_named(who, "e2")
+
+
 def test_lines_of_an_earlier_question_are_not_left_beside_a_hidden_one(tmp_path, monkeypatch):
     who = write_two_sightings(tmp_path / "c", ["2023-05-01"] * 2 + ["2023-06-02"] * 2)
     monkeypatch.setattr(pairs, "spots_between", lambda *_: pairs.NO_SPOTS)

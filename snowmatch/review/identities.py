@@ -196,8 +196,8 @@ def find_sighting_named(identities: Identities, name: str) -> int:
     if len(found) == 1:
         return found[0]
     if found:
-        keys = ", ".join(who.sightings[n].key for n in found)
-        raise SnowmatchError(f"{name} shows {counted(len(found), 'animal')}; name one of the annotations {keys}")
+        several = counted(len(found), "animal")
+        raise SnowmatchError(f"{name} shows {several}; name one of the annotations {_places(identities, name, found)}")
     known = sorted({sighting.encounter for sighting in who.sightings})
     if not known:
         raise SnowmatchError(
@@ -209,6 +209,23 @@ def find_sighting_named(identities: Identities, name: str) -> int:
         f"{name!r} is no annotation, photo or encounter of {identities.data.folder}{did_you_mean(name, known)}; "
         "expected an encounter, the path of a photo in the catalog, or the identifier of an annotation"
     )
+
+
+def _places(identities: Identities, name: str, sightings: Sequence[int]) -> str:
+    """Return an annotation of each sighting in a photo or encounter, and where it is: in one photo from left to right.
+
+    name: of the photo or encounter.
+    """
+    shown = [
+        next((a for a in photos if a.path == name), photos[0])
+        for photos in ([identities.boxed(row) for row in identities.who.sightings[n].rows] for n in sightings)
+    ]
+    shown.sort(key=lambda a: (a.path, a.bbox is None, a.bbox or (), a.row))
+    one = len({a.path for a in shown}) == 1
+    boxes = [f"box {','.join(map(str, a.bbox))}" if a.bbox is not None else "no box" for a in shown]
+    told = [f"{a.annotation} ({box if one else f'{a.path}, {box}'})" for a, box in zip(shown, boxes, strict=True)]
+    ordered = one and all(a.bbox is not None for a in shown)
+    return f"{'from left to right: ' if ordered else ''}{', '.join(told)}"
 
 
 def sides_of(identities: Identities, sightings: Iterable[int]) -> tuple[str, ...]:
