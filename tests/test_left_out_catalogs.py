@@ -12,7 +12,9 @@ import snowmatch
 from snowmatch.cli import main
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
+from snowmatch.review.identities import decide, open_identities
 from snowmatch.review.rows import format_summary
+from snowmatch.review.traits import trait_drafts
 
 ROWS = [
     ("e1a.jpg", "empty", "S1", "E1", ""),  # nothing
@@ -87,6 +89,19 @@ def test_what_is_left_out_is_not_asked_and_comes_last(catalog, asked, tmp_path):
         "E1": ("the screening sees nothing",),
         "E3": ("the screening sees another species: other mammal",),
         "E4": ("the screening sees person",),
+    }
+
+
+def test_what_a_person_decided_about_is_asked(catalog, asked, tmp_path):
+    screen(catalog, tmp_path)
+    who = open_identities(catalog)
+    nothing = next(a.annotation for a in who.annotations if a.path == "e1a.jpg")
+    decide(who, trait_drafts(who, "species", [nothing], "snow leopard", "Anna"))
+    found = run_batch(snowmatch.open_catalog(catalog))
+    assert asked == [["e1a.jpg", "e1b.jpg"], ["e2a.jpg", "e2b.jpg"], ["e5a.jpg"]]
+    assert {name: told for name, told in decisions(found).items() if name in QUIET and told in QUIET.values()} == {
+        "E3": "other species",
+        "E4": "person",
     }
 
 

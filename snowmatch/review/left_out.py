@@ -22,12 +22,14 @@ def screening_answer(session: Session, group: Group, screened: Screened | None) 
     """Return what the screening says of an animal's photos: NOTHING, a species, PERSON, or "" if it has to be asked.
 
     screened: the last screening of the catalog; None without one: everything is asked. The photos are judged together:
-    one photo that is kept is enough. Photos that the screening has not seen are given to the classifier; without one,
-    or with one that does not know the species, they have to be asked.
+    one photo that is kept is enough, or a name or another decision of a person. Photos that the screening has not seen
+    are given to the classifier; without one, or with one that does not know the species, they have to be asked.
     """
     if screened is None:
         return ""
     told = [screened.answers.get(photo.content, "") for photo in group.photos]
+    if all(told) and any(isinstance(photo.photo, Annotation) and not photo.photo.left_out for photo in group.photos):
+        return ""
     if KEPT not in told and not all(told):
         new = _answers_of_new(session, group, screened)
         told = [PERSON] if PERSON in told and new and KEPT not in new else new  # the classifier sees no persons
