@@ -1,6 +1,7 @@
 """Every format is recognised by looking, and its names, sides, places, times, boxes and identifiers arrive."""
 
 import json
+import re
 import shutil
 import sqlite3
 
@@ -259,6 +260,41 @@ def test_cards_are_folders_of_stations(tmp_path):
         ("naryn", "hill", ""),
         ("naryn", "pass", ""),
     ]
+
+
+@pytest.mark.parametrize("below", ["DCIM/100RECNX/", "dcim/101EK113/", "100RECNX/", ""])
+@pytest.mark.parametrize("levels", ["station", "station/-/-", "camera", "-/location"])
+def test_folders_that_look_like_cards_count_if_the_user_says_so(tmp_path, below, levels):
+    names = ("card1", "sd-card 2", "101Ridge", "102SEDLO")
+    above = "2023/" if levels.startswith("-/") else ""
+    photos(tmp_path, *(f"{above}{name}/{below}a.jpg" for name in names))
+    import_source(tmp_path, tmp_path, options={"folders": levels})
+    found = {row["path"]: row[levels.strip("-/")] for row in read_rows(tmp_path / "catalog.csv")}
+    assert found == {f"{above}{name}/{below}a.jpg": name for name in names}
+    assert import_source(tmp_path, tmp_path / "guessed").added == 4  # nobody says so: they are cards
+    assert not any(row.get("station") in names for row in read_rows(tmp_path / "guessed" / "catalog.csv"))
+
+
+@pytest.mark.parametrize("top", ["", "D:\\Users\\anna\\"])
+def test_a_detectors_folders_that_look_like_cards_count_if_the_user_says_so(tmp_path, top):
+    source = make_megadetector(tmp_path)
+    about = json.loads(source.read_text())
+    names = {"S01": "card1", "S02": "101Ridge"}
+    for image in about["images"]:
+        image["file"] = top + re.sub(r"S0\d", lambda match: names[match[0]], image["file"])
+    write_json(source, about)
+    for old, new in names.items():
+        (tmp_path / "naryn" / old).rename(tmp_path / "naryn" / new)
+    import_source(source, options={"folders": "location/station"})
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert sorted((row["location"], row["station"]) for row in rows) == [("naryn", "101Ridge"), ("naryn", "card1")]
+
+
+def test_a_body_part_above_a_cameras_folder_is_known_below_the_levels_that_the_user_says(tmp_path):
+    photos(tmp_path, "Aika/left/100RECNX/a.jpg")
+    import_source(tmp_path, options={"folders": "individual"})
+    (row,) = read_rows(tmp_path / "catalog.csv")
+    assert (row["individual"], row["body_part"]) == ("Aika", "left_flank")
 
 
 def test_names_of_stations_are_no_animals(tmp_path):

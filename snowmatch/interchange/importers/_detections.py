@@ -46,7 +46,7 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
     left_out: Counter[str] = Counter()
     unsure, failed = [], []
     levels = levels_of(folders)
-    skip = folders_above_places(results.photos, len(levels))
+    skip = folders_above_places(results.photos, levels)
     read: Counter[tuple[str, ...]] = Counter()
     for file, photo in results.photos.items():
         if photo.failure:
@@ -55,7 +55,7 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
         animals = [one for one in photo.detections if one.label.lower() == "animal"]
         sure = [one for one in animals if one.confidence >= threshold]
         kept = [one for one in sure if not species or _named(one, photo).lower() == species.strip().lower()]
-        above = place_folders(file)[skip:] if kept or empty else []
+        above = place_folders(file, levels)[skip:] if kept or empty else []
         used = levels or station_levels(above)
         place = by_levels(above, used)
         if kept:

@@ -33,6 +33,7 @@ _MONTH = re.compile(r"(\d{1,2})[-/. ]([A-Za-z]{3})[a-z]*[-/., ]+(\d{4})(.*)", re
 _MONTH_FIRST = re.compile(r"([A-Za-z]{3})[a-z]*[-/. ](\d{1,2})[-/., ]+(\d{4})(.*)", re.DOTALL)
 # Folders that cameras make on a card (Source: CIPA DCF 2.0, 100RECNX and the like), and folders of whole cards
 _CARD = re.compile(r"DCIM|[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|(memory|sd)?[ _-]?card[ _-]?\d*", re.IGNORECASE)
+_IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[a-z])[a-z0-9_]{5}")  # not 101Ridge
 
 
 def name_or_none(text: str) -> str:
@@ -90,10 +91,23 @@ def around(box: Box, degrees: float = 0.0, *, theta: float = 0.0) -> Box:
     return x + (width - across) / 2, y + (height - down) / 2, across, down
 
 
-def place_folders(photo: str) -> list[str]:
-    """Return the folders of a photo's path, without those that cameras and card readers make."""
+def place_folders(photo: str, levels: Sequence[str] = ()) -> list[str]:
+    """Return the folders of a photo's path, without those that cameras and card readers make.
+
+    levels: what the user says that the folders are, if anything. Then every folder counts, also one with the name of a
+    card, except DCIM and a camera's folder such as 100RECNX in it, or last and below all levels.
+    """
     parts = PurePosixPath(photo.replace("\\", "/")).parts[:-1]
-    return [part for part in parts if part not in ("/", ".") and part[1:2] != ":" and not _CARD.fullmatch(part)]
+    parts = tuple(part for part in parts if part not in ("/", ".") and part[1:2] != ":")
+    if not levels:
+        return [part for part in parts if not _CARD.fullmatch(part)]
+    above = ("", *(part.upper() for part in parts))
+    kept = [
+        part
+        for part, over in zip(parts, above, strict=False)
+        if part.upper() != "DCIM" and not (over == "DCIM" and _IN_DCIM.fullmatch(part))
+    ]
+    return kept[:-1] if len(kept) > len(levels) and _IN_DCIM.fullmatch(kept[-1]) else kept
 
 
 def has_card_folder(photo: str) -> bool:
@@ -113,21 +127,21 @@ def station_levels(folders: Sequence[str]) -> tuple[str, ...]:
     return (("station",), ("location", "station"))[len(folders) > 1] + ("camera",) * (len(folders) > 2)
 
 
-def folders_above_places(photos: Iterable[str], told: int = 0) -> int:
+def folders_above_places(photos: Iterable[str], told: Sequence[str] = ()) -> int:
     """Return how many folders at the top of the photos' paths say nothing of the place: they are those of all photos.
 
-    The last three folders may say it; of paths from the root of a disk, the last two. told: the number of levels that
-    the user has named, if any; then only paths from the root of a disk have others above them.
+    The last three folders may say it; of paths from the root of a disk, the last two. told: the levels that the
+    user has named, if any; then only paths from the root of a disk have others above them.
     """
     shared: list[str] | None = None
     deepest, whole = 0, False
     for photo in photos:
-        folders = place_folders(photo)
+        folders = place_folders(photo, told)
         deepest, whole = max(deepest, len(folders)), whole or photo.startswith(("/", "\\")) or photo[1:2] == ":"
         if shared is None:
             shared = folders
         shared = [a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(shared, folders, strict=False))]
-    kept = (told or 2) if whole else deepest if told else 3
+    kept = (len(told) or 2) if whole else deepest if told else 3
     return max(min(len(shared or ()), deepest - kept), 0)
 
 

@@ -35,7 +35,7 @@ class Folders:
     """Photos in folders: Cat1/photo.jpg, naryn/S01/photo.jpg, S01/DCIM/100RECNX/photo.jpg.
 
     folders: what the levels of folders mean, from the top, such as location/station/individual/body_part (- skips one);
-    folders of cards (DCIM, 100RECNX) do not count. Empty: guessed from the names, and told.
+    a camera's folders (DCIM, 100RECNX) do not count. Empty: guessed from the names, and told.
     """
 
     REVISION: ClassVar[int] = 1
@@ -62,8 +62,8 @@ class Folders:
         notes: list[Note] = []
         photos = sorted("/".join(parts) for parts in find_photos(source, "photos in folders", notes))
         problems = [f"{name!a} is not valid text: rename the file" for name in photos if not printable_name(name)]
-        placed = {name: _with_part(place_folders(name)) for name in photos}
         levels = levels_of(self.folders)
+        placed = {name: _with_part(place_folders(name, levels)) for name in photos}
         meanings: Counter[str] = Counter()
         guess = "" if levels else _guess(source, photos, placed)
         rows = []
