@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from conftest import read_rows
 from drawn_table import HEAD, ROWS, STATIONS, write_catalog
 from exported import EXACT, OPTIONS, TWO_CAMERAS, export, photo_catalog
-from import_sources import write_csv
+from import_sources import photo, write_csv
 from python_calamine import CalamineWorkbook
 
 import snowmatch
@@ -300,6 +300,41 @@ def test_wildbook_tells_photos_of_two_cameras_with_one_name_apart(tmp_path):
     assert (row["Encounter.mediaAsset0"], row["Encounter.mediaAsset1"]) == ("A RCNX0001.JPG", "B RCNX0001.JPG")
     told = {each["path"]: each["upload_as"] for each in read_rows(tmp_path / "out" / "photos.csv")}
     assert told == {"A/RCNX0001.JPG": "A RCNX0001.JPG", "B/RCNX0001.JPG": "B RCNX0001.JPG"}
+
+
+def test_wildbook_tells_photos_in_folders_of_all_alphabets_apart(tmp_path):
+    """Two cards each have an RCNX0001.JPG; letters of the folders' names may be Cyrillic, or of no alphabet we know."""
+    stations = ("Гребень", "Седло", "Ак-Суу 2", "2", "Cedlo", "Сёдло", "雪", "豹", "a-b", "a b")
+    folder = tmp_path / "catalog"
+    for n, station in enumerate(stations):
+        photo(folder / station / "DCIM/100RECNX/RCNX0001.JPG", (200 + n, 100))
+    photo(folder / "雪.JPG")
+    rows = [f"{s}/DCIM/100RECNX/RCNX0001.JPG,aika,left_flank,{s},2023-05-{n + 1:02}T10:00,e{n}" for n, s in
+            enumerate(stations)]  # fmt: skip
+    rows.append("雪.JPG,aika,left_flank,2,2023-05-20T10:00,e99")
+    head = "path,individual,body_part,station,timestamp,encounter"
+    (folder / "catalog.csv").write_text("\n".join([head, *rows]), encoding="utf-8")
+    export_survey(make_survey(snowmatch.open_catalog(folder).data), "wildbook", tmp_path / "out")
+    told = {each["path"]: each["upload_as"] for each in read_rows(tmp_path / "out" / "photos.csv")}
+    assert told["Гребень/DCIM/100RECNX/RCNX0001.JPG"] == "Greben DCIM 100RECNX RCNX0001.JPG"
+    assert told["Ак-Суу 2/DCIM/100RECNX/RCNX0001.JPG"] == "Ak Suu 2 DCIM 100RECNX RCNX0001.JPG"
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9. ]+\.JPG", name) for name in told.values())
+    assert len({re.sub(r"\W", "", name.lower()) for name in told.values()}) == len(told) == 11  # as Wildbook compares
+    (tmp_path / "out" / "manifest.json").unlink()
+    report = import_source(tmp_path / "out" / "wildbook-1.csv", tmp_path / "again", "wildbook", photos=folder)
+    assert not report.failed
+    back = {
+        row["path"].removeprefix("photos/catalog/"): row["station"] for row in read_rows(tmp_path / "again/catalog.csv")
+    }
+    assert back == {path: path.split("/")[0] if "/" in path else "2" for path in told}
+    assert [name for name in told.values() if re.search(r" [0-9a-f]{8}\.", name)]
+    fewer = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    (folder / "catalog.csv").write_text(
+        "\n".join(line for line in fewer if not line.startswith("a-b")), encoding="utf-8"
+    )
+    export_survey(make_survey(snowmatch.open_catalog(folder).data), "wildbook", tmp_path / "fewer")
+    names = {each["upload_as"]: each["path"] for each in read_rows(tmp_path / "fewer" / "photos.csv")}
+    assert not any(told[path] != name and name in told.values() for name, path in names.items())
 
 
 def test_wildbook_gives_no_two_events_one_sighting(tmp_path):

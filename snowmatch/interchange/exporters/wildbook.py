@@ -6,16 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import count
 from typing import ClassVar
 
-from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import some, transliterated
+from snowmatch.core.text import transliterated
 from snowmatch.interchange.exporters._names import scientific_names
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.tables import event_id, to_csv
 
 BATCH = 200  # rows of one import that Wildbook recommends
+DIGEST = 8  # hexadecimal digits that tell photos with equal names apart
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,14 @@ class Wildbook:
     species: str = "Panthera uncia"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return wildbook-1.csv and so on. Raises SnowmatchError if photos have names that Wildbook does not take."""
+        """Return wildbook-1.csv and so on, and photos.csv if photos have names that Wildbook does not take."""
         survey = given.survey
         given.only_captures()
         names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.seen}
-        often = Counter(re.sub(r"\W", "", n.lower()) for own in names.values() for n in own)
+        often = Counter(_bare(n) for own in names.values() for n in own)
         bad = sorted({n for own in names.values() for n in own if not re.fullmatch(r"[A-Za-z0-9. ]+", n)})
-        twice = sorted({n for own in names.values() for n in own if often[re.sub(r"\W", "", n.lower())] > 1})
-        rename = {path: self._asset(path) for c in survey.seen for path in c.photos} if bad or twice else {}
-        if len(set(rename.values())) < len(rename):
-            raise SnowmatchError(f"photos with nearly the same path: {some(sorted(rename))}: rename them")
+        twice = sorted({n for own in names.values() for n in own if often[_bare(n)] > 1})
+        rename = _assets(path for c in survey.seen for path in c.photos) if bad or twice else {}
         species = scientific_names(given, self.species)
         degrees, places = given.degrees, {p.label: p for p in survey.places}
         sightings = _identifiers(event_id(c) for c in survey.seen)
@@ -90,9 +89,25 @@ class Wildbook:
             files["photos.csv"] = to_csv((("path", "upload_as"), [(a, b) for a, b in sorted(rename.items())]))
         return files
 
-    def _asset(self, path: str) -> str:
-        """Return a name of letters, digits, full stops and blanks that differs from those of other folders."""
-        return re.sub(r"[^A-Za-z0-9.]+", " ", path).strip()
+
+def _assets(paths: Iterable[str]) -> dict[str, str]:
+    """Return a name of letters, digits, full stops and blanks for each photo, all different for Wildbook.
+
+    It is the path in Latin letters. Where that tells photos not apart, a digest of the path is added: so an export of
+    more photos never gives a name to another photo.
+    """
+    found = {path: re.sub(r"[^A-Za-z0-9.]+", " ", transliterated(path)).strip() for path in paths}
+    often = Counter(map(_bare, found.values()))
+    for path, name in found.items():
+        stem, dot, ending = name.rpartition(".")
+        if often[_bare(name)] > 1 or not stem.strip():
+            found[path] = f"{stem} {sha256(path.encode()).hexdigest()[:DIGEST]}{dot}{ending}".strip()
+    return found
+
+
+def _bare(name: str) -> str:
+    """Return what Wildbook compares of a photo's name."""
+    return re.sub(r"\W", "", name.lower())
 
 
 def _identifiers(events: Iterable[str]) -> dict[str, str]:
