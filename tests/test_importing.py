@@ -949,6 +949,65 @@ def test_a_table_of_stations_is_read_with_any_headings(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("Deployed", "Retrieved"), ("Date_set", "Date_out"), ("Deployment date", "Collection date"),
+     ("Installation date", "Removal date"), ("Installed", "Removed"), ("Setup_date", "Retrieval_date"),
+     ("Start", "Collected")],
+)  # fmt: skip
+def test_usual_headings_of_dates_are_the_working_period(tmp_path, first, last):
+    text = f"Station;Location;Latitude;Longitude;{first};{last}\nS01;naryn;41,5;76,1;01.07.2012;30.09.2012\n"
+    (tmp_path / "posts.csv").write_text(text)
+    report = import_source(megadetector(tmp_path), tmp_path, stations=tmp_path / "posts.csv")
+    (row,) = read_rows(tmp_path / "stations.csv")
+    assert (row["location"], row["from"], row["to"]) == ("naryn", "2012-07-01", "2012-09-30")
+    for name in ("posts.csv", "stations.csv"):
+        notes = []
+        (found,) = read_stations(tmp_path / name, notes)
+        assert (found.working.start.day, dict(found.traits), notes) == (1, {}, [])
+    assert "dates-not-read" not in {note.code for note in report.notes}
+
+
+def test_less_usual_headings_mean_nothing_beside_surer_ones_or_alone(tmp_path):
+    file = tmp_path / "stations.csv"
+    file.write_text("Station,from,to,Deployed,Removed\nS01,2012-07-01,2012-09-30,2011-01-01,Anna\n")
+    (found,) = read_stations(file, [])
+    assert (found.working.start.year, found.traits) == (2012, {"Deployed": "2011-01-01", "Removed": "Anna"})
+    file.write_text("Station,Deployed\nS01,yes\n")
+    assert read_stations(file, [])[0].traits == {"Deployed": "yes"}
+    file.write_text("Station,Deployed,Installed,Removed\nS01,2012-07-01,2012-07-01,2012-09-30\n")
+    with pytest.raises(SnowmatchError, match="Deployed, Installed all mean 'from'"):
+        read_stations(file, [])
+
+
+@pytest.mark.parametrize("own", ["Aufbau,Abbau", "Setup_date,Abbau"])
+def test_columns_of_dates_that_are_no_working_period_are_told(tmp_path, own):
+    posts = tmp_path / "posts.csv"
+    posts.write_text(f"Station,{own},Team\nS01,2012-07-01,30 Sep 2012,Anna\nS02,2012-07-02,,Boris\n")
+    report = import_source(megadetector(tmp_path), tmp_path, stations=posts)
+    (text,) = (note.text for note in report.notes if note.code == "dates-not-read")
+    missing, named = ("to", "abbau") if "Setup" in own else ("from and to", "aufbau, abbau")
+    assert text.startswith(f"no row of posts.csv has {missing}, and the dates in {named} count as covariates: if ")
+    assert "Setup_date and Retrieval_date" in text
+    posts.write_text("Station,Aufbau,Abbau\nS01,2012-07-01,2012-09-30\n")
+    notes = []
+    read_stations(posts, notes)
+    assert "the dates in Aufbau, Abbau count" in {note.code: note.text for note in notes}["dates-not-read"]
+    posts.write_text("Station,from,to,Visited\nS01,2012-07-01,2012-09-30,2012-08-01\nS02,,,2012-08-02\n")
+    notes = []
+    read_stations(posts, notes)
+    assert "dates-not-read" not in {note.code for note in notes}
+
+
+def test_a_site_beside_a_camera_station_is_no_station(tmp_path):
+    (tmp_path / "posts.csv").write_text("Camera station;Site\nS01;Naryn\nS02;Naryn\n")
+    import_source(megadetector(tmp_path), tmp_path, stations=tmp_path / "posts.csv")
+    assert [row["station"] for row in read_rows(tmp_path / "stations.csv")] == ["S01", "S02"]
+    source = simple(tmp_path / "t", [{"File": "a.jpg", "Name": "Aika", "Site": "Naryn", "Camera station": "S01"}])
+    import_source(source, tmp_path / "t")
+    assert read_rows(tmp_path / "t" / "catalog.csv")[0]["station"] == "S01"
+
+
 def test_no_rows_leave_a_table_as_it_is():
     here = [{"path": "a.jpg", "individual": "Aika"}]
     merged = merge(here, {}, [], "table_id")

@@ -28,8 +28,8 @@ DAY = timedelta(days=1)
 FIRST_YEAR, LAST_YEAR = 1970, 2100  # other years are a clock that was reset, or a mistake
 # The usual headings of each column, the surest first
 SPELLINGS = {
-    "station": "station station_id station_name site site_id site_name trap trap_id detector placename location_name "
-    "trap_station camera_station",
+    "station": "station station_id station_name camera_station trap_station site site_id site_name trap trap_id "
+    "detector placename location_name",
     "location": "location area region study_area",
     "camera": "camera camera_id cam cam_id cameraid",
     "session": "session season survey",
@@ -38,6 +38,12 @@ SPELLINGS = {
     "crs": "crs epsg srid projection",
     "from": "from start start_date setup setup_date deployment_start date_from set_up",
     "to": "to end end_date retrieval retrieval_date deployment_end date_to",
+}
+# Headings of times that count where no surer one is, and only if both ends have one: Deployed may also say yes or no
+LESS_SURE = {
+    "from": "deployed date_deployed deployment_date installed date_installed installation_date date_set set_date",
+    "to": "retrieved date_retrieved removed date_removed removal_date collected date_collected collection_date "
+    "date_out",
 }
 ONE_OF = ("x", "y", "crs", "from", "to")  # of these columns, no second heading may be a trait of the station
 _PROBLEM = re.compile(r"problem_?(\d*)_?(from|to|start|end)_?(\d*)")
@@ -94,7 +100,7 @@ def examine_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[tu
 
     What is wrong in a row is not in its Deployment. Raises SnowmatchError if the file is no table of stations.
     """
-    words = {word for each in SPELLINGS.values() for word in each.split()}
+    words = {word for each in (*SPELLINGS.values(), *LESS_SURE.values()) for word in each.split()}
     sheet = read_sheet(path, [*words, *COLUMNS], notes)
     columns, further = _columns(path, sheet)
     problems = Problems(path)
@@ -118,20 +124,48 @@ def examine_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[tu
     lines = [line for line, _ in rows]
     _check_same_place(found, lines, problems, notes)
     _check_overlaps(found, lines, problems)
+    told = [name for name in columns if name in ("from", "to", *further)]
+    notes += unread_dates(path.name, [{name: values.get(name, [""])[0] for name in told} for _, values in rows])
     return tuple(found), problems
+
+
+def unread_dates(name: str, rows: Sequence[Mapping[str, str]]) -> list[Note]:
+    """Return a note if no row has `from` or no row has `to`, and further columns have only dates.
+
+    name: of the file. rows: cells by column.
+    """
+    missing = [column for column in ("from", "to") if not any(row.get(column) for row in rows)]
+    if not missing:
+        return []
+    texts: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for column, text in row.items():
+            texts[column] += [text] if text and column not in COLUMNS and not _PROBLEM.fullmatch(column) else []
+    found = [column for column, own in texts.items() if own and all(t.moment for t in read_times(own)[0])]
+    if not found:
+        return []
+    text = (
+        f"no row of {name} has {' and '.join(missing)}, and the dates in {some(found)} count as covariates: if they "
+        "say when the cameras worked, name their columns Setup_date and Retrieval_date"
+    )
+    return [Note("dates-not-read", text, {"columns": found})]
 
 
 def meanings(headings: Sequence[str]) -> dict[str, str]:
     """Return the column that each understood heading means: heading -> column. headings: in one form.
 
-    A column has one heading: the one that stands first in SPELLINGS. Problem periods are numbered pairs: problem_from,
-    problem_to, problem2_from, and so on.
+    A column has one heading: the one that stands first in SPELLINGS, else in LESS_SURE. Problem periods are numbered
+    pairs: problem_from, problem_to, problem2_from, and so on.
     """
     found: dict[str, str] = {}
     for column, words in SPELLINGS.items():
         heading = next((word for word in words.split() if word in headings and word not in found), None)
         if heading is not None:
             found[heading] = column
+    open_ends = {column: words.split() for column, words in LESS_SURE.items() if column not in found.values()}
+    firsts = {column: next(filter(headings.__contains__, words), "") for column, words in open_ends.items()}
+    if all(firsts.values()):
+        found |= {heading: column for column, heading in firsts.items()}
     pairs: dict[str, int] = {}
     for heading in headings:
         if match := _PROBLEM.fullmatch(heading):
@@ -147,9 +181,10 @@ def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
     meaning = {heading: re.sub(r"^problem\d+_", "problem_", name) for heading, name in meanings(plain).items()}
     names = [meaning.get(p, heading.strip()) for p, heading in zip(plain, sheet.head, strict=True)]
     where = f"{path} line {sheet.head_line}"
-    for name, words in SPELLINGS.items():
+    for name, words in (*SPELLINGS.items(), *LESS_SURE.items()):
         same = [h for h, p in zip(sheet.head, plain, strict=True) if p in words.split()]
-        if len(same) > 1 and (name in ONE_OF or names.count(name) > 1 or name not in plain):
+        counts = any(meaning.get(p) == name for p in plain if p in words.split())
+        if counts and len(same) > 1 and (name in ONE_OF or names.count(name) > 1 or name not in plain):
             raise SnowmatchError(f"{where}: the columns {', '.join(same)} all mean {name!r}: keep one of them")
     if "station" not in names:
         raise SnowmatchError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from snowmatch.catalog.stations import meanings
+from snowmatch.catalog.stations import meanings, unread_dates
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.interchange.importers._tables import read_rows
+from snowmatch.interchange.importers._values import plain_time
 
 
 def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> list[dict[str, str]]:
@@ -30,6 +31,7 @@ def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> li
             continue
         row.setdefault("deployment", identifier(row))
         rows.append(row | {column: "" for column in meaning.values() if column not in row})
+    notes += unread_dates(path.name, [{column: plain_time(text) for column, text in row.items()} for row in rows])
     return rows
 
 

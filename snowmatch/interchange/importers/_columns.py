@@ -19,7 +19,7 @@ SPELLINGS = {
     "leopard_id leopard_name leopard snow_leopard snow_leopard_id sl_id animal name",
     "body_part": "body_part bodypart flank side viewpoint view orientation position",
     "location": "location area study_area region valley reserve park",
-    "station": "station station_id station_name site site_id site_name trap trap_id trap_station camera_station "
+    "station": "station station_id station_name camera_station trap_station site site_id site_name trap trap_id "
     "placename trapgroup location_id location_name",
     "camera": "camera camera_id camera_name cam cam_id",
     "timestamp": "timestamp date_time datetime date_time_original datetimeoriginal date_taken time_taken taken "
