@@ -365,6 +365,27 @@ def test_problems_of_stations_are_findings_and_no_place_is_printed(tmp_path):
     assert "42.65" not in text
 
 
+@pytest.mark.parametrize(
+    ("stations", "elsewhere", "without"),
+    [
+        ("S0,Naryn\nS1,Naryn\n", ("serious", ("naryn/S0: Naryn/S0 in stations.csv",
+                                              "naryn/S1: Naryn/S1 in stations.csv")), None),
+        ("S0,Naryn\nS1,naryn\n", ("check", ("naryn/S0: Naryn/S0 in stations.csv",)), ("hint", ("naryn/S1",))),
+        ("S0,Naryn\nS0,b\n", ("serious", ("naryn/S0: Naryn/S0, b/S0 in stations.csv",)), ("serious", ("naryn/S1",))),
+        ("S8,naryn\n", None, ("serious", ("naryn/S0", "naryn/S1"))),
+        ("S0,\nS8,naryn\n", None, ("hint", ("naryn/S0", "naryn/S1"))),
+        ("c1,naryn\n", None, ("hint", ("naryn/S0", "naryn/S1"))),  # a survey takes the camera where there is no station
+    ],
+)  # fmt: skip
+def test_stations_that_a_survey_does_not_find_are_findings(tmp_path, stations, elsewhere, without):
+    rows = rows_of(tmp_path)
+    rows.append(rows[-1] | {"path": "x.jpg", "station": "", "camera": "c1"})
+    write(tmp_path, rows, f"station,location\n{stations}")
+    found = by_code(found_in(tmp_path))
+    for code, expected in (("stations-elsewhere", elsewhere), ("stations-without-place", without)):
+        assert (code in found and (found[code].severity, found[code].cases)) == (expected or False)
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 

@@ -335,6 +335,32 @@ def test_what_is_no_capture_is_listed_with_the_reason(tmp_path):
     assert "x3" in texts(survey.notes)
 
 
+def test_a_location_that_is_spelled_otherwise_in_the_table_is_told(tmp_path):
+    folder = tmp_path / "c"
+    folder.mkdir()
+    rows = [("aika", "Нарын", "Ridge 3", "e1"), ("aika", "", "S1", "e2"), ("", "Нарын", "Ridge 3", "e3"),
+            ("", "Нарын", "Ridge 9", "e4"), ("", "Нарын", "Ridge 3", "e5")]  # fmt: skip
+    lines = [f"{n}.jpg,{name},left_flank,{where},{station},2023-05-02T10:0{n},{passage}"
+             for n, (name, where, station, passage) in enumerate(rows)]  # fmt: skip
+    head = "path,individual,body_part,location,station,timestamp,encounter"
+    (folder / "catalog.csv").write_text("\n".join([head, *lines]), encoding="utf-8")
+    table = "station,location,from,to\nRidge 3,Naryn,2023-05-01,2023-05-30\nS1,a,2023-05-01,2023-05-30\n"
+    (folder / "stations.csv").write_text(table + "S1,b,2023-05-01,2023-05-30\n", encoding="utf-8")
+    survey = survey_of(folder)
+    under = (
+        "station Ridge 3 is in the table of stations under Naryn, not Нарын: write the location alike in both, or add"
+    )
+    assert {e.encounter: e.reason for e in survey.left_out} == {
+        "e1": f"{under} the station",
+        "e2": "station S1 is in the table of stations under a, b, and the catalog tells no location: fill in the "
+        "column location",
+    }
+    assert {note.code: note.text for note in survey.notes}["unidentified-left-out"] == (
+        f"3 unidentified sightings not counted: {under} the station (2), station Ridge 9 is not in the table of "
+        "stations (1)"
+    )
+
+
 def test_a_catalog_without_times_is_an_error(tmp_path):
     folder = write_catalog(tmp_path / "c", [("aika", "left_flank", "S1", "", "e1", "")], None)
     with pytest.raises(SnowmatchError, match="fill in the columns timestamp and station"):

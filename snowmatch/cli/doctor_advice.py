@@ -83,6 +83,9 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "too-fast": _move,
     "no-places": lambda data: "add stations.csv with the columns station, location, x, y, crs",
     "stations-unread": lambda data: "correct stations.csv",
+    "stations-elsewhere": lambda data: (
+        f"write the locations alike in {_table(data)} and stations.csv, or add these stations to stations.csv"
+    ),
     "stations-without-place": lambda data: "add these stations to stations.csv",
     "individuals-same-name": _rename,
     "individuals-alike": _rename,

@@ -188,9 +188,10 @@ class Finder:
             return "no station"
         number = self.exact.get((s.location, site))
         if number is None:
-            alike = [n for n in self.by_station.get(site, []) if not self.places[n].location or not s.location]
+            listed = self.by_station.get(site, [])
+            alike = [n for n in listed if not self.places[n].location or not s.location]
             if len(alike) != 1:
-                return f"station {site} is not in the table of stations"
+                return _not_listed(site, s.location, sorted(self.places[n].location for n in listed))
             number = alike[0]
         inside = False
         worked: list[tuple[str, int, int]] = []
@@ -206,3 +207,13 @@ class Finder:
         if worked:
             return worked[0]
         return f"no camera of {site} worked on that occasion" if inside else "outside all sessions"
+
+
+def _not_listed(site: str, location: str, listed: Sequence[str]) -> str:
+    """Return why a sighting has no place. listed: the locations under which the table has a station of this name."""
+    if not listed:
+        return f"station {site} is not in the table of stations"
+    under = f"station {site} is in the table of stations under {some(listed)}"
+    if not location:
+        return f"{under}, and the catalog tells no location: fill in the column location"
+    return f"{under}, not {location}: write the location alike in both, or add the station"

@@ -57,6 +57,15 @@ class Stations:
         alike = [own for (where, name), own in self.periods.items() if name == station and "" in (where, location)]
         return alike[0] if len(alike) == 1 else ()
 
+    def locations(self, station: str) -> list[str]:
+        """Return the locations under which the file has a station of this name; "" is a row without one."""
+        return sorted(location for location, name in self.periods if name == station)
+
+    def counts(self, location: str, station: str) -> bool:
+        """Return whether a survey finds a station of the catalog in the file."""
+        there = self.locations(station)
+        return location in there or "" in there or (not location and len(there) == 1)
+
 
 def read_stations(folder: Path, dates: str = "") -> Stations:
     """Return what the `stations.csv` of a catalog tells; nothing without such a file.

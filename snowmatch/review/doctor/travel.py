@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from itertools import chain, pairwise
 
-from snowmatch.core.text import printable
+from snowmatch.core.text import printable, some
 from snowmatch.core.types import Annotation
 from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient, count_of, grouped, verb
 from snowmatch.review.doctor.stations import distance_km
@@ -93,7 +93,7 @@ def _speed(step: Step) -> float:
 
 def _words(step: Step) -> str:
     one, other, km = step
-    where = [printable("/".join(filter(None, (a.location, a.station)))) for a in (one, other)]
+    where = [_name((a.location, a.station)) for a in (one, other)]
     far = f", {km:.1f} km apart" if km is not None else ""
     minutes = _between(step).total_seconds() / 60
     return (
@@ -116,9 +116,29 @@ def _table(patient: Patient) -> Iterator[Finding]:
         )
         yield Finding("stations-unread", CHECK, text, stations.problems)
     used = sorted({(a.location, a.station) for a in patient.data.annotations if a.station})
-    bare = [place for place in used if stations.position(*place) is None]
+    sites = {(a.location, a.station or a.camera or a.location) for a in patient.data.annotations}  # as a survey does
+    none_counts = bool(stations.listed) and not any(site and stations.counts(place, site) for place, site in sites)
+    elsewhere = [place for place in used if not stations.counts(*place) and stations.locations(place[1])]
+    if elsewhere:
+        there = [some([_name((at, name)) for at in stations.locations(name)]) for _, name in elsewhere]
+        cases = [f"{_name(place)}: {names} in stations.csv" for place, names in zip(elsewhere, there, strict=True)]
+        text = (
+            f"{count_of(elsewhere, 'station')} of the catalog {verb(len(elsewhere), 'has', 'have')} another location "
+            "in stations.csv: a survey counts no capture there"
+        )
+        severity = SERIOUS if none_counts else CHECK
+        yield patient.finding("stations-elsewhere", severity, text, cases, _photos_of(patient, elsewhere))
+    bare = [place for place in used if stations.position(*place) is None and place not in elsewhere]
     if stations.exists and bare:
-        names = [printable("/".join(filter(None, place))) for place in bare]
-        about = [a for a in patient.data.annotations if (a.location, a.station) in set(bare)]
+        names = [_name(place) for place in bare]
         text = f"{count_of(bare, 'station')} of the catalog {verb(len(bare), 'has', 'have')} no place in stations.csv"
-        yield patient.finding("stations-without-place", HINT, text, names, about)
+        severity = SERIOUS if none_counts else HINT
+        yield patient.finding("stations-without-place", severity, text, names, _photos_of(patient, bare))
+
+
+def _name(place: Place) -> str:
+    return printable("/".join(filter(None, place)))
+
+
+def _photos_of(patient: Patient, places: Collection[Place]) -> list[Annotation]:
+    return [a for a in patient.data.annotations if (a.location, a.station) in places]
