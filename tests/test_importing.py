@@ -811,6 +811,52 @@ def test_a_row_that_does_not_say_which_boxed_animal_it_means_is_told(tmp_path, o
     assert len(read_rows(tmp_path / "catalog.csv")) == 5
 
 
+def flanks(folder, *paths, **more):
+    return write_csv(folder / "flanks.csv", [{"path": path, "body_part": "left", **more} for path in paths])
+
+
+def test_a_photo_that_a_table_adds_to_a_catalog_is_told_and_has_the_place_of_its_folder(tmp_path):
+    """The detector has left it out as empty, and a person saw an animal."""
+    import_source(megadetector(tmp_path), tmp_path)
+    photos(tmp_path, "naryn/S02/101RECNX/b.jpg", "naryn/S09/100RECNX/a.jpg")
+    here, empty, next_folder, bare = ("naryn/S01/100RECNX/a.jpg", "naryn/S02/100RECNX/empty.jpg",
+                                      "naryn/S02/101RECNX/b.jpg", "naryn/S09/100RECNX/a.jpg")  # fmt: skip
+    change(tmp_path / "catalog.csv", 1, station="Ridge 2")  # its folder is S02
+    report = import_source(flanks(tmp_path, here, empty, next_folder, bare), tmp_path)
+    assert (report.added, report.changed) == (3, 1)
+    assert [note.text for note in report.notes if note.code == "photos-added"] == [
+        f"3 photos that the catalog did not have added: {empty}, {next_folder}, {bare}; 2 with the place of the other "
+        "photos of the folder; 1 without a station and 3 without a box: fill in catalog.csv, or delete rows "
+        "of photos without an animal"
+    ]
+    places = {row["path"]: (row["location"], row["station"]) for row in read_rows(tmp_path / "catalog.csv")}
+    assert places[empty] == places[next_folder] == ("naryn", "Ridge 2")
+    assert places[bare] == ("", "")
+    again = import_source(tmp_path / "flanks.csv", tmp_path)
+    assert (again.written, [note for note in again.notes if note.code == "photos-added"]) == ((), [])
+    photos(tmp_path, "naryn/S02/101RECNX/c.jpg")
+    import_source(flanks(tmp_path, here, empty, next_folder, bare, "naryn/S02/101RECNX/c.jpg"), tmp_path)
+    assert {row["path"]: row["station"] for row in read_rows(tmp_path / "catalog.csv")}[next_folder] == "Ridge 2"
+    assert read_rows(tmp_path / "catalog.csv")[-1]["station"] == "Ridge 2"
+
+
+@pytest.mark.parametrize("why", ["not by folders", "several", "the table says it", ""])
+def test_a_photo_that_a_table_adds_has_no_place_that_its_folder_does_not_tell(tmp_path, why):
+    photos(tmp_path, "S01/a.jpg", "S01/b.jpg", "S01/c.jpg")
+    place = "hill" if why == "not by folders" else "S01"
+    rows = [{"Encounter.mediaAsset0": f"S01/{n}.jpg", "Encounter.verbatimLocality": place} for n in "ab"]
+    import_source(write_csv(tmp_path / "wildbook.csv", rows), tmp_path)
+    if why == "several":
+        change(tmp_path / "catalog.csv", 1, station="S02")
+    more = {"Station": ""} if why == "the table says it" else {}
+    report = import_source(flanks(tmp_path, "S01/a.jpg", "S01/c.jpg", **more), tmp_path)
+    found = {row["path"]: row["station"] for row in read_rows(tmp_path / "catalog.csv")}["S01/c.jpg"]
+    (text,) = (note.text for note in report.notes if note.code == "photos-added")
+    assert found == ("" if why else "S01")
+    lacking, placed = "; 1 without a station: fill", "; 1 with the place of the other photos of the folder"
+    assert f"added: S01/c.jpg{lacking if why else placed}" in text
+
+
 def test_names_of_a_second_program_join_the_boxes_of_the_first(tmp_path):
     import_source(megadetector(tmp_path), tmp_path)
     names = [{"File": "naryn/S01/100RECNX/a.jpg", "Name": "Aika"}, {"File": "naryn/S02/100RECNX/a.jpg", "Name": "Berk"}]

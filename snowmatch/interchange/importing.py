@@ -27,6 +27,7 @@ from snowmatch.decisions.file import decisions_path, read_decisions
 from snowmatch.decisions.merge import add_missing
 from snowmatch.interchange.answers import ANNOTATION, answers_as_decisions
 from snowmatch.interchange.cells import Checked, checked_rows, checked_stations, is_period, read_all_times
+from snowmatch.interchange.completing import photos_added, with_places
 from snowmatch.interchange.importers._json import read_json
 from snowmatch.interchange.importers._tables import read_rows
 from snowmatch.interchange.merging import POSITION, Cells, Merged, merge
@@ -293,7 +294,13 @@ def _completed(
     memory = read_memory(imported_path(home), notes)
     fixed = (ANNOTATION,) if os.path.lexists(decisions_path(home)) else ()  # decisions go by identifiers of annotations
     last = memory.get((name, CSV_NAME), {}) if table.rows else {}
-    rows = merge(table.rows, last, checked.rows, key, fixed=fixed, columns=columns)
+    others = [own for (which, what), own in memory.items() if what == CSV_NAME and which != name]
+    wrote = [cells for own in others for cells in own.values()]
+    placed = with_places(checked.rows, table.rows, wrote, columns)
+    rows = merge(table.rows, last, placed, key, fixed=fixed, columns=columns)
+    if columns is not None:
+        in_place = {cells["path"] for cells, read in zip(placed, checked.rows, strict=True) if cells is not read}
+        notes += photos_added(table.rows, rows.rows, in_place)
     last = memory.get((name, STATIONS_NAME), {}) if posts.rows else {}
     sites = merge(posts.rows, last, deployments, "deployment", "station", columns=of_stations)
     content = table_bytes(table, rows.rows, (*FIRST, key))
