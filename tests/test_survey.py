@@ -354,11 +354,14 @@ def test_a_location_that_is_spelled_otherwise_in_the_table_is_told(tmp_path):
         "e1": f"{under} the station",
         "e2": "station S1 is in the table of stations under a, b, and the catalog tells no location: fill in the "
         "column location",
+        "e3": f"{under} the station",
+        "e4": "station Ridge 9 is not in the table of stations",
+        "e5": f"{under} the station",
     }
-    assert {note.code: note.text for note in survey.notes}["unidentified-left-out"] == (
-        f"3 unidentified sightings not counted: {under} the station (2), station Ridge 9 is not in the table of "
-        "stations (1)"
-    )
+    assert [note.text for note in survey.notes if note.code == "unidentified-left-out"] == [
+        f"2 unidentified sightings left out, {under} the station: Ridge 3 2023-05-02",
+        "1 unidentified sighting left out, station Ridge 9 is not in the table of stations: Ridge 9 2023-05-02",
+    ]
 
 
 def test_a_catalog_without_times_is_an_error(tmp_path):

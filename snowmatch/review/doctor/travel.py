@@ -117,7 +117,7 @@ def _table(patient: Patient) -> Iterator[Finding]:
         yield Finding("stations-unread", CHECK, text, stations.problems)
     used = sorted({(a.location, a.station) for a in patient.data.annotations if a.station})
     sites = {(a.location, a.station or a.camera or a.location) for a in patient.data.annotations}  # as a survey does
-    none_counts = bool(stations.listed) and not any(site and stations.counts(place, site) for place, site in sites)
+    none_counts = bool(stations.periods) and not any(site and stations.counts(place, site) for place, site in sites)
     elsewhere = [place for place in used if not stations.counts(*place) and stations.locations(place[1])]
     if elsewhere:
         there = [some([_name((at, name)) for at in stations.locations(name)]) for _, name in elsewhere]
