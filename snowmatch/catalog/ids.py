@@ -1,8 +1,9 @@
 """Identifiers of annotations. An identifier is derived from the photo's content and the row's box, and then stored.
 
 An identifier does not change if files are renamed, photos are added or encounters are regrouped, because content and
-box stay the same. The stored identifiers serve two more cases: an annotation keeps its identifier if its box is
-corrected, or if its photo is saved again under the same path.
+box stay the same. The stored identifiers serve three more cases: an annotation keeps its identifier if its box is
+corrected, or if its photo is saved again under the same path; and an identifier whose row is gone means the row of a
+copy of the photo, beside the identifier that this row has itself.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,11 +48,15 @@ def derived_id(sha256: str, bbox: BBox | None, number: int = 0) -> str:
 
 
 def give_ids(
-    annotations: Sequence[Annotation], contents: Mapping[str, str], kept: Iterable[KeptId]
+    annotations: Sequence[Annotation],
+    contents: Mapping[str, str],
+    kept: Iterable[KeptId],
+    missing: Collection[str] = (),
 ) -> tuple[KeptId, ...]:
     """Return the identifier of every annotation whose photo is in `contents`, in the catalog's order.
 
-    contents: the sha256 of each photo, by path. kept: the stored identifiers.
+    contents: the sha256 of each photo, by path. kept: the stored identifiers. missing: the paths of photos whose files
+    are not there. Their rows come last: a renamed photo takes its identifier along, also if its old row is still there.
 
     The first rule that applies gives the identifier:
 
@@ -71,12 +76,14 @@ def give_ids(
         lambda k: (k.sha256, k.bbox),
         lambda k: (k.path, k.bbox, k.mask),
     )
-    for key in keys:
-        free = _assign_equal(unassigned, free, contents, key, found)
-    for same_photo in (lambda k: k.path, lambda k: k.sha256):
-        free = _assign_similar(unassigned, free, contents, same_photo, found)
+    there, absent = [a for a in unassigned if a.path not in missing], [a for a in unassigned if a.path in missing]
+    for rows in (there, absent):
+        for key in keys:
+            free = _assign_equal(rows, free, contents, key, found)
+        for same_photo in (lambda k: k.path, lambda k: k.sha256):
+            free = _assign_similar(rows, free, contents, same_photo, found)
     used = named | set(found.values())
-    for a in unassigned:
+    for a in (*there, *absent):
         if a.row in found:
             continue
         number = 0
@@ -151,6 +158,28 @@ def _boxed_or_bare(a: Annotation, old: KeptId, rows: Sequence[Annotation], olds:
     return len(olds) == 1 or (old.bbox is None and sum(each.bbox is None for each in olds) == 1)
 
 
+def followed(stored: Iterable[KeptId], used: Collection[str]) -> dict[str, str]:
+    """Return what stored identifiers without a row mean now: each with the identifier of a row of the same photo.
+
+    used: the identifiers that rows have. The row has the same content and box in another file. Of several, that with
+    the same mask counts, and of these the one with the smallest identifier; several with other masks may be different
+    animals, so none of them does.
+    """
+    stored = tuple(stored)
+    loose = [k for k in stored if k.annotation not in used]
+    rows: dict[tuple[str, BBox | None], list[KeptId]] = defaultdict(list)
+    for k in stored if loose else ():
+        if k.annotation in used:
+            rows[k.sha256, k.bbox].append(k)
+    found = {}
+    for k in loose:
+        copies = [each for each in rows.get((k.sha256, k.bbox), ()) if each.path != k.path]
+        alike = [each.annotation for each in copies if each.mask == k.mask]
+        if alike or len(copies) == 1:
+            found[k.annotation] = min(alike) if alike else copies[0].annotation
+    return found
+
+
 def load_ids(folder: Path, paths: Iterable[str] | None = None) -> list[KeptId]:
     """Return the stored identifiers of the catalog in `folder`; an empty list if none are stored or they are damaged.
 
@@ -179,11 +208,13 @@ def save_ids(folder: Path, kept: Sequence[KeptId], before: Sequence[KeptId] = ()
     """Store the identifiers `kept` of the catalog in `folder`.
 
     before: the identifiers that are stored already. Those that are not in `kept` stay stored, so that a photo which was
-    removed for some time gets its identifiers back when it returns. prune: remove these identifiers instead. Raises
-    SnowmatchError if the database cannot be written.
+    removed for some time gets its identifiers back when it returns. prune: remove these identifiers instead, but for
+    those that mean a copy of their photo. Raises SnowmatchError if the database cannot be written.
     """
     new = set(kept) - set(before)
-    gone = {k.annotation for k in before} - {k.annotation for k in kept} if prune else set()
+    names = {k.annotation for k in kept}
+    gone = {k.annotation for k in before} - names if prune else set()
+    gone -= followed((*kept, *(k for k in before if k.annotation in gone)), names).keys()
     if not new and not gone:
         return
     with writing(folder) as database:
@@ -205,6 +236,17 @@ def with_ids(
     bare = {a.path for a in annotations if not a.annotation}
     names = _stored_names(load_ids(folder, sorted(bare)) if bare else (), everything)
     return tuple(replace(a, annotation=names[a.row]) if a.row in names else a for a in annotations)
+
+
+def identified(folder: Path, annotations: Sequence[Annotation]) -> tuple[tuple[Annotation, ...], dict[str, str]]:
+    """Return all annotations of a catalog with their stored identifiers, and what identifiers without a row mean.
+
+    The second is that of `followed`.
+    """
+    stored = load_ids(folder)
+    names = _stored_names(stored, annotations)
+    result = tuple(replace(a, annotation=names[a.row]) if a.row in names else a for a in annotations)
+    return result, followed(stored, {a.annotation for a in result})
 
 
 def all_ids(folder: Path, everything: Sequence[Annotation]) -> tuple[str, ...]:

@@ -140,6 +140,10 @@ class IndexRun:
         """Return the sha256 of every known photo, by path."""
         return {path: known.sha256 for path, known in self.records.photos.items()}
 
+    def missing(self) -> set[str]:
+        """Return the paths of the photos and masks in the catalog's rows whose files are not there."""
+        return {path for path in self._unreadable if not os.path.lexists(self.folder / path)}
+
     def readable(self) -> dict[str, str]:
         """Return the sha256 of every known photo that can be read, by path.
 
