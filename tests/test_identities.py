@@ -252,7 +252,7 @@ def test_lines_of_an_earlier_question_are_not_left_beside_a_hidden_one(tmp_path,
 def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_path):
     append(tmp_path / "other.sqlite", [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
     told = run(catalog, "merge-files", str(tmp_path / "other.sqlite"))
-    assert "1 decisions added" in told
+    assert "1 decision added, 0 were known" in told
     assert "1 new decision without effect here: its photos are not in the catalog" in told
 
 
@@ -426,6 +426,22 @@ def test_two_files_merge(catalog, tmp_path):
     here, merged = merge_other(here, other_file)
     assert len(merged.added) == 1
     assert {each.name for each in here.who.individuals} >= {"Aika", "Bars"}
+
+
+def test_two_names_of_two_observers_are_told_when_files_merge_and_until_somebody_settles_it(catalog, tmp_path):
+    other_file = tmp_path / "laptop.sqlite"
+    here, there = open_identities(catalog), open_identities(catalog, other_file)
+    encounter = here.who.sightings[0].encounter
+    decide(here, [name_sightings(here, [0], "Tulpar", "Anna")])
+    decide(there, [name_sightings(there, [0], "Boris", "Boris")])
+    assert "1 more sighting with different names of observers" in run(catalog, "merge-files", str(other_file))
+    told = f"observers gave {encounter} different names (Anna: Tulpar, Boris: Boris); the last one counts"
+    assert told in run(catalog, "check")
+    doctor = CliRunner().invoke(main, ["doctor", str(catalog)]).output
+    assert "1 sighting with different names of observers" in doctor
+    run(catalog, "name", "Tulpar", encounter, "--adjudicator", "--observer", "Clara")
+    assert "nothing contradicts" in run(catalog, "check")
+    assert "different names" not in CliRunner().invoke(main, ["doctor", str(catalog)]).output
 
 
 def test_a_read_only_folder_is_told_where_to_write(catalog, tmp_path):

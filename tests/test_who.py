@@ -222,6 +222,34 @@ def test_a_name_that_exists_is_not_taken_by_renaming():
     assert "existed already" in who.idle[0][1]
 
 
+def test_names_of_two_observers_for_one_sighting_are_told_until_it_is_settled():
+    anna, boris = act("name", ["a00"], answer="Tulpar"), act("name", ["a00"], answer="Boris", observer="Boris")
+    other = act("name", ["a01"], answer="Tulpar")
+
+    def disputed(*made):
+        return who_is_who(FOUR, rows_of(*made)).disputed_names
+
+    assert disputed(anna, boris, other) == {0: (("Anna", "Tulpar"), ("Boris", "Boris"))}
+    assert disputed(boris, anna, other) == {0: (("Boris", "Boris"), ("Anna", "Tulpar"))}
+    assert disputed(anna, boris, act("rename", ["a01"], ["Tulpar"], "Aika")) == {
+        0: (("Anna", "Aika"), ("Boris", "Boris"))
+    }
+    own = anna._replace(answer="Aika")
+    settled = [
+        [anna, own],
+        [anna, boris, anna._replace(answer="Boris")],
+        [anna, boris, anna._replace(observer="Clara", role="adjudicator")],
+        [anna, boris, boris._replace(answer=""), boris],
+        [anna, boris, act("undo", answer="0001")],
+        [anna, boris, other, act("merge", ["a00"], ["a01"], "Tulpar", "Clara")],
+        [anna, other, act("split", ["a00"], ["a01"], "Boris", "Boris")],
+        [anna, act("rename", ["a00"], ["Tulpar"], "Boris", "Boris")],
+    ]
+    assert [disputed(*made) for made in settled] == [{}] * len(settled)
+    judged = anna._replace(observer="Clara", role="adjudicator")
+    assert disputed(anna, judged, boris) == {0: (("Clara", "Tulpar"), ("Boris", "Boris"))}
+
+
 def test_merge_gives_one_name():
     photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Bars"), photo(2, "e2", "Bars")]
     who = who_is_who(photos, rows_of(act("merge", ["a00"], ["a01", "a02"], "Aika")))
@@ -290,7 +318,7 @@ NAMES = st.sampled_from(["Aika", "Bars", "Umut", ""])
 SIDE = st.lists(st.sampled_from([f"a{n:02d}" for n in range(8)]), min_size=1, max_size=3, unique=True)
 ANY = st.one_of(
     st.builds(pair, SIDE, SIDE, st.sampled_from([SAME, DIFFERENT, CANNOT_TELL]), st.sampled_from(["Anna", "Boris"])),
-    st.builds(act, st.just("name"), SIDE, st.just(()), NAMES),
+    st.builds(act, st.just("name"), SIDE, st.just(()), NAMES, st.sampled_from(["Anna", "Boris"])),
     st.builds(act, st.just("merge"), SIDE, SIDE, NAMES),
     st.builds(act, st.just("split"), SIDE, SIDE, NAMES),
     st.builds(act, st.just("rename"), SIDE, st.sampled_from([("Aika",), ("Bars",)]), st.just("Umut")),
@@ -330,10 +358,10 @@ def test_taking_back_the_last_decision_restores_the_state(made, at):
 
 
 def same_state(one, other):
-    return all(
-        getattr(one, name) == getattr(other, name)
-        for name in ("sightings", "of", "individuals", "links", "parted", "one_photo", "idle", "boxes")
-    ) and list(one.pairs.items()) == list(other.pairs.items())
+    names = "sightings", "of", "individuals", "links", "parted", "one_photo", "idle", "boxes", "disputed_names"
+    return all(getattr(one, name) == getattr(other, name) for name in names) and list(one.pairs.items()) == list(
+        other.pairs.items()
+    )
 
 
 @settings(max_examples=300, deadline=None)

@@ -119,6 +119,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "look-like-one": lambda data: f"if they are one animal: snowmatch identities {_catalog(data)} merge NAME NAME",
     "contradictions": _check,
     "disagreements": lambda data: f"snowmatch identities {_catalog(data)} ask --mode adjudicate",
+    "disputed-names": lambda data: f"snowmatch identities {_catalog(data)} name NAME ENCOUNTER --adjudicator",
     "several-names": lambda data: f"snowmatch identities {_catalog(data)} merge NAME NAME",
     "idle-decisions": _check,
     "names-unseen": lambda data: f"snowmatch doctor {_catalog(data)} --deep",

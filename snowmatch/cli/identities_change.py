@@ -9,6 +9,7 @@ import click
 
 from snowmatch.cli.identities_group import Place, dry_option, identities, placed, say_effect, store
 from snowmatch.cli.shared import PATH, json_option, print_json, print_text, say_notes
+from snowmatch.core.text import counted
 
 
 @identities.command("list")
@@ -53,9 +54,10 @@ def show(place: Place, name: str) -> None:
 @identities.command()
 @click.argument("name")
 @click.argument("sightings", nargs=-1, required=True)
+@click.option("--adjudicator", is_flag=True, help="Settle that observers gave different names.")
 @dry_option
 @placed
-def name(place: Place, name: str, sightings: Sequence[str], dry_run: bool) -> None:
+def name(place: Place, name: str, sightings: Sequence[str], adjudicator: bool, dry_run: bool) -> None:
     """Give SIGHTINGS the NAME of an individual, or a new name. An empty NAME ("") takes their names away.
 
     \b
@@ -67,7 +69,8 @@ def name(place: Place, name: str, sightings: Sequence[str], dry_run: bool) -> No
     who = place.open()
     wider = with_left_out(who, sightings)
     numbers = [find_sighting_named(wider, each) for each in sightings]
-    store(place, who, [name_sightings(wider, numbers, name, place.observer())], dry_run)
+    draft = name_sightings(wider, numbers, name, place.observer())
+    store(place, who, [draft._replace(role="adjudicator") if adjudicator else draft], dry_run)
 
 
 @identities.command()
@@ -231,7 +234,7 @@ def merge_files(place: Place, other: Path) -> None:
 
     before = place.open()
     after, merged = merge_other(before, other)
-    print_text(f"{len(merged.added)} decisions added, {merged.known} were known")
+    print_text(f"{counted(len(merged.added), 'decision')} added, {counted(merged.known, 'was', 'were')} known")
     say_effect(before, after, merged.added)
 
 
@@ -266,5 +269,5 @@ def import_command(place: Place, source: Path) -> None:
 
     before = place.open()
     after, merged = import_decisions(before, source)
-    print_text(f"{len(merged.added)} decisions added, {merged.known} were known")
+    print_text(f"{counted(len(merged.added), 'decision')} added, {counted(merged.known, 'was', 'were')} known")
     say_effect(before, after, merged.added)

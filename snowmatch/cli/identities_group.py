@@ -108,7 +108,7 @@ def store(place: Place, who: Identities, drafts: Sequence[Any], dry_run: bool, b
 
 
 def say_effect(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
-    """Say which of some new decisions have no effect, and whether they contradict others."""
+    """Say which of some new decisions have no effect, whether they contradict others, and whether names do."""
     from snowmatch.core.text import counted
 
     added = {decision.id for decision in decisions}
@@ -119,3 +119,5 @@ def say_effect(before: Identities, after: Identities, decisions: Sequence[Decisi
     more -= sum(len(each.quarrels) for each in before.who.individuals)
     if more > 0:
         say(f"{counted(more, 'new contradiction')}: `check` shows them")
+    if disputed := len(after.who.disputed_names.keys() - before.who.disputed_names.keys()):
+        say(f"{counted(disputed, 'more sighting')} with different names of observers: `check` shows them")

@@ -65,7 +65,8 @@ class Who:
     parted: pairs that a split parts. one_photo: pairs boxed in one photo. idle: decisions without effect, each with the
     reason. undone: the ids that rows of the kind undo name; after a merge of two files, the decision itself may come
     later. boxes: those that persons corrected, by annotation. former: names that were changed, by a rename or a merge,
-    and for each the text of which `labels` has the present one.
+    and for each the text of which `labels` has the present one. disputed_names: sightings that observers named
+    differently, by number, each with the last name of each observer; the last one counts.
     """
 
     sightings: tuple[Sighting, ...]
@@ -84,6 +85,7 @@ class Who:
     undone: frozenset[str] = frozenset()
     boxes: Mapping[str, BBox] = field(default_factory=dict)
     former: Mapping[str, str] = field(default_factory=dict)
+    disputed_names: Mapping[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def named(self, name: str) -> Individual | None:
         """Return the individual with this name or handle; None if there is none."""
@@ -130,6 +132,7 @@ class _Replay:
         self.preferred: dict[str, int] = {}  # the key of a name: the later it was chosen, the higher
         self.merged: dict[str, str] = {}  # the key of a name that a merge gave up: that of the name it chose
         self.former: dict[str, str] = {}  # a name that was changed: its key
+        self.given: dict[int, dict[str, str]] = defaultdict(dict)  # of a sighting the key of each observer's last name
         self.pairs: dict[Pair, PairState] = {}
         self.links: dict[Pair, str] = {}
         self.parted: dict[Pair, str] = {}
@@ -170,10 +173,32 @@ class _Replay:
             key = self._key(decision.answer)
             for number in sides[0]:
                 self.name_of[number] = key
+                self._give(number, key, decision, alone=decision.role == "adjudicator")
         elif decision.kind == "merge":
             self._merge(decision)
         elif decision.kind == "split":
             self._split(decision, *sides)
+
+    def _give(self, number: int, key: str | None, decision: Decision, *, alone: bool) -> None:
+        """Take note of whose name a sighting has. alone: earlier names of others do not count any more."""
+        given = self.given[number]
+        if alone or key is None:
+            given.clear()
+        given.pop(decision.observer, None)
+        if key is not None:
+            given[decision.observer] = key
+
+    def disputed_names(self) -> dict[int, tuple[tuple[str, str], ...]]:
+        """Return the names of the sightings that observers named differently, by number."""
+        found = {}
+        for number, given in sorted(self.given.items()):
+            keys = dict(given)
+            for observer, key in given.items():
+                while key in self.merged:  # names that a merge made one
+                    keys[observer] = key = self.merged[key]
+            if len(set(keys.values())) > 1:
+                found[number] = tuple((observer, self.label[key]) for observer, key in keys.items())
+        return found
 
     def _key(self, name: str) -> str | None:
         """Return the key of a name; a name that is new gets one. An empty name has none."""
@@ -244,6 +269,7 @@ class _Replay:
         self.merged.pop(key or "", None)
         for number in chosen:
             self.name_of[number] = key
+            self._give(number, key, decision, alone=True)
         for side in (chosen, rest):
             self.links.update({(side[0], other): decision.id for other in side[1:]})
         if chosen and rest:
@@ -311,9 +337,8 @@ def _joined(
     numbers = tuple(place[first] for first in of)
     links, parted = frozenset(state.links), frozenset(state.parted)
     idle = tuple(state.idle)
-    return Who(
-        sightings, number_of, numbers, *shown, individuals, pairs, links, parted, one_photo, idle, former=state.former
-    )
+    found = (sightings, number_of, numbers, *shown, individuals, pairs, links, parted, one_photo, idle)
+    return Who(*found, former=state.former, disputed_names=state.disputed_names())
 
 
 def make_individual(

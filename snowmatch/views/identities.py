@@ -231,7 +231,7 @@ def _said(voice: Voice) -> str:
 
 
 def format_check(identities: Identities, contradictions: Sequence[Contradiction]) -> str:
-    """Return what does not fit together: contradictions, disputed pairs, individuals with two names, idle decisions."""
+    """Return what does not fit together: contradictions, disputed pairs and names, two names, idle decisions."""
     who = identities.who
     lines = [f"contradiction in {format_contradiction(who, each)}" for each in contradictions]
     for each in _sorted(who):
@@ -242,6 +242,10 @@ def format_check(identities: Identities, contradictions: Sequence[Contradiction]
             told = ", ".join(f"{d.observer}: {d.answer}" for d in state.answers)
             names = " and ".join(who.sightings[n].encounter for n in pair)
             lines.append(f"observers disagree about {printable(names)} ({printable(told)})")
+    for number, given in who.disputed_names.items():
+        told = ", ".join(f"{observer}: {name}" for observer, name in given)
+        where = printable(who.sightings[number].encounter)
+        lines.append(f"observers gave {where} different names ({printable(told)}); the last one counts")
     for reason, count in sorted(Counter(reason for _, reason in who.idle).items()):
         lines.append(f"{counted(count, 'decision')} without effect: {printable(reason)}")
     return "\n".join(lines) if lines else "nothing contradicts"

@@ -1,4 +1,4 @@
-"""Findings about decisions: what contradicts, what observers disagree about, what has no effect."""
+"""Findings about decisions: what contradicts, what observers disagree about or name differently, what has no effect."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
         text = f"{counted(len(disputed), 'pair')} about which observers disagree, and no adjudicator has decided"
         ends = _faces(who, (n for pair, state in who.pairs.items() if state.answer == DISPUTED for n in pair))
         yield Finding("disagreements", CHECK, text, tuple(disputed), annotations=ends)
+    if who.disputed_names:
+        names = tuple(
+            f"{_encounter(who, n)}: " + ", ".join(f"{observer} {name}" for observer, name in given)
+            for n, given in who.disputed_names.items()
+        )
+        text = f"{counted(len(names), 'sighting')} with different names of observers: the last one counts"
+        yield Finding("disputed-names", CHECK, text, names, annotations=_faces(who, who.disputed_names))
     several = [f"{', '.join(each.names)}" for each in who.individuals if len(each.names) > 1]
     if several:
         members = _faces(who, (n for each in who.individuals if len(each.names) > 1 for n in each.sightings))

@@ -25,6 +25,7 @@ CASES, PHOTOS = 20, 12  # of one finding
 PAGES = {
     "contradictions": "/contradictions",
     "disagreements": "/agreement",
+    "disputed-names": "/individuals?show=named",
     "several-names": "/contradictions",
     "idle-decisions": "/contradictions",
     "half-named": "/review",
