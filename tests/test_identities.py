@@ -2,7 +2,9 @@
 
 import csv
 import json
-from itertools import pairwise
+import math
+import random
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
-from snowmatch.cli.identities_ask import _draw
+from snowmatch.cli.identities_ask import _draw, _outlook
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
@@ -556,6 +558,30 @@ def test_what_joins_two_groups_of_several_sightings_is_asked_first_the_largest_b
     for name, n in (("Aika", groups[0][0]), ("Bars", groups[1][0])):
         named, _ = decide(named, [name_sightings(named, [n], name, "Anna")])
     assert not list(Queue(named, evidence, "Anna")._joining())  # somebody named them as two animals
+
+
+def test_nothing_is_left_to_ask_only_if_a_new_queue_has_nothing_either(tmp_path):
+    draw, names = random.Random(3), [f"a{n:02d}" for n in range(16)]
+    table = "".join(f"{name}.jpg,left_flank,e{name},{name}\n" for name in names)
+    (tmp_path / "catalog.csv").write_text(f"path,body_part,encounter,annotation\n{table}", encoding="utf-8")
+    animal = [draw.randrange(5) for _ in names]
+    likely = {}
+    for a, b in combinations(range(16), 2):
+        if draw.random() < 0.6:
+            odds = draw.gauss(0.2 if animal[a] == animal[b] else -1.2, 0.8)
+            share = 1 / (1 + math.exp(1 - odds))
+            likely[a, b] = Likely(a, b, odds, share, share, 20, (names[a], names[b]))
+    evidence, who = Evidence(likely, 0.3, -6.0, 0), open_identities(tmp_path)
+    queue, told = Queue(who, evidence, "Anna", repeats=0), []
+    while not told or told[-1] != "nothing left to ask":
+        while items := queue.next():
+            answer = "same" if animal[items[0].a] == animal[items[0].b] else "different"
+            who, stored = decide(who, [answer_item(queue, items[0], answer, "", hidden=False)])
+            queue.take(who, items[0], stored.rows[0])
+        told.append(_outlook(queue))
+        assert len(told) < 5
+    assert "about 1 more" in told[0]
+    assert not Queue(who, evidence, "Anna", repeats=0).next()
 
 
 def test_few_spots_that_agree_say_little_and_tell_no_probability(catalog, monkeypatch):

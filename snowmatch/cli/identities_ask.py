@@ -103,11 +103,26 @@ def ask(
     queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows), mode, share)
     say(KEYS)
     answered = _ask_all(queue, session, number, draw)
+    print_text(f"{answered} answered; {_outlook(queue)}")
+
+
+def _outlook(queue: Queue) -> str:
+    """Return what is left to ask, in words.
+
+    The answers also tell how much photos without agreeing spots say, and which pairs decide how many individuals there
+    are. A queue takes that when it starts: so a further run may have questions that this one did not have.
+    """
+    if left := _left(queue):
+        return f"about {left} more to ask"
+    queue.start_again(queue.identities)
+    if left := _left(queue):
+        return f"nothing left of this run's questions; the answers have raised about {left} more: run it again"
+    return "nothing left to ask"
+
+
+def _left(queue: Queue) -> int:
     waiting = len(queue.next(2))  # with the pairs that tell most about the number of individuals
-    left = max(queue.left(), waiting) if waiting else 0
-    print_text(
-        f"{answered} answered; about {left} more to ask" if left else f"{answered} answered; nothing left to ask"
-    )
+    return max(queue.left(), waiting) if waiting else 0
 
 
 def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | None) -> int:
