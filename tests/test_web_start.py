@@ -131,7 +131,7 @@ def test_no_comparison_that_is_left_is_told_as_none(state, monkeypatch):
     counts = Counts((Part("all", 2, 2, 2.0, 1, 3),), np.zeros((0, 2), int), 0, 3.0)
     monkeypatch.setattr("snowmatch.web.routes.count.counts_now", lambda state: (counts, True))
     text = client(state).get("/count/numbers?lang=en").text
-    assert "No comparison is left" in text
+    assert "Nothing that matters is left to ask" in text
     assert "by 3" in text
     assert "About 0" not in text
 

@@ -3,11 +3,14 @@
 import html
 import re
 
+import numpy as np
 import pytest
 from web_small import PACKAGE, client, client_of, folder, make_catalog
 
 from snowmatch.core.version import __version__
+from snowmatch.review.counting import Counts
 from snowmatch.review.identities import answer_pair
+from snowmatch.views.counting import format_counts
 from snowmatch.web import texts
 from snowmatch.web.page import called, with_calls
 from snowmatch.web.state import State
@@ -32,6 +35,11 @@ def test_all_languages_have_the_same_words():
                 assert set(word) == forms, (language, key)
             holes = [set(re.findall(r"{(\w+)}", str(each))) for each in (word, english[key])]
             assert holes[0] == holes[1], (language, key)
+
+
+def test_the_app_says_of_an_uncertain_number_what_the_command_says():
+    counts = Counts((), np.zeros((1, 0), int), 0, 2.0)
+    assert format_counts(counts).endswith(texts.translator("en")("count.none", n=2))
 
 
 @pytest.mark.parametrize("language", texts.LANGUAGES)
