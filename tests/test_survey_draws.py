@@ -328,7 +328,10 @@ def test_alpha_is_of_audited_machine_decisions_and_of_second_readings(tmp_path):
     assert (alpha.persons.count, alpha.persons.of, alpha.waiting) == (2, 3, 1)
     table = {row[0]: row[1:] for row in practice_table(open_survey(folder), identities)[1]}
     assert table["alpha, machine"][0] == 0.5
-    assert table["alpha, persons"][3] == 3
+    assert table["alpha, first answers of persons"][3] == 3
+    assert table["pairs about which observers disagree"][0] == 2
+    assert table["of these, pairs that no adjudicator has decided"][0] == 1
+    assert "Observers disagreed about 2 pairs" in practice_text(open_survey(folder), identities)
     assert table["photos"][0] == 9
     assert table["observers"][0] == 3
     assert "figures are as of 2026-05-04." in practice_text(open_survey(folder), identities)

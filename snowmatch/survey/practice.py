@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from snowmatch.core.version import __version__
 from snowmatch.decisions.effect import counts, in_effect
-from snowmatch.decisions.who import DISPUTED
 from snowmatch.review.alpha import identification_rate
 from snowmatch.review.identities import Identities
 from snowmatch.review.methods_text import methods_paragraph
@@ -53,13 +52,14 @@ def practice_table(survey: Survey, identities: Identities) -> Table:
         ("answers of the machine", sum(r.role == "machine" for r in pairs)),
         *((f"sightings that count by status {name}", n) for name, n in sorted(status.items())),
         ("pairs that two observers answered", found.overall.pairs),
-        ("pairs about which observers disagree", sum(s.answer == DISPUTED for s in who.pairs.values())),
+        ("pairs about which observers disagree", len(found.disagreements)),
+        ("of these, pairs that no adjudicator has decided", found.waiting),
         ("contradictions that are left", sum(len(i.quarrels) for i in who.individuals)),
         _shared("agreement of observers", found.overall.agreed),
         _shared("agreement of observers, blind", found.independent.agreed),
         ("Cohen's kappa", found.overall.kappa, *(found.overall.interval or (None, None))),
         _shared("alpha, machine", alpha.machine),
-        _shared("alpha, persons", alpha.persons),
+        _shared("alpha, first answers of persons", alpha.persons),
         ("answers with marked features", criteria),
         ("criteria", NOT_RECORDED if not criteria else f"marked features in {criteria} answers"),
         ("versions", ", ".join(sorted({__version__, *(r.program for r in rows if r.program)}))),
