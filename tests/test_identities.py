@@ -15,7 +15,10 @@ from PIL import Image
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
 from snowmatch.cli.identities_ask import _draw, _outlook
+from snowmatch.confidence.levels import Levels
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.decisions.row import SAMPLE
+from snowmatch.review.auto import Policy, auto_drafts
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
     answer_pair,
@@ -558,6 +561,21 @@ def test_what_joins_two_groups_of_several_sightings_is_asked_first_the_largest_b
     for name, n in (("Aika", groups[0][0]), ("Bars", groups[1][0])):
         named, _ = decide(named, [name_sightings(named, [n], name, "Anna")])
     assert not list(Queue(named, evidence, "Anna")._joining())  # somebody named them as two animals
+
+
+def test_persons_check_at_least_one_pair_of_few_that_the_machine_joins(catalog):
+    who = open_identities(catalog)
+    left = [n for n, s in enumerate(who.who.sightings) if s.body_parts == ("left_flank",)]
+    pairs = list(pairwise(left))[:5]
+    evidence = Evidence({p: Likely(*p, 9.0, 0.9999, 0.9995, 60, ("", "")) for p in pairs}, 0.1, -4.0, 0)
+
+    def sampled(share):
+        drafts = auto_drafts(who, evidence, Levels(0.999, 0.99, 0.9), Policy(sample=share))
+        assert len(drafts) == len(pairs)
+        return [SAMPLE in each.tags for each in drafts]
+
+    assert [sum(sampled(share)) for share in (0.0, 1e-9, 1.0)] == [0, 1, len(pairs)]
+    assert sampled(1e-9) == sampled(1e-9)
 
 
 def test_nothing_is_left_to_ask_only_if_a_new_queue_has_nothing_either(tmp_path):

@@ -191,7 +191,7 @@ def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> None:
 @click.option(
     "--sample",
     metavar="SHARE",
-    help="Share of these decisions that persons check in `ask`, as if they were open.  [default: 5%]",
+    help="Share of these decisions that persons check in `ask`, as if they were open, at least one.  [default: 5%]",
 )
 @click.option("--undo", "take_back", is_flag=True, help="Take back all decisions of the machine.")
 @extractor_option

@@ -21,7 +21,10 @@ from snowmatch.review.observer_name import MACHINE
 
 @dataclass(frozen=True)
 class Policy:
-    """Which pairs the machine decides: those of the level `lowest` or better. sample: the share that persons check."""
+    """Which pairs the machine decides: those of the level `lowest` or better.
+
+    sample: the share that persons check; above 0 it is at least one pair of each run.
+    """
 
     lowest: str = "excellent"
     sample: float = 0.05
@@ -48,7 +51,8 @@ def auto_drafts(identities: Identities, evidence: Evidence, levels: Levels, poli
     rule += (
         f", that is, one animal with a probability of {100 * getattr(levels, policy.lowest):g} % or more (lower bound)"
     )
-    drafts = []
+    drafts: list[Decision] = []
+    numbers: list[float] = []
     for likely in sorted(evidence.pairs.values(), key=lambda pair: (-pair.odds, pair.one, pair.other)):
         a, b = likely.one, likely.other
         level = levels.of(likely.careful)
@@ -74,19 +78,23 @@ def auto_drafts(identities: Identities, evidence: Evidence, levels: Levels, poli
                 side_a=sides_of(identities, [a]),
                 side_b=sides_of(identities, [b]),
                 note=rule,
-                tags=(SAMPLE,) if _sampled(identities, a, b, policy.sample) else (),
                 shown=shown,
             )
         )
+        numbers.append(_number(identities, a, b))
         known.join(a, b)
         names[known.individual(a)] = names[one] | names[other]
-    return tuple(drafts)
+    least = min(numbers, default=0.0)
+    return tuple(
+        d._replace(tags=(SAMPLE,)) if number < policy.sample or (policy.sample and number == least) else d
+        for d, number in zip(drafts, numbers, strict=True)
+    )
 
 
-def _sampled(identities: Identities, a: int, b: int, share: float) -> bool:
-    """Return whether a pair is in the sample that persons check. It depends only on the two sightings."""
+def _number(identities: Identities, a: int, b: int) -> float:
+    """Return a number from 0 to 1 that depends only on the two sightings; the sample has the smallest numbers."""
     keys = sorted(identities.who.sightings[n].key for n in (a, b))
-    return int(hashlib.sha256(" ".join(keys).encode()).hexdigest()[:8], 16) < share * 2**32
+    return int(hashlib.sha256(" ".join(keys).encode()).hexdigest()[:8], 16) / 2**32
 
 
 def read_share(text: str) -> float:
