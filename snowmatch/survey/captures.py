@@ -83,6 +83,20 @@ class Unnamed:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A sighting that does not count, with the reason. individual: "" if it is unidentified. dated: whether `start` is
+    a day, without a time.
+    """
+
+    individual: str
+    encounter: str
+    station: str
+    start: datetime | None
+    reason: str
+    dated: bool = False
+
+
+@dataclass(frozen=True)
 class FlankChoice:
     """What a choice of flanks leaves: individuals, captures (one a station and occasion), and recaptures."""
 

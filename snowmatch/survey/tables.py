@@ -12,14 +12,14 @@ import numpy as np
 
 from snowmatch.catalog.stations import DAY
 from snowmatch.core.text import plain_cell
-from snowmatch.survey.captures import Capture
+from snowmatch.survey.captures import Capture, LeftOut
 from snowmatch.survey.co_use import CO_USE_DAYS
 from snowmatch.survey.coordinates import Coordinates, shown_positions
 from snowmatch.survey.field_tables import Table as Table
 from snowmatch.survey.field_tables import co_use_table, gaps_table, hours_table, months_table, rates_table
 from snowmatch.survey.identification import identify_captures
 from snowmatch.survey.movements import largest_moves, movements, spatial_recaptures
-from snowmatch.survey.run import LeftOut, Survey
+from snowmatch.survey.run import Survey
 from snowmatch.survey.summaries import ASSUMES, accumulation, estimates, frequencies, individuals
 from snowmatch.survey.traits import commonest
 
