@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import snowmatch
-from snowmatch.catalog.ids import KeptId, derived_id, followed, give_ids, load_ids, save_ids, with_ids
+from snowmatch.catalog.ids import KeptId, derived_id, give_ids, load_ids, save_ids, with_ids
 from snowmatch.catalog.load import load_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
-from snowmatch.decisions.who import who_is_who
 from snowmatch.features.indexing import index_catalog
-from snowmatch.review.identities import answer_pair, decide, draft, name_sightings, open_identities
+from snowmatch.review.identities import decide, name_sightings, open_identities
 
 ONE, TWO = "ab" * 32, "cd" * 32
 BOX = (10, 10, 100, 50)
@@ -95,47 +94,6 @@ def test_a_renamed_photo_takes_its_identifier_along_though_its_old_row_is_still_
     assert names(give_ids(both, contents, kept, {"old/a.jpg"})) == [derived_id(ONE, None, n) for n in (1, 0)]
 
 
-def test_an_identifier_without_a_row_means_the_row_of_a_copy():
-    old, copy = KeptId("x1", "a.jpg", BOX, "", ONE), KeptId("x2", "b.jpg", BOX, "", ONE)
-    assert followed((old, copy), {"x1", "x2"}) == {}
-    assert followed((old, copy), {"x2"}) == {"x1": "x2"}
-    assert followed((old, replace(copy, sha256=TWO)), {"x2"}) == {}
-    assert followed((old, replace(copy, bbox=None)), {"x2"}) == {}
-    assert followed((old, replace(copy, path="a.jpg")), {"x2"}) == {}  # another animal in the photo
-    third = replace(copy, annotation="x0", path="c.jpg")
-    assert followed((old, copy, third), {"x2", "x0"}) == {"x1": "x0"}
-    masked = [replace(copy, annotation=mask, mask=mask) for mask in ("m", "n")]
-    assert followed((replace(old, mask="m"), *masked), {"m", "n"}) == {"x1": "m"}
-    assert followed((replace(old, mask="o"), *masked), {"m", "n"}) == {}  # which of two animals is not known
-    assert followed((replace(old, mask="o"), masked[0]), {"m"}) == {"x1": "m"}
-
-
-steps = [f"{do} {path}" for do in ("add", "drop", "lose", "find") for path in "abc"]
-
-
-@given(st.lists(st.sampled_from(["index", "prune", *steps]), max_size=12))
-def test_decisions_count_as_long_as_a_row_has_the_photo(steps):
-    contents = {"a": ONE, "b": ONE, "c": ONE, "d": TWO}
-    listed, lost, stored, decided = {"d"}, set(), (), set()
-    for each in [*steps, "index"]:
-        do, _, path = each.partition(" ")
-        {"add": listed.add, "drop": listed.discard, "lose": lost.add, "find": lost.discard}.get(do, len)(path)
-        if path:
-            continue
-        given = give_ids(rows(*({"path": path} for path in sorted(listed))), contents, stored, lost)
-        used = set(names(given))
-        rest = [k for k in stored if k.annotation not in used]
-        meant = followed((*given, *rest), used)
-        stored = (*given, *(k for k in rest if do != "prune" or k.annotation in meant))
-        of = {k.annotation: k.sha256 for k in given}
-        decided |= used - {derived_id(TWO, None)}
-        assert of[derived_id(TWO, None)] == TWO
-        if len(listed) > 1:
-            assert {of[meant.get(name, name)] for name in decided} <= {ONE}
-        elif do == "prune":
-            decided = set()
-
-
 box = st.none() | st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 80)] * 2)
 row = st.tuples(st.sampled_from("abc"), box, st.sampled_from(["", "m", "n"]))
 
@@ -177,42 +135,33 @@ def test_identifiers_are_stored_and_pruned(tmp_path):
     assert len(load_ids(tmp_path)) == 4  # without prune, the identifiers of missing photos are kept
     save_ids(tmp_path, kept[:1], kept, prune=True)
     assert load_ids(tmp_path) == [kept[0]]
-    copy = replace(kept[0], annotation="copy", path="copy.jpg")
-    save_ids(tmp_path, [copy], kept[:1], prune=True)
-    assert set(load_ids(tmp_path)) == {copy, kept[0]}  # it means the copy now
 
 
-@pytest.mark.parametrize("both", [False, True])
-def test_decisions_follow_a_renamed_folder_whose_old_rows_go_later(tmp_path, both):
-    old, new = ([f"{folder}/{n}.png" for n in range(3)] for folder in ("old", "new"))
+@pytest.mark.parametrize("later", [False, True])
+def test_decisions_follow_a_renamed_folder_whose_old_rows_go_later(tmp_path, later):
     (tmp_path / "old").mkdir()
-    for n, path in enumerate(old):
+    for n in range(2):
         pixels = np.random.default_rng(n).integers(0, 255, (40, 60, 3), np.uint8)
-        assert cv2.imwrite(str(tmp_path / path), pixels)
+        assert cv2.imwrite(str(tmp_path / "old" / f"{n}.png"), pixels)
 
-    def index(*paths, **told):
-        table = "".join(f"{path},left_flank,E{path[:-4]}\n" for path in paths)
-        (tmp_path / "catalog.csv").write_text("path,body_part,encounter\n" + table, encoding="utf-8")
+    def index(*folders, **told):
+        shown = ((0, "one"), (0, "two"), (1, "three"))  # two animals without a box in one photo
+        lines = [f"{f}/{n}.png,{name},{f}{n}" for f in folders for n, name in shown]
+        table = "\n".join(["path,individual,encounter", *lines, ""])
+        (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
         return index_catalog(snowmatch.open_catalog(tmp_path).data, Fake(), 1, **told)
 
-    index(*old)
+    index("old")
     who = open_identities(tmp_path)
-    who, _ = decide(who, [answer_pair(who, 0, 1, "same", "Anna"), name_sightings(who, [0], "Tulpar", "Anna")])
-    who, _ = decide(who, [draft("body_part", "Anna", "right_flank", side_a=(who.annotations[2].annotation,))])
-    (shutil.copytree if both else shutil.move)(tmp_path / "old", tmp_path / "new")
-    assert len(index(*old, *new).failed) == (0 if both else 3)
-    between = open_identities(tmp_path)
-    fifth = between.who.number_of[between.annotations[5].annotation]
-    between, _ = decide(between, [name_sightings(between, [fifth], "Bars", "Boris")])
+    who, _ = decide(who, [name_sightings(who, [n], name, "Anna") for n, name in enumerate(("Aika", "Bars", "Dog"))])
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    if later:
+        assert len(index("old", "new").failed) == 2
     for prune in (False, True):
-        index(*new, prune=prune)
+        index("new", prune=prune)
         after = open_identities(tmp_path)
         assert after.who.idle == ()
-        assert [a.individual for a in after.named] == ["Tulpar", "Tulpar", "Bars"]
-        assert after.named[2].body_part == "right_flank"
-        assert [a.individual for a in snowmatch.open_catalog(tmp_path).data.annotations] == ["Tulpar", "Tulpar", "Bars"]
-        after, _ = decide(after, [answer_pair(after, 0, 2, "different", "Clara")])
-        assert after.who.pairs.keys() == who_is_who(after.annotations, after.rows).pairs.keys() == {(0, 1), (0, 2)}
+        assert [a.individual for a in after.named] == ["Aika", "Bars", "Dog"]
 
 
 def test_answers_have_identifiers_and_renaming_all_photos_changes_none(own_survey):

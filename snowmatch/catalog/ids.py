@@ -1,9 +1,8 @@
 """Identifiers of annotations. An identifier is derived from the photo's content and the row's box, and then stored.
 
 An identifier does not change if files are renamed, photos are added or encounters are regrouped, because content and
-box stay the same. The stored identifiers serve three more cases: an annotation keeps its identifier if its box is
-corrected, or if its photo is saved again under the same path; and an identifier whose row is gone means the row of a
-copy of the photo, beside the identifier that this row has itself.
+box stay the same. The stored identifiers serve two more cases: an annotation keeps its identifier if its box is
+corrected, or if its photo is saved again under the same path.
 """
 
 from __future__ import annotations
@@ -158,28 +157,6 @@ def _boxed_or_bare(a: Annotation, old: KeptId, rows: Sequence[Annotation], olds:
     return len(olds) == 1 or (old.bbox is None and sum(each.bbox is None for each in olds) == 1)
 
 
-def followed(stored: Iterable[KeptId], used: Collection[str]) -> dict[str, str]:
-    """Return what stored identifiers without a row mean now: each with the identifier of a row of the same photo.
-
-    used: the identifiers that rows have. The row has the same content and box in another file. Of several, that with
-    the same mask counts, and of these the one with the smallest identifier; several with other masks may be different
-    animals, so none of them does.
-    """
-    stored = tuple(stored)
-    loose = [k for k in stored if k.annotation not in used]
-    rows: dict[tuple[str, BBox | None], list[KeptId]] = defaultdict(list)
-    for k in stored if loose else ():
-        if k.annotation in used:
-            rows[k.sha256, k.bbox].append(k)
-    found = {}
-    for k in loose:
-        copies = [each for each in rows.get((k.sha256, k.bbox), ()) if each.path != k.path]
-        alike = [each.annotation for each in copies if each.mask == k.mask]
-        if alike or len(copies) == 1:
-            found[k.annotation] = min(alike) if alike else copies[0].annotation
-    return found
-
-
 def load_ids(folder: Path, paths: Iterable[str] | None = None) -> list[KeptId]:
     """Return the stored identifiers of the catalog in `folder`; an empty list if none are stored or they are damaged.
 
@@ -208,13 +185,11 @@ def save_ids(folder: Path, kept: Sequence[KeptId], before: Sequence[KeptId] = ()
     """Store the identifiers `kept` of the catalog in `folder`.
 
     before: the identifiers that are stored already. Those that are not in `kept` stay stored, so that a photo which was
-    removed for some time gets its identifiers back when it returns. prune: remove these identifiers instead, but for
-    those that mean a copy of their photo. Raises SnowmatchError if the database cannot be written.
+    removed for some time gets its identifiers back when it returns. prune: remove these identifiers instead. Raises
+    SnowmatchError if the database cannot be written.
     """
     new = set(kept) - set(before)
-    names = {k.annotation for k in kept}
-    gone = {k.annotation for k in before} - names if prune else set()
-    gone -= followed((*kept, *(k for k in before if k.annotation in gone)), names).keys()
+    gone = {k.annotation for k in before} - {k.annotation for k in kept} if prune else set()
     if not new and not gone:
         return
     with writing(folder) as database:
@@ -236,17 +211,6 @@ def with_ids(
     bare = {a.path for a in annotations if not a.annotation}
     names = _stored_names(load_ids(folder, sorted(bare)) if bare else (), everything)
     return tuple(replace(a, annotation=names[a.row]) if a.row in names else a for a in annotations)
-
-
-def identified(folder: Path, annotations: Sequence[Annotation]) -> tuple[tuple[Annotation, ...], dict[str, str]]:
-    """Return all annotations of a catalog with their stored identifiers, and what identifiers without a row mean.
-
-    The second is that of `followed`.
-    """
-    stored = load_ids(folder)
-    names = _stored_names(stored, annotations)
-    result = tuple(replace(a, annotation=names[a.row]) if a.row in names else a for a in annotations)
-    return result, followed(stored, {a.annotation for a in result})
 
 
 def all_ids(folder: Path, everything: Sequence[Annotation]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from snowmatch.decisions.row import REPEAT, Decision
 
@@ -15,21 +15,6 @@ def in_effect(rows: Sequence[Decision]) -> list[Decision]:
     """
     found = holding(rows)
     return [row for row in rows if row.kind != "undo" and row.id in found]
-
-
-def following(rows: tuple[Decision, ...], followed: Mapping[str, str]) -> tuple[Decision, ...]:
-    """Return the decisions with the identifiers that annotations have now in place of those whose rows are gone.
-
-    followed: as `catalog.ids.followed` returns it; an empty one changes nothing.
-    """
-    if not followed:
-        return rows
-    found = []
-    for row in rows:
-        a = tuple(dict.fromkeys(followed.get(name, name) for name in row.side_a))
-        b = row.side_b if row.kind == "rename" else tuple(dict.fromkeys(followed.get(n, n) for n in row.side_b))
-        found.append(row if (a, b) == (row.side_a, row.side_b) else row._replace(side_a=a, side_b=b))
-    return tuple(found)
 
 
 def holding(rows: Sequence[Decision]) -> set[str]:

@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from snowmatch.catalog.ids import identified
+from snowmatch.catalog.ids import with_ids
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.names import name_notes
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.corrections import with_corrections
-from snowmatch.decisions.effect import following, in_effect
+from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
 from snowmatch.decisions.who import UNNAMED, Who, who_is_who, with_names
 
@@ -29,10 +29,9 @@ def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
     rows = read_decisions(path or decisions_path(data.folder)).rows
     if not rows:
         return data
-    annotations, followed = identified(data.folder, data.annotations)
-    rows = following(rows, followed)
-    who = who_is_who(annotations, rows)
-    named = with_names(with_corrections(annotations, in_effect(rows)), who)
+    identified = with_ids(data.folder, data.annotations, data.annotations)
+    who = who_is_who(identified, rows)
+    named = with_names(with_corrections(identified, in_effect(rows)), who)
     # A box leads to the stored identifier; one that was corrected no longer does
     named = tuple(
         a if a.annotation in who.boxes else replace(a, annotation=old.annotation)

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from snowmatch.catalog.damage import drop_damaged, notes_on_damage
 from snowmatch.catalog.database import mend
 from snowmatch.catalog.found import load_found
-from snowmatch.catalog.ids import followed, give_ids, load_ids, save_ids
+from snowmatch.catalog.ids import give_ids, load_ids, save_ids
 from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.settings import keep_settings
@@ -26,7 +26,7 @@ from snowmatch.core.plugins import plain_settings, settings
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.corrections import corrected_boxes, with_box
-from snowmatch.decisions.effect import following, in_effect
+from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
 from snowmatch.decisions.named import with_decisions
 from snowmatch.features.extractors import batch_of
@@ -163,9 +163,7 @@ def index_catalog(
             identifiers = give_ids(data.annotations, contents, kept, run.missing())
             known = [a for a in data.annotations if a.path in contents]
             names = {a.row: each.annotation for a, each in zip(known, identifiers, strict=True)}
-            given = set(names.values())
-            copies = followed((*identifiers, *(k for k in kept if k.annotation not in given)), given)
-            boxed = _with_boxes(data.annotations, names, copies, decisions or decisions_path(folder))
+            boxed = _with_boxes(data.annotations, names, decisions or decisions_path(folder))
             photos = run.photos_to_do(boxed)
             with open_pool(min(processes, len(photos)), (folder, extractor), shared) as pool:
                 for group, result in in_order(pool, _in_batches(run.planned(photos), batch), run.extract):
@@ -194,15 +192,12 @@ def index_catalog(
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)
 
 
-def _with_boxes(
-    annotations: Sequence[Annotation], names: Mapping[int, str], copies: Mapping[str, str], decisions: Path
-) -> Sequence[Annotation]:
+def _with_boxes(annotations: Sequence[Annotation], names: Mapping[int, str], decisions: Path) -> Sequence[Annotation]:
     """Return the annotations of the table with the boxes that persons corrected.
 
-    names: their identifiers, by row. They belong to the boxes of the table, so that a correction leaves them. copies:
-    what identifiers without a row mean.
+    names: their identifiers, by row. They belong to the boxes of the table, so that a correction leaves them.
     """
-    boxes = corrected_boxes(in_effect(following(read_decisions(decisions).rows, copies)))
+    boxes = corrected_boxes(in_effect(read_decisions(decisions).rows))
     return [with_box(a, boxes.get(names.get(a.row, ""))) for a in annotations] if boxes else annotations
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from snowmatch.api import Catalog
-from snowmatch.catalog.ids import identified
+from snowmatch.catalog.ids import with_ids
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.names import alike_names
 from snowmatch.catalog.opened import open_data
@@ -21,7 +21,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.corrections import with_box, with_corrections
-from snowmatch.decisions.effect import following, holding, in_effect
+from snowmatch.decisions.effect import holding, in_effect
 from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_since
 from snowmatch.decisions.file import OvertakenError as OvertakenError
 from snowmatch.decisions.file import append as append
@@ -41,19 +41,18 @@ class Identities:
     """The sightings and individuals of a catalog, with all decisions so far.
 
     data: the catalog as its table has it, with the identifiers of annotations. path: the file of decisions. stored: its
-    content. followed: what identifiers of annotations whose rows are gone mean now.
+    content.
     """
 
     data: CatalogData
     path: Path
     stored: Decisions
     who: Who
-    followed: Mapping[str, str] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def rows(self) -> tuple[Decision, ...]:
-        """All decisions, in their order, with the identifiers that annotations have now."""
-        return following(self.stored.rows, self.followed)
+        """All decisions, in their order."""
+        return self.stored.rows
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
@@ -87,11 +86,10 @@ def open_identities(folder: str | Path | Catalog, decisions: Path | None = None)
     """
     folder = folder.folder if isinstance(folder, Catalog) else Path(folder)
     data = open_data(folder)
-    annotations, followed = identified(folder, data.annotations)
+    data = replace(data, annotations=with_ids(folder, data.annotations, data.annotations))
     path = decisions or decisions_path(folder)
     stored = read_decisions(path)
-    who = who_is_who(annotations, following(stored.rows, followed))
-    return Identities(replace(data, annotations=annotations), path, stored, who, followed)
+    return Identities(data, path, stored, who_is_who(data.annotations, stored.rows))
 
 
 def refreshed(identities: Identities) -> Identities:
@@ -99,8 +97,7 @@ def refreshed(identities: Identities) -> Identities:
     stored, new = read_since(identities.path, identities.stored)
     if not new:
         return identities
-    rows, new = following(stored.rows, identities.followed), following(new, identities.followed)
-    who = advanced(identities.who, identities.annotations, rows, new)
+    who = advanced(identities.who, identities.annotations, stored.rows, new)
     return replace(identities, stored=stored, who=who)
 
 
