@@ -164,8 +164,9 @@ def map_beside(found: ForegroundMap | None, *, masked: bool, boxed: bool) -> For
     evidence = evidence_beside(found.evidence, masked=masked, boxed=boxed)
     if evidence is None or evidence == found.evidence:
         return found if evidence is not None else None
-    bars = found.values == 0  # see `scenes.make_map`
-    return ForegroundMap(np.where(bars, np.uint8(0), np.uint8(255)), evidence) if bars.any() else None
+    bars = (found.values == 0).all(axis=1)  # rows, see `scenes.make_map`
+    values = np.where(bars[:, None], np.uint8(0), np.full_like(found.values, 255))
+    return ForegroundMap(values, evidence) if bars.any() else None
 
 
 def outline_in_words(evidence: str) -> str:

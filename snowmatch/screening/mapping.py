@@ -105,7 +105,8 @@ def update_maps(
     there are enough of them, and again when there are four times as many or half as many. Their maps are then computed
     again.
     """
-    finders = replace(finders, middle=_known_middle(folder, notes) if finders.learns else None)
+    teach = learning and finders.sees
+    finders = replace(finders, middle=_known_middle(folder, notes if teach else None) if finders.learns else None)
     steps, rows = _Steps(progress), list(annotations)
     update = partial(_update, folder, rows, contents, sizes, processes, steps, all_classes, workers, previews)
     done, waiting = update(finders, notes)
@@ -116,7 +117,7 @@ def update_maps(
             "(.pth) are not on this computer, so what was learned from the middles of the catalog's photos is not used"
         )
         notes.append(Note("no-texture", text, {"catalog": str(folder), "count": len(waiting)}))
-    if not (learning and finders.sees):
+    if not teach:
         return len(done)
     if known is None or len(waiting) * FEWER <= known.photos or len(waiting) >= MORE * known.photos:
         known = _learn(folder, waiting, finders, processes, workers, steps)
