@@ -28,7 +28,7 @@ from PIL import Image, ImageOps
 
 from snowmatch.catalog.load import load_catalog
 from snowmatch.catalog.records import Records, save_records, take_fingerprint
-from snowmatch.catalog.stations import read_stations
+from snowmatch.catalog.stations import examine_stations, read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import ImportedRow
@@ -1021,9 +1021,51 @@ def test_less_usual_headings_mean_nothing_beside_surer_ones_or_alone(tmp_path):
     assert (found.working.start.year, found.traits) == (2012, {"Deployed": "2011-01-01", "Removed": "Anna"})
     file.write_text("Station,Deployed\nS01,yes\n")
     assert read_stations(file, [])[0].traits == {"Deployed": "yes"}
-    file.write_text("Station,Deployed,Installed,Removed\nS01,2012-07-01,2012-07-01,2012-09-30\n")
-    with pytest.raises(SnowmatchError, match="Deployed, Installed all mean 'from'"):
-        read_stations(file, [])
+
+
+@pytest.mark.parametrize(
+    ("columns", "first", "second", "told"),
+    [
+        ("Deployed,Retrieved", "yes,no", "yes,yes", ""),
+        ("Deployed,Retrieved", "1 Jul 2012,", "2 Jul 2012,30 Sep 2012", "Deployed, Retrieved"),
+        ("Deployed,Retrieved", "2012-07-01,", "2012-07-02,2012-09-30", "Deployed, Retrieved"),  # still out
+        ("Deployed,Retrieved", "2012-07-01,2012-09-31", "2012-07-02,2012-09-30", "Deployed, Retrieved"),
+        ("Deployed,Retrieved", "13/4/2012,14/4/2012", "4/15/2012,4/16/2012", "Deployed, Retrieved"),
+        ("Collected,Set_date", "5 samples,2012-07-01", "3 samples,2012-07-02", "Set_date"),
+        ("Deployed,Installed,Removed", "2012-07-01,2012-07-01,2012-09-30", ",,", "Deployed, Installed, Removed"),
+        ("Setup_date,Collected", ",2012-07-01", ",2012-07-02", "Collected"),
+    ],
+)
+def test_less_usual_headings_count_only_if_all_their_cells_are_periods(tmp_path, columns, first, second, told):
+    posts, notes = tmp_path / "stations.csv", []
+    posts.write_text(f"Station,{columns}\nS01,{first}\nS02,{second}\n")
+    found = read_stations(posts, notes)
+    assert {d.working for d in found} == {None}
+    assert [set(d.traits) for d in found] == [set(columns.split(",")) - {"Setup_date"}] * 2
+    text = {note.code: note.text for note in notes}.get("dates-not-read", "")
+    assert f"the dates in {told} count" in text if told else not text
+    if "Jul" not in first:  # an import reads the names of months
+        (tmp_path / "c").mkdir()
+        report = import_source(megadetector(tmp_path / "c"), tmp_path / "c", stations=posts)
+        assert {row.get("from", "") for row in read_rows(tmp_path / "c" / "stations.csv")} == {""}
+        assert ("dates-not-read" in {note.code for note in report.notes}) == bool(told)
+
+
+def test_of_less_usual_headings_the_one_with_times_counts(tmp_path):
+    posts = tmp_path / "stations.csv"
+    posts.write_text("Station,Deployed,Date_deployed,Date_retrieved\nS01,yes,2012-07-01,2012-09-30\nS02,no\n")
+    first, second = read_stations(posts, [])
+    assert (first.working.start.month, first.working.end.month, first.traits) == (7, 10, {"Deployed": "yes"})
+    assert second.working is None
+    import_source(megadetector(tmp_path), tmp_path / "c", photos=tmp_path, stations=posts)
+    row = read_rows(tmp_path / "c" / "stations.csv")[0]
+    assert (row["from"], row["to"], row["deployed"]) == ("2012-07-01", "2012-09-30", "yes")
+    posts.write_text("Station,Setup_date,Removed\nS01,2012-07-01,no\n")
+    _, problems = examine_stations(posts, [])
+    assert list(problems.lines()) == ["line 2, column to: no value beside '2012-07-01'; expected both or neither"]
+    posts.write_text("Station,Setup_date,Removed\nS01,2012-07-01,2012-09-30\nS02,2012-07-01,\n")
+    _, problems = examine_stations(posts, [])
+    assert list(problems.lines()) == ["line 3, column to: no value beside '2012-07-01'; expected both or neither"]
 
 
 @pytest.mark.parametrize("own", ["Aufbau,Abbau", "Setup_date,Abbau"])

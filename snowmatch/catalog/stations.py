@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 from snowmatch.catalog.positions import WGS84, holds_position, read_crs, read_position
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import Sheet, plain_heading, read_sheet
-from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
+from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, did_you_mean, printable, same_name, some
@@ -39,7 +39,7 @@ SPELLINGS = {
     "from": "from start start_date setup setup_date deployment_start date_from set_up",
     "to": "to end end_date retrieval retrieval_date deployment_end date_to",
 }
-# Headings of times that count where no surer one is, and only if both ends have one: Deployed may also say yes or no
+# Headings of times that count where no surer one is, and only by their cells: Deployed may also say yes or no
 LESS_SURE = {
     "from": "deployed date_deployed deployment_date installed date_installed installation_date date_set set_date",
     "to": "retrieved date_retrieved removed date_removed removal_date collected date_collected collection_date "
@@ -130,7 +130,7 @@ def examine_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[tu
 
 
 def unread_dates(name: str, rows: Sequence[Mapping[str, str]]) -> list[Note]:
-    """Return a note if no row has `from` or no row has `to`, and further columns have only dates.
+    """Return a note if no row has `from` or no row has `to`, and at least half of a further column's cells are dates.
 
     name: of the file. rows: cells by column.
     """
@@ -140,8 +140,10 @@ def unread_dates(name: str, rows: Sequence[Mapping[str, str]]) -> list[Note]:
     texts: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         for column, text in row.items():
-            texts[column] += [text] if text and column not in COLUMNS and not _PROBLEM.fullmatch(column) else []
-    found = [column for column, own in texts.items() if own and all(t.moment for t in read_times(own)[0])]
+            counts = text and column not in COLUMNS and not _PROBLEM.fullmatch(column)
+            texts[column] += [plain_time(text)] if counts else []
+    dated = {column: sum(t.moment is not None for t in read_times(own)[0]) for column, own in texts.items()}
+    found = [column for column, number in dated.items() if number and 2 * number >= len(texts[column])]
     if not found:
         return []
     text = (
@@ -151,21 +153,18 @@ def unread_dates(name: str, rows: Sequence[Mapping[str, str]]) -> list[Note]:
     return [Note("dates-not-read", text, {"columns": found})]
 
 
-def meanings(headings: Sequence[str]) -> dict[str, str]:
-    """Return the column that each understood heading means: heading -> column. headings: in one form.
+def meanings(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Return the column that each understood heading means: heading -> column. headings: in one form. rows: cells.
 
-    A column has one heading: the one that stands first in SPELLINGS, else in LESS_SURE. Problem periods are numbered
-    pairs: problem_from, problem_to, problem2_from, and so on.
+    A column has one heading: the one that stands first in SPELLINGS, else one of LESS_SURE whose cells are surely that.
+    Problem periods are numbered pairs: problem_from, problem_to, problem2_from, and so on.
     """
     found: dict[str, str] = {}
     for column, words in SPELLINGS.items():
         heading = next((word for word in words.split() if word in headings and word not in found), None)
         if heading is not None:
             found[heading] = column
-    open_ends = {column: words.split() for column, words in LESS_SURE.items() if column not in found.values()}
-    firsts = {column: next(filter(headings.__contains__, words), "") for column, words in open_ends.items()}
-    if all(firsts.values()):
-        found |= {heading: column for column, heading in firsts.items()}
+    found |= _sure_periods(headings, rows, found)
     pairs: dict[str, int] = {}
     for heading in headings:
         if match := _PROBLEM.fullmatch(heading):
@@ -175,16 +174,46 @@ def meanings(headings: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _sure_periods(headings: Sequence[str], rows: Iterable[Sequence[str]], sure: Mapping[str, str]) -> dict[str, str]:
+    """Return the headings of LESS_SURE that surely are the ends of the working periods: heading -> column.
+
+    They are if just one heading for an end has times alone, in one order of day and month, and each of its times has
+    one for the other end. sure: the headings that need no look at their cells.
+    """
+    ends = {name: [h for h, column in sure.items() if column == name] for name in LESS_SURE}
+    texts: dict[str, list[str]] = {heading: [] for heading in headings}
+    for cells in rows if not all(ends.values()) else ():
+        for heading, text in dict(zip_longest(headings, cells[: len(headings)], fillvalue="")).items():
+            texts[heading].append(text.strip())
+    less = {name: words.split() for name, words in LESS_SURE.items() if not ends[name]}
+    for name, words in less.items():
+        ends[name] = [word for word in words if headings.count(word) == 1 and _are_times(texts[word])]
+    if any(len(own) != 1 for own in ends.values()):
+        return {}
+    first, last = (texts[own[0]] for own in ends.values())
+    pairs = [("from", a, b) for a, b in zip(first, last, strict=True)]
+    pairs += [("to", b, a) for a, b in zip(first, last, strict=True)]
+    complete = all(other or not own for name, own, other in pairs if name in less)
+    mixed = read_times([text for name in less for text in texts[ends[name][0]]])[1]
+    return {ends[name][0]: name for name in less} if complete and not mixed else {}
+
+
+def _are_times(texts: Iterable[str]) -> bool:
+    """Return whether there are filled cells, and all of them are times."""
+    filled = [text for text in texts if text]
+    return bool(filled) and all(time.moment is not None for time in read_times(filled)[0])
+
+
 def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
     """Return the names of the columns in their normal form, and the names of those that are no columns of ours."""
     plain = [plain_heading(heading) for heading in sheet.head]
-    meaning = {heading: re.sub(r"^problem\d+_", "problem_", name) for heading, name in meanings(plain).items()}
+    meaning = meanings(plain, [cells for _, cells in sheet.rows])
+    meaning = {heading: re.sub(r"^problem\d+_", "problem_", name) for heading, name in meaning.items()}
     names = [meaning.get(p, heading.strip()) for p, heading in zip(plain, sheet.head, strict=True)]
     where = f"{path} line {sheet.head_line}"
-    for name, words in (*SPELLINGS.items(), *LESS_SURE.items()):
+    for name, words in SPELLINGS.items():
         same = [h for h, p in zip(sheet.head, plain, strict=True) if p in words.split()]
-        counts = any(meaning.get(p) == name for p in plain if p in words.split())
-        if counts and len(same) > 1 and (name in ONE_OF or names.count(name) > 1 or name not in plain):
+        if len(same) > 1 and (name in ONE_OF or names.count(name) > 1 or name not in plain):
             raise SnowmatchError(f"{where}: the columns {', '.join(same)} all mean {name!r}: keep one of them")
     if "station" not in names:
         raise SnowmatchError(

@@ -21,6 +21,9 @@ _YEAR_LAST = re.compile(
 )
 _MARKS = {("-", "-", mark, ":", ":") for mark in "T "}
 EXPECTED = "expected a local date and time such as 2012-09-17T19:42:18, or an empty cell"
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTH = re.compile(r"(\d{1,2})[-/. ]([A-Za-z]{3})[a-z]*[-/., ]+(\d{4})(.*)", re.DOTALL)
+_MONTH_FIRST = re.compile(r"([A-Za-z]{3})[a-z]*[-/. ](\d{1,2})[-/., ]+(\d{4})(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,15 @@ def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
         for time in times
     ]
     return moments, "converted"
+
+
+def plain_time(text: str) -> str:
+    """Return a date with the name of its month, such as 05-Jun-2015 12:00, as 2015-06-05 12:00; others as they are."""
+    for pattern, (day, month) in ((_MONTH, (1, 2)), (_MONTH_FIRST, (2, 1))):
+        match = pattern.fullmatch(text.strip())
+        if match is not None and match[month].lower() in _MONTHS:
+            return f"{match[3]}-{_MONTHS.index(match[month].lower()) + 1:02}-{int(match[day]):02}{match[4]}"
+    return text.strip()
 
 
 def zone_text(zone: timedelta) -> str:

@@ -12,14 +12,14 @@ from pathlib import Path
 from snowmatch.catalog.cells import CellError, read_body_part
 from snowmatch.catalog.positions import holds_position, read_crs, read_position
 from snowmatch.catalog.problems import Problems
-from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone, zone_text
+from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone, zone_text
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.imported import ImportedRow, source_column
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, same_name, some
 from snowmatch.interchange.boxes import Placed, box_in_photo
-from snowmatch.interchange.importers._values import name_or_none, plain_time
+from snowmatch.interchange.importers._values import name_or_none
 from snowmatch.interchange.merging import Cells
 from snowmatch.interchange.photo_files import FoundPhotos, Named
 from snowmatch.interchange.stations import identifier

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from snowmatch.catalog.stations import meanings, unread_dates
+from snowmatch.catalog.times import plain_time
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.interchange.importers._tables import read_rows
-from snowmatch.interchange.importers._values import plain_time
 
 
 def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> list[dict[str, str]]:
@@ -19,7 +19,7 @@ def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> li
     SnowmatchError if the file is no table, or has no column of stations.
     """
     table = read_rows(path, notes, problems)
-    meaning = meanings(table.headings)
+    meaning = meanings(table.headings, [[plain_time(cell) for cell in cells] for _, cells in table.rows])
     if "station" not in meaning.values():
         known = ", ".join(filter(None, table.headings)) or "an empty file"
         raise SnowmatchError(f"{path} has no column of stations in {known}; expected one called Station")
@@ -31,7 +31,7 @@ def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> li
             continue
         row.setdefault("deployment", identifier(row))
         rows.append(row | {column: "" for column in meaning.values() if column not in row})
-    notes += unread_dates(path.name, [{column: plain_time(text) for column, text in row.items()} for row in rows])
+    notes += unread_dates(path.name, rows)
     return rows
 
 

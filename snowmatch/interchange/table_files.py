@@ -43,7 +43,9 @@ def read_text_table(path: Path) -> TextTable:
     of_stations = path.name == STATIONS_NAME
     words = [word for each in SPELLINGS.values() for word in each.split()] if of_stations else []
     sheet = read_sheet(path, [*words, *COLUMNS], [])
-    meaning = meanings([plain_heading(heading) for heading in sheet.head]) if of_stations else {"bodypart": "body_part"}
+    meaning = {"bodypart": "body_part"}
+    if of_stations:
+        meaning = meanings([plain_heading(heading) for heading in sheet.head], [cells for _, cells in sheet.rows])
     columns: list[str] = []
     for number, heading in enumerate(sheet.head):
         name = "_".join(heading.strip().lower().replace("-", " ").split())

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snowmatch.catalog import stations
+from snowmatch.catalog.times import plain_time
 from snowmatch.core.imported import ImportedRow, Unit
-from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, plain_time, side
+from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, side
 
 # The usual headings of each column, the surest first
 SPELLINGS = {

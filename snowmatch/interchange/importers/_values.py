@@ -10,6 +10,7 @@ from itertools import takewhile
 from math import cos, radians, sin
 from pathlib import PurePosixPath
 
+from snowmatch.catalog.times import plain_time
 from snowmatch.core.notes import Note
 
 Box = tuple[float, float, float, float]  # x, y, width, height
@@ -28,9 +29,6 @@ SIDES = {
     "up": "other",
     "down": "other",
 }
-MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_MONTH = re.compile(r"(\d{1,2})[-/. ]([A-Za-z]{3})[a-z]*[-/., ]+(\d{4})(.*)", re.DOTALL)
-_MONTH_FIRST = re.compile(r"([A-Za-z]{3})[a-z]*[-/. ](\d{1,2})[-/., ]+(\d{4})(.*)", re.DOTALL)
 # Folders that cameras make on a card (Source: CIPA DCF 2.0, 100RECNX and the like), and folders of whole cards
 _CARD = re.compile(r"DCIM|[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|(memory|sd)?[ _-]?card[ _-]?\d*", re.IGNORECASE)
 _IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[a-z])[a-z0-9_]{5}")  # not 101Ridge
@@ -44,15 +42,6 @@ def name_or_none(text: str) -> str:
 def side(text: str) -> str:
     """Return a viewpoint in words that a catalog understands; other texts do not change."""
     return SIDES.get(re.sub(r"[\s_-]+", "", text.strip().lower()), text.strip())
-
-
-def plain_time(text: str) -> str:
-    """Return a date with the name of its month, such as 05-Jun-2015 12:00, as 2015-06-05 12:00; others as they are."""
-    for pattern, (day, month) in ((_MONTH, (1, 2)), (_MONTH_FIRST, (2, 1))):
-        match = pattern.fullmatch(text.strip())
-        if match is not None and match[month].lower() in MONTHS:
-            return f"{match[3]}-{MONTHS.index(match[month].lower()) + 1:02}-{int(match[day]):02}{match[4]}"
-    return text.strip()
 
 
 def joined_time(date: str, time: str) -> str:
