@@ -259,6 +259,25 @@ def test_photos_from_days_without_a_camera_are_told_for_each_station(tmp_path):
         assert "photos-without-camera" not in seen(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ("2024-03-01,2024-03-20", True),
+        ("2023-03-01,", False),
+        ("2023-03-01,2023-02-30", False),
+        (",", False),
+        ("03/01/2023,03/02/2023", False),  # which of them is the month?
+    ],
+)
+def test_of_a_station_with_a_row_without_a_period_no_photo_is_without_a_camera(tmp_path, second, told):
+    rows = rows_of(tmp_path)
+    for location in ("naryn", ""):
+        write(
+            tmp_path, rows, f"station,location,from,to\nS0,{location},2022-03-01,2022-03-20\nS0,{location},{second}\n"
+        )
+        assert ("photos-without-camera" in seen(tmp_path)) == told
+
+
 def test_times_that_are_dates_alone_are_neither_reset_nor_two_places(tmp_path):
     rows = rows_of(tmp_path)
     for row in rows:

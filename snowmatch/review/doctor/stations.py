@@ -37,8 +37,8 @@ class Position:
 class Stations:
     """The places of stations and their periods of work, by location and station, and the problems of the file.
 
-    periods: from `from` to `to`, in the order of time; stations without dates have none. exists: whether the catalog
-    has such a file.
+    periods: from `from` to `to`, in the order of time; a station with a row whose dates are missing or cannot be read
+    has none: its camera may have stood there at any time. exists: whether the catalog has such a file.
     """
 
     positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
@@ -80,13 +80,17 @@ def read_stations(folder: Path, dates: str = "") -> Stations:
     except SnowmatchError as error:
         return Stations(problems=(str(error),), exists=True)
     positions: dict[tuple[str, str], Position] = {}
-    periods: dict[tuple[str, str], list[Span]] = {}
+    periods: dict[tuple[str, str], list[Span | None]] = {}
     for row in rows:
         if row.station:
-            periods.setdefault((row.location, row.station), []).extend([row.working] if row.working else [])
+            sure = None if problems.unclear_dates else row.working
+            periods.setdefault((row.location, row.station), []).append(sure)
         if row.station and row.x is not None and row.y is not None:
             positions.setdefault((row.location, row.station), Position(row.x, row.y, row.crs))
-    ordered = {key: tuple(sorted(own, key=lambda span: span.start)) for key, own in periods.items()}
+    ordered = {
+        key: () if None in own else tuple(sorted(filter(None, own), key=lambda span: span.start))
+        for key, own in periods.items()
+    }
     return Stations(positions, tuple(problems.lines()), exists=True, periods=ordered)
 
 
