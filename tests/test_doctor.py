@@ -405,6 +405,23 @@ def test_stations_that_a_survey_does_not_find_are_findings(tmp_path, stations, e
         assert (code in found and (found[code].severity, found[code].cases)) == (expected or False)
 
 
+@pytest.mark.parametrize(("second", "code"), [("S1,naryn", "too-fast"), ("S1,naryn,76.4,41.6\nS1,sary", None)])
+def test_a_catalog_without_locations_has_the_stations_that_a_survey_finds(tmp_path, second, code):
+    rows = rows_of(tmp_path)
+    too_fast(rows)
+    for row in rows:
+        row["location"] = ""
+    write(tmp_path, rows, f"station,location,x,y\nS0,naryn,76.1,41.3\n{second},76.5,41.6\n")
+    found = by_code(found_in(tmp_path))
+    assert ("too-fast" in found) == (code == "too-fast")
+    assert not {"stations-elsewhere", "stations-without-place"} & set(found)
+    assert ("stations-without-location" in found) == (code is None)
+    if code is None:
+        told = found["stations-without-location"]
+        assert (told.severity, told.cases) == ("check", ("S1: naryn/S1, sary/S1 in stations.csv",))
+        assert told.text.startswith("1 station of the catalog has no location there, and several in stations.csv: a ")
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 

@@ -86,6 +86,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "stations-elsewhere": lambda data: (
         f"write the locations alike in {_table(data)} and stations.csv, or add these stations to stations.csv"
     ),
+    "stations-without-location": lambda data: f"fill in the column location of {_table(data)}",
     "stations-without-place": lambda data: "add these stations to stations.csv",
     "individuals-same-name": _rename,
     "individuals-alike": _rename,

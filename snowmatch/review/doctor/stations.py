@@ -47,15 +47,14 @@ class Stations:
     periods: Mapping[tuple[str, str], tuple[Span, ...]] = field(default_factory=dict)
 
     def position(self, location: str, station: str) -> Position | None:
-        """Return the place of a station; None if it is not known. A file without locations holds for all of them."""
-        return self.positions.get((location, station)) or self.positions.get(("", station))
+        """Return the place of a station; None if it is not known."""
+        found = self._found(location, station)
+        return None if found is None else self.positions.get(found)
 
     def worked(self, location: str, station: str) -> tuple[Span, ...]:
         """Return when a station worked, in the order of time; () if that is not known."""
-        if (location, station) in self.periods:
-            return self.periods[location, station]
-        alike = [own for (where, name), own in self.periods.items() if name == station and "" in (where, location)]
-        return alike[0] if len(alike) == 1 else ()
+        found = self._found(location, station)
+        return () if found is None else self.periods[found]
 
     def locations(self, station: str) -> list[str]:
         """Return the locations under which the file has a station of this name; "" is a row without one."""
@@ -63,8 +62,18 @@ class Stations:
 
     def counts(self, location: str, station: str) -> bool:
         """Return whether a survey finds a station of the catalog in the file."""
-        there = self.locations(station)
-        return location in there or "" in there or (not location and len(there) == 1)
+        return self._found(location, station) is not None
+
+    def _found(self, location: str, station: str) -> tuple[str, str] | None:
+        """Return the station of the file that a survey takes for one of the catalog; None if there is none.
+
+        A row without a location holds for all of them, and a station without one in the catalog is the only one of its
+        name.
+        """
+        if (location, station) in self.periods:
+            return location, station
+        alike = [key for key in self.periods if key[1] == station and "" in (key[0], location)]
+        return alike[0] if len(alike) == 1 else None
 
 
 def read_stations(folder: Path, dates: str = "") -> Stations:

@@ -119,15 +119,23 @@ def _table(patient: Patient) -> Iterator[Finding]:
     sites = {(a.location, a.station or a.camera or a.location) for a in patient.data.annotations}  # as a survey does
     none_counts = bool(stations.periods) and not any(site and stations.counts(place, site) for place, site in sites)
     elsewhere = [place for place in used if not stations.counts(*place) and stations.locations(place[1])]
-    if elsewhere:
-        there = [some([_name((at, name)) for at in stations.locations(name)]) for _, name in elsewhere]
-        cases = [f"{_name(place)}: {names} in stations.csv" for place, names in zip(elsewhere, there, strict=True)]
-        text = (
-            f"{count_of(elsewhere, 'station')} of the catalog {verb(len(elsewhere), 'has', 'have')} another location "
-            "in stations.csv: a survey counts no capture there"
-        )
-        severity = SERIOUS if none_counts else CHECK
-        yield patient.finding("stations-elsewhere", severity, text, cases, _photos_of(patient, elsewhere))
+    for code, places, has in (
+        ("stations-elsewhere", [place for place in elsewhere if place[0]], "another location in stations.csv"),
+        (
+            "stations-without-location",
+            [place for place in elsewhere if not place[0]],
+            "no location there, and several in stations.csv",
+        ),
+    ):
+        if places:
+            there = [some([_name((at, name)) for at in stations.locations(name)]) for _, name in places]
+            cases = [f"{_name(place)}: {names} in stations.csv" for place, names in zip(places, there, strict=True)]
+            text = (
+                f"{count_of(places, 'station')} of the catalog {verb(len(places), 'has', 'have')} {has}: a survey "
+                "counts no capture there"
+            )
+            severity = SERIOUS if none_counts else CHECK
+            yield patient.finding(code, severity, text, cases, _photos_of(patient, places))
     bare = [place for place in used if stations.position(*place) is None and place not in elsewhere]
     if stations.exists and bare:
         names = [_name(place) for place in bare]
