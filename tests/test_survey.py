@@ -15,6 +15,7 @@ import snowmatch
 from snowmatch.catalog.positions import holds_position
 from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
+from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.survey import projection
 from snowmatch.survey.abundance import m0
@@ -517,6 +518,29 @@ def test_two_seasons_in_one_session_are_told(tmp_path):
     assert "gap-in-session" not in notes_of(tmp_path / "named", ROWS, head + rows)[1]
     first = survey_of(tmp_path / "1" / "c", sessions=["a=2023-01-01..2023-05-30"])
     assert "gap-in-session" not in {note.code for note in first.notes}
+
+
+TWO_SEASONS = "station,from,to\nS1,2023-05-01,2023-05-15\nS1,2023-08-01,2023-08-15\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "asked", "end", "typed"),
+    [
+        (TWO_SEASONS, (), "of the table of stations", "or -"),
+        (TWO_SEASONS, ("a=2023-05-01..2023-08-30",), "; if these are two, ask for two sessions", "--session"),
+        ("station\nS1\nS2\n", (), "; if these are two, ask for two sessions", "--session"),
+        (None, (), "; if these are two, ask for two sessions", "--session"),
+    ],
+)
+def test_two_seasons_are_told_to_be_named_where_they_can_be(tmp_path, table, asked, end, typed):
+    rows = [
+        ("aika", "left_flank", "S1", "2023-05-03T10:00:00", "e1", ""),
+        ("aika", "left_flank", "S2", "2023-08-09T10:00:00", "e2", ""),
+    ]
+    survey = survey_of(write_catalog(tmp_path / "c", rows, table), sessions=asked)
+    (note,) = (note for note in survey.notes if note.code == "gap-in-session")
+    assert note.text.endswith(end)
+    assert advice(note.code, note.data).startswith(typed)
 
 
 def test_a_capture_of_a_time_without_a_camera_is_told(tmp_path):

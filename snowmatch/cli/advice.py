@@ -188,7 +188,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
     "answers-kept": lambda data: "--again" if data.get("older") else "",
     "decisions-quarrel": lambda data: "snowmatch identities CATALOG check",
-    "gap-in-session": lambda data: "or --session NAME=FROM..TO for each",
+    "gap-in-session": lambda data: f"{'or ' if data.get('of_table') else ''}--session NAME=FROM..TO for each",
     "decisions-idle": lambda data: "snowmatch identities CATALOG check",
     "folders-read": lambda data: "-o folders=LEVELS says otherwise",
     "photo-not-looked-up": lambda data: "--exclude-encounter ID",

@@ -148,7 +148,8 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     finder = Finder(places, sessions, {s.name: occasion_effort(effort[s.name], s) for s in sessions}, spans)
     captures, left_out = _captures(sightings, finder, timedelta(minutes=apart))
     chosen, named = choose_flanks(captures, flanks), tuple(sessions)
-    notes += [*short_occasions(sessions), *long_gaps(sessions, effort)]
+    of_table = not options.get("sessions") and not all(place.from_photos for place in places)
+    notes += [*short_occasions(sessions), *long_gaps(sessions, effort, of_table)]
     if start_hour and (dated := sum(s.dated for s in sightings)):
         text = (
             f"{counted(dated, 'sighting')} with a day without a time of day: days begin at {start_hour}:00, and "

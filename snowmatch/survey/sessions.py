@@ -69,9 +69,10 @@ def short_occasions(sessions: Iterable[Session]) -> list[Note]:
     return notes
 
 
-def long_gaps(sessions: Iterable[Session], effort: Mapping[str, np.ndarray]) -> list[Note]:
+def long_gaps(sessions: Iterable[Session], effort: Mapping[str, np.ndarray], of_table: bool) -> list[Note]:
     """Return a note for each time of more than LONG_GAP days in a session on which no camera worked, between days on
-    which one did. effort: by the session's name, (J, D) camera-days.
+    which one did. effort: by the session's name, (J, D) camera-days. of_table: whether the table of stations has the
+    periods and the sessions; else the sessions can only be asked for.
     """
     notes = []
     for s in sessions:
@@ -81,10 +82,13 @@ def long_gaps(sessions: Iterable[Session], effort: Mapping[str, np.ndarray]) -> 
                 since, until = s.first + (before + 1) * DAY, s.first + (after - 1) * DAY
                 text = (
                     f"no camera worked from {since.date()} to {until.date()} ({days} days) in session {s.name}: "
-                    "estimates and movements take the time before and after for one season; if these are two, name "
-                    "each in the column session of the table of stations"
+                    "estimates and movements take the time before and after for one season; if these are two, "
                 )
-                notes.append(Note("gap-in-session", text, {"session": s.name, "days": days}))
+                text += (
+                    "name each in the column session of the table of stations" if of_table else "ask for two sessions"
+                )
+                data = {"session": s.name, "days": days, "of_table": of_table}
+                notes.append(Note("gap-in-session", text, data))
     return notes
 
 
