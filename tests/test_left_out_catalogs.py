@@ -12,7 +12,7 @@ import snowmatch
 from snowmatch.cli import main
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
-from snowmatch.review.identities import decide, open_identities
+from snowmatch.review.identities import decide, name_sightings, open_identities
 from snowmatch.review.rows import format_summary
 from snowmatch.review.traits import trait_drafts
 
@@ -103,6 +103,25 @@ def test_what_a_person_decided_about_is_asked(catalog, asked, tmp_path):
         "E3": "other species",
         "E4": "person",
     }
+
+
+@pytest.mark.parametrize("by", ["nobody", "name", "species"])
+def test_what_a_person_decided_about_is_asked_also_if_a_photo_of_it_was_not_screened(catalog, asked, tmp_path, by):
+    screen(catalog, tmp_path)
+    draw(catalog / "e1c.jpg", "empty", 77)
+    rows = [*ROWS, ("e1c.jpg", "", "S1", "E1", "")]
+    fake_classifier.write_rows(catalog, [(name, *rest) for name, _, *rest in rows])
+    snowmatch.open_catalog(catalog).index(workers=1)
+    who = open_identities(catalog)
+    a = next(a for a in who.annotations if a.path == "e1a.jpg")
+    if by == "species":
+        decide(who, trait_drafts(who, by, [a.annotation], "snow leopard", "Anna"))
+    elif by == "name":
+        decide(who, [name_sightings(who, [who.who.number_of[a.annotation]], "Umai", "Anna")])
+    photos = [catalog / f"e1{n}.jpg" for n in "abc"]
+    told = decisions(run_batch(snowmatch.open_catalog(catalog), photos))
+    assert (told["E1"] in QUIET.values()) == (by == "nobody")
+    assert asked == ([] if by == "nobody" else [["e1a.jpg", "e1b.jpg", "e1c.jpg"]])
 
 
 def test_the_summary_counts_what_is_left_out(catalog, tmp_path):

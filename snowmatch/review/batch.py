@@ -33,8 +33,9 @@ from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.matching.search.loaded import limited_memory
 from snowmatch.models.cache import whole_path
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
+from snowmatch.review.identities import open_identities
 from snowmatch.review.kept import Record, group_keys, keep, read_kept, state_of
-from snowmatch.review.left_out import kept_first, screening_answer
+from snowmatch.review.left_out import decided_photos, kept_first, screening_answer
 from snowmatch.review.rows import Batch, PartAnswer, join, left_out_record, part_answer, settle
 from snowmatch.review.tables import check_out, rows_to_csv, rows_to_jsonl
 
@@ -85,7 +86,10 @@ def run_batch(
         else:
             groups = photo_groups(session, photos, body_part, notes)
         screened = load_screened(session.folder, notes) or screened
-        groups, left_out = kept_first(groups, [screening_answer(session, group, screened) for group in groups])
+        decided = frozenset[tuple[str, int]]()
+        if screened is not None:
+            decided = decided_photos(open_identities(catalog, catalog.decisions))
+        groups, left_out = kept_first(groups, [screening_answer(session, group, screened, decided) for group in groups])
         asked = groups[: left_out.count("")]
         keys = group_keys(session, asked, body_part, locations, new)
         asker = Asker(session, catalog.decisions, method, locations, new)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.screened import KEPT, PERSON, Screened, seen_instead
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.effect import in_effect
 from snowmatch.identify.session import Session
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.groups import Group
+from snowmatch.review.identities import Identities
 from snowmatch.screening.passages import answer_of
 from snowmatch.screening.scenes import LEAST
 from snowmatch.screening.species import NOTHING
@@ -18,17 +20,29 @@ from snowmatch.screening.species import NOTHING
 OTHER_SPECIES = "other species"
 
 
-def screening_answer(session: Session, group: Group, screened: Screened | None) -> str:
+def decided_photos(identities: Identities) -> frozenset[tuple[str, int]]:
+    """Return the path and row of each annotation that a decision in effect is about."""
+    about = {name for row in in_effect(identities.rows) for side in (row.side_a, row.side_b) for name in side}
+    return frozenset((a.path, a.row) for a in identities.annotations if a.annotation in about)
+
+
+def screening_answer(
+    session: Session, group: Group, screened: Screened | None, decided: Collection[tuple[str, int]] = ()
+) -> str:
     """Return what the screening says of an animal's photos: NOTHING, a species, PERSON, or "" if it has to be asked.
 
-    screened: the last screening of the catalog; None without one: everything is asked. The photos are judged together:
-    one photo that is kept is enough, or a name or another decision of a person. Photos that the screening has not seen
-    are given to the classifier; without one, or with one that does not know the species, they have to be asked.
+    screened: the last screening of the catalog; None without one: everything is asked. decided: as `decided_photos`
+    tells. The photos are judged together: one photo that is kept is enough, or a name or another decision of a person.
+    Photos that the screening has not seen are given to the classifier; without one, or with one that does not know the
+    species, they have to be asked.
     """
     if screened is None:
         return ""
     told = [screened.answers.get(photo.content, "") for photo in group.photos]
-    if all(told) and any(isinstance(photo.photo, Annotation) and not photo.photo.left_out for photo in group.photos):
+    known = [photo.photo for photo in group.photos if isinstance(photo.photo, Annotation)]
+    if any(a.individual is not None or (a.path, a.row) in decided for a in known):
+        return ""
+    if all(told) and not all(a.left_out for a in known):  # a photo that is not asked now is kept, or was not seen
         return ""
     if KEPT not in told and not all(told):
         new = _answers_of_new(session, group, screened)
