@@ -18,6 +18,7 @@ from snowmatch.cli.identities_ask import _draw, _outlook
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.row import SAMPLE
+from snowmatch.review.accuracy import ACCURACY, accuracy_by_name, truth_tag
 from snowmatch.review.auto import Policy, auto_drafts
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
@@ -600,6 +601,22 @@ def test_nothing_is_left_to_ask_only_if_a_new_queue_has_nothing_either(tmp_path)
         assert len(told) < 5
     assert "about 1 more" in told[0]
     assert not Queue(who, evidence, "Anna", repeats=0).next()
+
+
+def test_what_is_left_to_ask_is_told_with_the_accuracies_that_a_further_run_takes(tmp_path):
+    names = ("a", "b", "c", "d")
+    table = "".join(f"{name}.jpg,left_flank,e{name},{name}\n" for name in names)
+    (tmp_path / "catalog.csv").write_text(f"path,body_part,encounter,annotation\n{table}", encoding="utf-8")
+    who = open_identities(tmp_path)
+    queue = Queue(who, Evidence({}, 0.3, -6.0, 0), "Anna", repeats=0)
+    test = draft("pair", "Anna", "same", side_a=("a",), side_b=("b",), mode="training", tags=(truth_tag("different"),))
+    queue.identities, _ = decide(who, [test])
+    while items := queue.next():
+        said = answer_item(queue, items[0], "different", "", hidden=False)
+        after, stored = decide(queue.identities, [said])
+        queue.take(after, items[0], stored.rows[0])
+    _outlook(queue)
+    assert queue.accuracy("Anna") == accuracy_by_name(queue.identities.rows)("Anna") < ACCURACY
 
 
 def test_few_spots_that_agree_say_little_and_tell_no_probability(catalog, monkeypatch):

@@ -109,11 +109,14 @@ def ask(
 def _outlook(queue: Queue) -> str:
     """Return what is left to ask, in words.
 
-    The answers also tell how much photos without agreeing spots say, and which pairs decide how many individuals there
-    are. A queue takes that when it starts: so a further run may have questions that this one did not have.
+    The answers also tell how much photos without agreeing spots say, which pairs decide how many individuals there are,
+    and how often observers are right. A run takes that when it starts: so a further one may have other questions.
     """
+    from snowmatch.review.accuracy import accuracy_by_name
+
     if left := _left(queue):
         return f"about {left} more to ask"
+    queue.accuracy = accuracy_by_name(queue.identities.rows)
     queue.start_again(queue.identities)
     if left := _left(queue):
         return f"nothing left of this run's questions; the answers have raised about {left} more: run it again"
