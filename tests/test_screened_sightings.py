@@ -99,6 +99,22 @@ def test_a_person_names_by_hand_what_the_screening_left_out(catalog):
     assert encounters(open_identities(catalog)) == {"E1", "E2", "E3", "E4", "E5"}
 
 
+def test_a_photo_with_an_animal_that_was_left_out_beside_one_that_counts_shows_two(catalog):
+    with (catalog / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.write("aika.png,,S1,E5,2026-05-06T10:00:00\n")
+    open_catalog(catalog).index("sift", workers=1)
+    identities = open_identities(catalog)
+    ids = [a.annotation for a in identities.annotations if a.path == "aika.png"]
+    assert [name in identities.who.number_of for name in ids] == [True, False]
+    for name in ("aika.png", "E5"):
+        result = CliRunner().invoke(main, ["identities", str(catalog), "name", "Bars", name, "--observer", "Anna"])
+        assert f"{name} shows 2 animals" in result.output
+        assert all(each in result.output for each in ids)
+    called(catalog, "name", "Bars", ids[1])
+    named = [a.individual for a in open_catalog(catalog).data.annotations if a.path == "aika.png"]
+    assert named == ["aika", "Bars"]
+
+
 @pytest.mark.parametrize(("kind", "value"), [("box", "5,5,40,40"), ("species", "cat")])
 def test_a_box_or_species_by_hand_makes_it_a_sighting(catalog, kind, value):
     identities = open_identities(catalog)

@@ -166,10 +166,10 @@ def called(identities: Identities, individual: Individual) -> set[str]:
 def with_left_out(identities: Identities, names: Iterable[str]) -> Identities:
     """Return the identities with the animals that the screening left out and that `names` mean, for drafts about them.
 
-    names: as in `find_sighting_named`; what means a sighting already adds none. When the drafts are stored, these
-    animals are sightings for all.
+    names: as in `find_sighting_named`. A photo or an encounter means all its animals, also beside one that counts. When
+    the drafts are stored, these animals are sightings for all.
     """
-    named = {each for name in names if not _sightings_named(identities, name) for each in (name, same_name(name))}
+    named = {each for name in names for each in (name, same_name(name))}
     chosen = {a.row for a in identities.annotations if a.left_out and named & {a.annotation, a.path, a.encounter}}
     if not chosen:
         return identities
