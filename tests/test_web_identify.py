@@ -20,7 +20,7 @@ from snowmatch.core.locks import WRITER, file_lock
 from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.extractors.sift import Sift
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
-from snowmatch.review.identities import answer_pair, name_sightings, open_identities
+from snowmatch.review.identities import answer_pair, decide, name_sightings, open_identities
 from snowmatch.review.taking_in import index_added
 from snowmatch.web import adding, texts
 from snowmatch.web.routes import identify
@@ -360,6 +360,24 @@ def test_a_photo_that_the_screening_left_out_is_named(tmp_path, who):
     added = client.post(f"{address}/add", data=data, follow_redirects=False)
     assert added.status_code == 303, added.text
     assert open_identities(catalog).named[4].individual == ("umai" if who == "new" else "aika")
+
+
+@pytest.mark.parametrize("disputed", [False, True])
+def test_who_identifies_a_photo_on_record_settles_that_another_observer_named_it(tmp_path, disputed):
+    catalog = make_catalog(tmp_path)
+    before = open_identities(catalog)
+    if disputed:
+        decide(before, [name_sightings(before, [4], "Bars", "Anna")])
+    client = client_of(catalog)
+    address = asked(client, sent(client, (catalog / "images" / "4.jpg").read_bytes()), body_part="left_flank")
+    added = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
+    assert added.status_code == 303, added.text
+    identities = open_identities(catalog)
+    assert (identities.rows[-1].role, identities.named[4].individual) == (
+        "adjudicator" if disputed else "observer",
+        "umai",
+    )
+    assert not identities.who.disputed_names
 
 
 def test_a_photo_is_added_to_an_animal_that_the_screening_left_out(tmp_path):

@@ -16,7 +16,7 @@ from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import UNNAMED, answer_pair, name_sightings
 from snowmatch.review.links import links_of
 from snowmatch.web import animals
-from snowmatch.web.animals import address_of, find_number, quoted
+from snowmatch.web.animals import address_of, address_of_sighting, find_number, quoted
 from snowmatch.web.app import make_app
 from snowmatch.web.background import Same, background
 from snowmatch.web.page import environment
@@ -155,6 +155,27 @@ def test_split_of_whole_sightings_and_of_single_photos(state, page):
     everything = [name for n in found.named("Bars").sightings for name in found.sightings[n].annotations]
     for photos in ([], everything, ["x"], [two.annotations[0]]):
         assert page.post("/changes", json={"kind": "split", "key": whole.key, "photos": photos}).status_code == 400
+
+
+def test_names_in_dispute_are_listed_and_settled_by_naming_the_sighting_on_its_page(state, page):
+    who = state.identities().who
+    number = next(n for n, s in enumerate(who.sightings) if who.individuals[who.of[n]].name)
+    photos = list(who.sightings[number].annotations)[:1]
+    change(page, kind="name", photos=photos, name="Umai")
+    assert [(row.role, row.answer) for row in state.identities().rows] == [("observer", "Umai")]  # overrules nobody
+    state.append(lambda now: [name_sightings(now, [number], "Bars", "Boris")])
+    html = page.get("/contradictions").text
+    assert "Anna – Umai; Boris – Bars" in html
+    address = address_of_sighting(state.identities(), number)
+    assert f'href="{address}"' in html
+    assert 'data-change="name"' in page.get(address.partition("#")[0]).text
+    preview, _ = change(page, kind="name", photos=photos, name="Umai")
+    assert "settled" in preview["lines"][0]
+    assert not state.identities().who.disputed_names
+    assert state.identities().rows[-1].role == "adjudicator"
+    assert "Boris – Bars" not in page.get("/contradictions").text
+    for wrong in ({"photos": [], "name": "Bars"}, {"photos": ["x"], "name": "Bars"}, {"photos": photos, "name": ""}):
+        assert page.post("/changes", json={"kind": "name", **wrong}).status_code == 400
 
 
 def test_quality_sex_remark_and_the_picture_that_represents(state, page):

@@ -72,7 +72,7 @@ def test_positions_of_stations_are_saved_by_administrators_only(server):
 
 def test_every_kind_of_change_has_its_role(server):
     anna, bek = server.person("anna"), server.person("bek")
-    higher = {"rename", "merge", "split", "auto", "auto-undo"}
+    higher = {"name", "rename", "merge", "split", "auto", "auto-undo"}
     for kind in KINDS:
         assert (anna.post("/changes", json={"kind": kind}, headers=JSON).status_code == 403) == (kind in higher), kind
         assert bek.post("/changes", json={"kind": kind}, headers=JSON).status_code != 403

@@ -261,6 +261,13 @@ def name_sightings(identities: Identities, sightings: Sequence[int], name: str, 
     return draft("name", observer, checked_name(name) if name else "", side_a=sides_of(identities, sightings))
 
 
+def overruling(identities: Identities, draft: Decision) -> Decision:
+    """Return the draft of a name as an adjudicator's, if sightings would else have different names of observers."""
+    after = who_is_who(identities.annotations, (*identities.rows, draft._replace(id=f"{LATER}0")))
+    numbers = {after.number_of.get(name) for name in draft.side_a}
+    return draft._replace(role="adjudicator") if numbers & after.disputed_names.keys() else draft
+
+
 def rename(identities: Identities, old: str, new: str, observer: str) -> Decision:
     """Return the draft that renames an individual. An individual without a name gets one.
 

@@ -19,6 +19,7 @@ from snowmatch.review.identities import (
     answer_pair,
     checked_name,
     name_sightings,
+    overruling,
     with_left_out,
 )
 from snowmatch.review.taking_in import extractors_here
@@ -221,5 +222,6 @@ def _drafts(
             raise SnowmatchError("the chosen animal is not on record any more: ask again", "answer-gone")
         drafts = [answer_pair(identities, n, other, "same", observer) for n in sightings if n != other]
     else:
-        drafts = [name_sightings(identities, sightings, called, observer)]
+        draft = name_sightings(identities, sightings, called, observer)
+        drafts = [overruling(identities, draft) if old else draft]  # what was on record, an adjudicator names
     return tuple(draft._replace(shown=shown) for draft in drafts)

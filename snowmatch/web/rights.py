@@ -41,7 +41,7 @@ RIGHTS = {
     "/jobs/{name}/table.csv": ADMINISTRATOR,
 }
 # The role of each kind of change; others, about quality, species and the like, are for all observers
-CHANGES = dict.fromkeys(("rename", "merge", "split", "auto", "auto-undo"), ADJUDICATOR)
+CHANGES = dict.fromkeys(("name", "rename", "merge", "split", "auto", "auto-undo"), ADJUDICATOR)
 
 
 def may_open(address: str) -> bool:

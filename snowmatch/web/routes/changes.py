@@ -14,7 +14,19 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.review.auto import SAMPLE, machine_rows
 from snowmatch.review.divide import split_photos
-from snowmatch.review.identities import UNNAMED, Change, Decision, Identities, merge, preview, rename, undo
+from snowmatch.review.identities import (
+    UNNAMED,
+    Change,
+    Decision,
+    Identities,
+    checked_name,
+    merge,
+    name_sightings,
+    overruling,
+    preview,
+    rename,
+    undo,
+)
 from snowmatch.review.traits import BOX, PORTRAIT, Said, said_before, trait_drafts
 from snowmatch.review.traits import KINDS as TRAITS
 from snowmatch.web.animals import address_of, find_number
@@ -32,7 +44,7 @@ from snowmatch.web.texts import Translate, translator
 SHOWN = 12  # names in a preview
 PAIRS = 6  # pairs that it shows
 LONGEST = 200  # characters of a name
-KINDS = ("rename", "merge", "split", "undo", "auto", "auto-undo", PORTRAIT, BOX, *TRAITS)
+KINDS = ("name", "rename", "merge", "split", "undo", "auto", "auto-undo", PORTRAIT, BOX, *TRAITS)
 
 
 async def change(request: Request) -> Response:
@@ -48,7 +60,11 @@ def _change(request: Request, values: Mapping[str, Any]) -> Response:
     identities = state.identities()
     drafts = _drafts(state, identities, values)
     head = identities.stored.head
-    told = [*_machine(drafts, t, values), *_lines(identities, preview(identities, drafts), t, values)]
+    told = [
+        *_machine(drafts, t, values),
+        *_settled(drafts, t),
+        *_lines(identities, preview(identities, drafts), t, values),
+    ]
     lines = [*told, *_traits(identities, values, t)]
     if values.get("store") is not True or values.get("head") != head:
         changed = values.get("store") is True
@@ -71,6 +87,9 @@ def _drafts(state: State, identities: Identities, values: Mapping[str, Any]) -> 
     kind, observer = values.get("kind"), state.observer
     need(CHANGES.get(str(kind), OBSERVER))
     name = _text(values, "name", LONGEST)
+    if kind == "name":
+        numbers = _sightings(identities, values)
+        return (overruling(identities, name_sightings(identities, numbers, checked_name(name), observer)),)
     if kind == "rename":
         return (rename(identities, _handle(identities, values.get("key")), name, observer),)
     if kind == "merge":
@@ -99,6 +118,14 @@ def _drafts(state: State, identities: Identities, values: Mapping[str, Any]) -> 
                 photos = [name for n in members for name in identities.who.sightings[n].annotations]
         return trait_drafts(identities, kind, photos, _text(values, "value", 5000), observer)
     raise SnowmatchError(f"{kind!r} is not a change: expected one of {', '.join(KINDS)}")
+
+
+def _sightings(identities: Identities, values: Mapping[str, Any]) -> list[int]:
+    """Return the numbers of the sightings of the chosen photos."""
+    photos = _keys(values, "photos")
+    if not photos or any(name not in identities.who.number_of for name in photos):
+        raise SnowmatchError("no sighting of this catalog was chosen: load the page again, and choose", "load-again")
+    return sorted({identities.who.number_of[name] for name in photos})
 
 
 def _handle(identities: Identities, key: object) -> str:
@@ -166,6 +193,10 @@ def _machine(drafts: Sequence[Decision], t: Translate, values: Mapping[str, Any]
     if values.get("kind") == "auto":
         return [t("change.auto", n=len(drafts), sample=sum(SAMPLE in row.tags for row in drafts))]
     return [t("change.auto_undo", n=len(drafts))] if values.get("kind") == "auto-undo" else []
+
+
+def _settled(drafts: Sequence[Decision], t: Translate) -> list[str]:
+    return [t("change.settles")] if any(d.kind == "name" and d.role == "adjudicator" for d in drafts) else []
 
 
 def _traits(identities: Identities, values: Mapping[str, Any], t: Translate) -> list[str]:

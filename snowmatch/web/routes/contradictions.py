@@ -1,4 +1,4 @@
-"""What does not fit together: answers that quarrel, observers who disagree, individuals with several names."""
+"""What does not fit together: answers that quarrel, observers who disagree, or name differently, several names."""
 
 from __future__ import annotations
 
@@ -60,6 +60,15 @@ def contradictions(request: Request) -> Response:
             )
             for n in several[:SHOWN]
         ],
+        names=[
+            (
+                label_of(identities, n),
+                [tuple(map(printable, each)) for each in given],
+                _faces(identities, [n]),
+            )
+            for n, given in list(who.disputed_names.items())[:SHOWN]
+        ],
+        names_total=len(who.disputed_names),
         idle=[_idle(identities, row, why) for row, why in who.idle[:SHOWN]],
         idle_total=len(who.idle),
     )

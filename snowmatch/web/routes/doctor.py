@@ -25,7 +25,7 @@ CASES, PHOTOS = 20, 12  # of one finding
 PAGES = {
     "contradictions": "/contradictions",
     "disagreements": "/agreement",
-    "disputed-names": "/individuals?show=named",
+    "disputed-names": "/contradictions",
     "several-names": "/contradictions",
     "idle-decisions": "/contradictions",
     "half-named": "/review",
