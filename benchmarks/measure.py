@@ -70,11 +70,19 @@ def without_folders(text: str) -> str:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a program of this folder. Print a SnowmatchError as one line."""
+    """Run a program of this folder with the engine of this folder. Print a SnowmatchError as one line."""
     try:
+        check_own_engine()
         main()
     except SnowmatchError as error:
         sys.exit(f"error: {error}")
+
+
+def check_own_engine() -> None:
+    """Raise SnowmatchError if another engine would run than that whose commit the results name."""
+    runs, own = Path(snowmatch.__file__).resolve().parent, (HERE.parent / "snowmatch").resolve()
+    if runs != own:
+        raise SnowmatchError(f"the engine in {runs} would run, expected {own}: set PYTHONPATH={HERE.parent}")
 
 
 def use_cores(count: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from datasets import described, prepare
-from measure import RESULTS, circumstances, command_line
+from measure import RESULTS, circumstances, command_line, run_command
 from painting import paint_out, read_masked
 from store import put_run
 
@@ -129,4 +129,4 @@ def _pasted(folder: Path, scene: Annotation, cat: Annotation) -> tuple[np.ndarra
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

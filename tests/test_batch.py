@@ -186,7 +186,8 @@ def test_photos_not_on_record_are_cut_into_encounters_by_folder_and_time(says, t
     assert {p.body_part for g in groups for p in g.photos} == {"head"}
     assert notes[0] == "1 files that are not photos were skipped: 1 .txt"
     assert notes[1].startswith("2 photos have no time")
-    assert len(notes) == 2
+    assert notes[2].startswith("1 passage of several photos without a camera")
+    assert len(notes) == 3
 
 
 def test_photos_on_record_are_asked_with_their_rows(says, tmp_path):

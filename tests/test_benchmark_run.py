@@ -444,3 +444,12 @@ def test_a_suite_can_be_limited_to_one_method(tmp_path):
     assert 0 < len(ours) < len(every)
     with pytest.raises(SnowmatchError, match="suite nyala has no run of lens"):
         run.chosen_runs(run.parse(["--suite", "nyala", "--method", "lens"]))
+
+
+def test_a_program_runs_with_the_engine_of_its_folder_alone(monkeypatch, tmp_path):
+    ran = []
+    measure.run_command(lambda: ran.append(1))
+    monkeypatch.setattr(measure, "HERE", tmp_path / "benchmarks")
+    with pytest.raises(SystemExit, match="set PYTHONPATH"):
+        measure.run_command(lambda: ran.append(2))
+    assert ran == [1]

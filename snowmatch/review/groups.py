@@ -103,21 +103,36 @@ def photo_groups(
         photo = BatchPhoto(name, os.path.abspath(name), body_part or "unknown", content, taken=facts.taken)
         given[name] = photo, frozenset(row.encounter for row in rows)
         folder = Path(name).parent.as_posix()
-        camera = facts.serial or f"folder {folder}"  # one folder is one camera's, where its photos do not say
+        camera = facts.serial or _camera_of(folder)
         shots.append(Shot(name, folder, camera=camera, taken=facts.taken, likeness=facts.likeness))
     groups = _recorded_groups(session, wanted, body_part)
     used = {a.encounter for a in session.data.annotations}
     encounters, told = group_shots(shots, session.data.settings)
     fresh_timeless = sum(shot.taken is None and not given[shot.name][1] for shot in shots)
     notes += [note for note in told if note.code != "no-station" and (note.code != "no-times" or fresh_timeless > 1)]
+    joined: list[int] = []  # number of photos of each passage that only their folder and their times made one
     for encounter in encounters:
         passage = [shots[n] for n in encounter.shots]
         fresh = [shot for shot in passage if not given[shot.name][1]]
         if fresh:
             recorded = sorted(set().union(*(given[shot.name][1] for shot in passage)))
             group = tuple(given[shot.name][0] for shot in fresh)
+            if len(fresh) > 1 and fresh[0].taken is not None and fresh[0].camera == _camera_of(fresh[0].folder):
+                joined.append(len(fresh))
             groups.append(Group(unused(_encounter_name(fresh[0]), used), 1, group, tuple(recorded)))
+    if joined:
+        text = (
+            f"{counted(len(joined), 'passage')} of several photos without a camera's serial number ({sum(joined)} "
+            f"photos): photos of one folder at most {session.data.settings.encounter_gap:g} minutes apart are taken as "
+            "one animal; if a folder shows several animals in that time, give each its own folder, or import them"
+        )
+        notes.append(Note("passages-by-folder", text, {"passages": len(joined), "photos": sum(joined)}))
     return sorted(groups, key=lambda group: (group.encounter, group.animal))
+
+
+def _camera_of(folder: str) -> str:
+    """Return the camera of the photos of a folder that do not say it: one folder is one camera's."""
+    return f"folder {folder}"
 
 
 def _encounter_name(first: Shot) -> str:
