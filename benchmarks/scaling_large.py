@@ -29,7 +29,7 @@ from typing import Any
 
 from large_catalog import build, grow, make_pool
 from large_queries import add, ask, exact
-from measure import THREAD_VARIABLES
+from measure import THREAD_VARIABLES, run_command
 
 LEFT, RIGHT = "left_flank", "right_flank"
 LISTS_AT_NO_COST = 900  # lists that cost as much as all the rest of encoding a row (measured: results/scaling.json)
@@ -272,4 +272,4 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)
