@@ -681,3 +681,17 @@ def test_findings_about_decisions_have_the_photos_of_their_pairs(own_survey):
         for each in json.loads(CliRunner().invoke(main, ["doctor", str(folder), "--json"]).output)["findings"]
     }
     assert set(found["several-names"]["annotations"]) == {first[n] for n in (*one.sightings, *other.sightings)}
+
+
+def test_a_renamed_photo_is_told_as_such_and_is_no_copy_with_two_names(tmp_path):
+    rows = rows_of(tmp_path)
+    write(tmp_path, rows, STATIONS)
+    open_catalog(tmp_path).index(workers=1)
+    old, new = rows[0]["path"], "renamed.JPG"
+    (tmp_path / old).rename(tmp_path / new)
+    write(tmp_path, [*rows, {**rows[0], "path": new, "individual": "another"}], STATIONS)
+    open_catalog(tmp_path).index(workers=1)
+    found = by_code(found_in(tmp_path))
+    (case,) = found["files-missing"].cases
+    assert case == f"{old}: the file does not exist; {new} is the same photo: if it was renamed, remove this row"
+    assert "copies-with-two-names" not in found

@@ -42,6 +42,7 @@ def _copies(patient: Patient) -> Iterator[Finding]:
         _pair(one, other)
         for note in patient.notes("copies", "copies-with-two-names")
         for one, other in note.data["pairs"]
+        if all(os.path.exists(patient.data.folder / path) for path in (one, other))
         if one not in content or content[one] != content.get(other)
     }
     two_names: list[Pair] = []
@@ -96,7 +97,8 @@ def _equal_files(patient: Patient) -> Iterator[list[str]]:
     for path in patient.photos:
         taken = patient.records.photos.get(path)
         try:
-            sizes[taken.size if taken else os.stat(os.path.join(folder, path)).st_size].append(path)
+            there = os.stat(os.path.join(folder, path))
+            sizes[taken.size if taken else there.st_size].append(path)
         except OSError:
             continue  # a missing photo is a finding of its own
     for size, paths in sizes.items():
@@ -137,6 +139,7 @@ def _files(patient: Patient) -> Iterator[Finding]:
     """Yield the findings on photos and masks that are missing or empty."""
     folder, annotations = patient.data.folder, patient.data.annotations
     problems: dict[str, str] = {}
+    lost: dict[str, list[str]] = defaultdict(list)  # by the content that they had
     for path in dict.fromkeys([*patient.photos, *(a.mask for a in annotations if a.mask)]):
         try:
             if not os.stat(os.path.join(folder, path)).st_size:
@@ -144,8 +147,14 @@ def _files(patient: Patient) -> Iterator[Finding]:
         except FileNotFoundError:
             link = os.path.islink(folder / path)
             problems[path] = "a link to nowhere" if link else "the file does not exist"
+            if path in patient.records.photos:
+                lost[patient.records.photos[path].sha256].append(path)
         except OSError as error:
             problems[path] = error.strerror or str(error)
+    for path, known in patient.records.photos.items() if lost else ():
+        if path in patient.photos and path not in problems:
+            for old in lost.get(known.sha256, ()):
+                problems[old] = f"the file does not exist; {path} is the same photo: if it was renamed, remove this row"
     if problems:
         about = [a for a in annotations if a.path in problems or a.mask in problems]
         text = f"{counted(len(problems), 'photo or mask', 'photos or masks')} cannot be read"
