@@ -41,7 +41,8 @@ def test_an_export_is_the_same_bytes_again_and_has_a_manifest(tmp_path, name):
     assert {p.name: p.read_bytes() for p in out.iterdir()} == first
     manifest = json.loads(first["manifest.json"])
     assert manifest["format"]["name"] == name
-    assert manifest["captures"] == len({c.cell for c in survey.captures})
+    counted = getattr(plugin_class("exporters", name), "COUNTS", True)
+    assert manifest.get("captures") == (len({c.cell for c in survey.captures}) if counted else None)
     assert set(manifest["files"]) == set(first) - {"manifest.json"}
 
 
@@ -137,6 +138,22 @@ def test_an_option_that_changes_nothing_in_a_format_is_told(tmp_path, name, told
     assert told in result.stderr
     (tmp_path / name).rename(tmp_path / "first")
     assert "no effect" not in CliRunner().invoke(main, words).stderr
+
+
+@pytest.mark.parametrize("name", ["coco", "catalog", "wildlife-datasets", "timelapse", "csv"])
+def test_a_format_of_all_annotations_needs_no_station_and_no_time(tmp_path, name):
+    rows = [(who, side, "", "", *rest) for who, side, _, _, *rest in ROWS]
+    folder = write_catalog(tmp_path / "c", rows, None)
+    result = CliRunner().invoke(main, ["export", str(folder), str(tmp_path / "out"), "--format", name])
+    if name == "csv":
+        assert result.exit_code == 1
+        assert "write one common name in the column station" in " ".join(result.output.split())
+        return
+    assert result.exit_code == 0, result.output
+    assert "sighting" not in result.output
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert {"files", "format_notes"} <= set(manifest)
+    assert not {"settings", "captures", "individuals", "left_out", "notes"} & set(manifest)
 
 
 def test_a_station_without_a_position_is_an_error(tmp_path):

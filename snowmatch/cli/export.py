@@ -44,14 +44,14 @@ def export(
       snowmatch export catalog/ tables/ --format csv
       snowmatch export catalog/ secr/ --format secr --coordinates exact --draws 100
     """
-    from snowmatch.interchange.exporting import check_draws, export_survey, without_effect
+    from snowmatch.interchange.exporting import check_draws, export_survey, takes_counts, without_effect
     from snowmatch.survey.coordinates import read_coordinates
-    from snowmatch.survey.opening import open_survey
+    from snowmatch.survey.opening import open_survey, open_uncounted
 
     how = read_coordinates(coordinates)
     if draws is not None:
         check_draws(name)
-    made = open_survey(catalog, **counting)
+    made = open_survey(catalog, **counting) if takes_counts(name) else open_uncounted(catalog)
     drawn = drawn_survey(made, draws, seed, counting)
     notes = list(made.notes)
     if unused := without_effect(name, options_given("coordinates", *counting)):

@@ -15,7 +15,7 @@ from snowmatch.core.text import counted, some
 from snowmatch.photos.facts import read_facts
 from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
 from snowmatch.survey.draws import Drawn
-from snowmatch.survey.folder import check_output, survey_manifest, write_output
+from snowmatch.survey.folder import COUNTED, check_output, survey_manifest, write_output
 from snowmatch.survey.places import Place
 from snowmatch.survey.run import Survey
 
@@ -101,12 +101,19 @@ def takes_draws(name: str) -> bool:
     return bool(getattr(plugin_class("exporters", name.replace("-", "_")), "DRAWS", False))
 
 
+def takes_counts(name: str) -> bool:
+    """Return whether a format has what a survey counts; else it has all annotations. Raises SnowmatchError for an
+    unknown one.
+    """
+    return bool(getattr(plugin_class("exporters", name.replace("-", "_")), "COUNTS", True))
+
+
 def without_effect(name: str, options: Iterable[str]) -> list[str]:
     """Return which of some options, such as `flanks` or `coordinates`, change nothing in a format: one with all
     annotations of the catalog counts nothing, and some have no positions. Raises SnowmatchError for an unknown format.
     """
     format_class = plugin_class("exporters", name.replace("-", "_"))
-    counts, positions = getattr(format_class, "COUNTS", True), getattr(format_class, "COORDINATES", "") != "never"
+    counts, positions = takes_counts(name), getattr(format_class, "COORDINATES", "") != "never"
     return [option for option in options if not (positions if option == "coordinates" else counts)]
 
 
@@ -167,6 +174,8 @@ def export_files(
     if notes is not None:
         notes += said
     manifest = survey_manifest(survey, used, more)
+    if not takes_counts(name):  # all annotations: nothing was counted for it, and nothing left out of that
+        manifest = {key: value for key, value in manifest.items() if key not in COUNTED}
     if not getattr(exporter, "individuals", True):  # a format that writes names only if asked
         manifest["left_out"] = [{"station": each.station, "reason": each.reason} for each in survey.left_out]
         manifest["notes"] = [note.text for note in survey.notes if not {"individuals", "encounters"} & set(note.data)]

@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 UNFINISHED = "replaced"  # in the manifest of a run that is at work, or was killed: the files before, with their sums
 SCHEMA = "snowmatch.files/1"
 DECISIONS = "decisions.sqlite"
+COUNTED = ("settings", "captures", "individuals", "flanks_left_out", "left_out", "notes")  # in a manifest: of a count
 
 
 def survey_manifest(survey: Survey, coordinates: Coordinates | None, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,17 @@ from snowmatch.api import open_catalog
 from snowmatch.review.identities import open_identities
 from snowmatch.review.likely import gather_evidence
 from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
-from snowmatch.survey.run import Survey, SurveyOptions, make_survey
+from snowmatch.survey.run import Survey, SurveyOptions, make_survey, uncounted_survey
 
 
 def open_survey(folder: Path, **options: Unpack[SurveyOptions]) -> Survey:
     """Return the survey of the catalog in `folder`, by all decisions of persons. Raises as `make_survey` does."""
     return make_survey(open_catalog(folder).data, open_identities(folder), **options)
+
+
+def open_uncounted(folder: Path) -> Survey:
+    """Return the catalog in `folder`, by all decisions of persons, as a survey that counts nothing."""
+    return uncounted_survey(open_catalog(folder).data, open_identities(folder))
 
 
 def draw_survey(

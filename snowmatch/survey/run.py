@@ -213,6 +213,28 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     )
 
 
+def uncounted_survey(data: CatalogData, identities: Identities | None = None) -> Survey:
+    """Return a survey that counts nothing, for what shows all annotations of a catalog: it needs no station or time."""
+    return Survey(
+        data=data,
+        sessions=(),
+        places=(),
+        crs=0,
+        spans={},
+        effort={},
+        captures=(),
+        all_captures=(),
+        unidentified={},
+        unnamed=(),
+        choices=(),
+        left_out=(),
+        notes=(),
+        settings={},
+        traits=survey_traits(data.folder, data.annotations, identities),
+        identities=identities,
+    )
+
+
 def _of_species(sightings: list[Sighting], notes: list[Note]) -> list[Sighting]:
     """Return the sightings without unidentified animals of species that no individual has, and without empty photos."""
     named = {s.species for s in sightings if s.individual is not None and s.species}

@@ -50,7 +50,8 @@ def find_sessions(
     if not groups:
         raise SnowmatchError(
             "no sighting has both a time and a station, so there are no occasions: fill in the columns timestamp and "
-            "station of catalog.csv, or from and to of stations.csv",
+            "station of catalog.csv, or from and to of stations.csv; if the survey has no stations, write one common "
+            "name in the column station",
             "no-occasions",
         )
     if "" in groups and len(groups) > 1:
