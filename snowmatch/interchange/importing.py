@@ -385,7 +385,7 @@ def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
         notes.append(Note("rows-deleted-here", text, {"count": len(rows.removed)}))
     if rows.gone:
         text = (
-            f"{counted(len(rows.gone), 'row')} of an earlier import not in the source any more; they stay: "
+            f"{counted(len(rows.gone), 'row')} of an earlier import that this source does not have; they stay: "
             f"{some(rows.gone)}"
         )
         notes.append(Note("rows-gone", text, {"count": len(rows.gone)}))
@@ -408,7 +408,7 @@ def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
         text = f"{counted(len(sites.removed), 'row')} of stations that somebody has deleted here left out: "
         notes.append(Note("stations-deleted-here", text + some(sites.removed), {"count": len(sites.removed)}))
     if sites.gone:
-        text = f"{counted(len(sites.gone), 'row')} of stations of an earlier import not in the source any more; "
+        text = f"{counted(len(sites.gone), 'row')} of stations of an earlier import that this source does not have; "
         notes.append(Note("stations-gone", f"{text}they stay: {some(sites.gone)}", {"count": len(sites.gone)}))
     return notes
 

@@ -28,9 +28,9 @@ class Merged:
 
     kept: cells that differ from the source and stay, (row's identifier, column, here, in the source). replaced: cells
     as the last import wrote them, in whose place is now what the source says, likewise. removed: rows of the source
-    that somebody has deleted here. gone: rows here that the source does not have any more. mixed: photos that got a
-    row, and now have rows with a box and rows without: which animal the latter mean is not known. said: each row of the
-    source, with what earlier tables said in columns that it does not have.
+    that somebody has deleted here. gone: rows of an earlier import, maybe of another source, that this source does not
+    have. mixed: photos that got a row, and now have rows with a box and rows without: which animal the latter mean is
+    not known. said: each row of the source, with what earlier tables said in columns that it does not have.
     """
 
     rows: list[Cells]
