@@ -190,6 +190,7 @@ def _work(
     try:
         trial = make_trial(open_catalog(folder).data.annotations, protocol)
         trial = _thinned(trial, queries) if queries else trial
+        check_answerable(trial)
         outcome = importlib.import_module(f"methods.{name}").run(Given(folder, trial, threads, work), settings)
         if kept is not None:
             kept.mkdir(parents=True, exist_ok=True)
@@ -209,6 +210,19 @@ def _work(
             "notes": list(outcome.notes),
         }
     )
+
+
+def check_answerable(trial: Any) -> None:
+    """Raise SnowmatchError unless a query of the trial has a right answer that the protocol allows."""
+    import numpy as np
+
+    from snowmatch.core.errors import SnowmatchError
+
+    names = np.array([trial.annotations[row].individual for row in trial.gallery])
+    for n, row in enumerate(trial.queries):
+        if (trial.open_to.row(n) & (names == trial.annotations[row].individual)).any():
+            return
+    raise SnowmatchError(f"nothing to measure: no query has a right answer that the protocol {trial.protocol} allows")
 
 
 def _thinned(trial: Any, queries: int) -> Any:

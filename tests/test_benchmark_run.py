@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -46,6 +47,14 @@ def test_a_catalog_becomes_a_dataset_and_does_not_change(survey, tmp_path):
         assert (a.individual, a.encounter, a.station) == tuple(
             getattr(original[a.path], name) for name in ("individual", "encounter", "station")
         )
+
+
+def test_a_trial_without_a_right_answer_is_refused(survey):
+    annotations = snowmatch.open_catalog(survey / "catalog").data.annotations
+    scoring.check_answerable(make_trial(annotations, "cross-station"))
+    nowhere = [replace(a, station="", location="") for a in annotations]
+    with pytest.raises(SnowmatchError, match="no query has a right answer that the protocol cross-station allows"):
+        scoring.check_answerable(make_trial(nowhere, "cross-station"))
 
 
 def test_two_halves_of_a_catalog_share_no_individual(survey, tmp_path):
