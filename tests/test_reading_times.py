@@ -33,7 +33,7 @@ def test_cameras_are_told_apart_where_there_is_no_station(tmp_path):
         "naryn camera H500B 2012-09-17T08:01:00",
         "naryn camera H500B 2012-09-17T08:01:00",
     ]
-    assert "4 photos without a station" in note_of(data, "no-station")
+    assert "4 photos with a time, but without a station" in note_of(data, "no-station")
     assert all(a.camera == "" for a in data.annotations)  # a serial number is not exported with the rows
 
 
@@ -47,6 +47,7 @@ def test_two_animals_of_one_hour_are_two_encounters_where_neither_station_nor_ca
     assert sorted(found.values(), key=str) == [["aika"] * 2, ["bars"] * 2, [None], [None]]
     text = note_of(data, "no-station-no-camera")
     assert "2 unidentified photos that no other frame resembles are an encounter each" in text
+    assert text.startswith("6 photos with a time of day, but without a station, and without a camera's name or serial")
 
 
 def test_folders_may_have_a_level_of_stations(tmp_path):

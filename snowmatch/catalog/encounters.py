@@ -168,13 +168,14 @@ def _station_notes(
     notes = []
     if by_camera:
         text = (
-            f"{counted(by_camera, 'photo')} without a station: those of one camera within {minutes} are one encounter"
+            f"{counted(by_camera, 'photo')} with a time, but without a station: those of one camera within {minutes} "
+            "are one encounter"
         )
         notes.append(Note("no-station", text, {"count": by_camera}))
     if len(without) > 1:
         text = (
-            f"{len(without)} photos without a station, and without a camera's name or serial number: those of one "
-            f"individual within {minutes} are one encounter"
+            f"{len(without)} photos with a time of day, but without a station, and without a camera's name or serial "
+            f"number: those of one individual within {minutes} are one encounter"
         )
         if alone:
             text += f"; {counted(alone, 'unidentified photo')} that no other frame resembles are an encounter each"
