@@ -128,7 +128,7 @@ def test_the_summary_counts_what_is_left_out(catalog, tmp_path):
     screen(catalog, tmp_path)
     text = format_summary(run_batch(snowmatch.open_catalog(catalog)))
     assert text.startswith("5 animals in 5 encounters: ")
-    assert text.endswith("; nothing 1; other species 1; person 1")
+    assert text.endswith("; nothing 1; other species 1; person 1 (the screening keeps the species snow leopard)")
     assert "without a probability 2" in text  # those that were asked; nothing is calibrated
 
 

@@ -64,6 +64,17 @@ def test_a_passage_is_judged_as_one_and_nothing_is_written_into_the_catalog(cata
     assert len(load_screened(catalog).answers) == len(ROWS)
 
 
+def test_named_passages_that_are_mostly_left_out_get_a_note(tmp_path, monkeypatch):
+    fake_classifier.use(monkeypatch)
+    kinds = ("ibex", "ibex", "empty", "leopard", "leopard")
+    rows = [(f"{n}.jpg", what, "S1", f"E{n}", f"cat{n}") for n, what in enumerate(kinds)]
+    text = run("screen", make_catalog(tmp_path / "most", rows), "--workers", 1).output
+    assert "keeps only passages of the species snow leopard: 3 of 5 passages of animals with names are left out" in text
+    assert "(other mammal 2, nothing 1); is the catalog of another species? (--species NAME; --learn" in text
+    half = make_catalog(tmp_path / "half", rows[1:])
+    assert "another species?" not in run("screen", half, "--workers", 1).output
+
+
 def test_a_second_run_looks_at_nothing_and_gives_the_same(catalog, tmp_path, monkeypatch):
     run("screen", catalog, "--out", tmp_path / "out", "--workers", 1)
     first = (tmp_path / "out.csv").read_bytes()

@@ -23,6 +23,7 @@ from snowmatch.review.taking_in import path_inside
 from snowmatch.review.watch import Watch
 from snowmatch.review.watched import read_memory
 from snowmatch.views.explorer import states_of
+from snowmatch.views.watch import format_arrival
 
 
 @pytest.fixture
@@ -156,6 +157,8 @@ def test_blank_photos_are_counted_and_not_added(tmp_path, monkeypatch):
     watch = Watch(folder, catalog, quiet=0, add=True)
     arrival = watch.look(now=1)
     assert dict(arrival.left_out) == {"nothing": 1, "other species": 1}
+    (line,) = format_arrival(arrival, True)
+    assert line == "2 photos not added, as the screening keeps the species snow leopard: nothing 1, other species 1"
     assert {event["decision"] for event in arrival.events} >= {"nothing", "other species"}
     (path,) = watch.settle(now=1).added
     assert (catalog / path).read_bytes() == (folder / "leopard" / "a.jpg").read_bytes()

@@ -168,6 +168,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "frames-without-time": lambda data: "--file-times",
     "added-unscreened": lambda data: "snowmatch weights download efficientnet-lite0",
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
+    "named-left-out": lambda data: "--species NAME; --learn FILE.npz teaches a species of your own",
     "no-texture": lambda data: "snowmatch weights download efficientnet-lite0",
     "missing-annotations": _index,
     "stale-annotations": _index,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
@@ -98,6 +98,7 @@ def run_batch(
             records.append(plain({**left_out_record(session, group, answer), "notes": None, "state": ""}))
         notes += session.map_notes()
         batch = settle(groups, records, (*session.notes, *notes))
+        batch = replace(batch, species=screened.species if screened is not None else "")
     if out is not None:
         text = rows_to_csv(batch.rows)
         table = text.encode("utf-8-sig" if bom else "utf-8")

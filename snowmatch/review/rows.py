@@ -71,11 +71,13 @@ class Batch:
     rows: sorted by encounter and animal; those that the screening leaves out come last.
     failed: the path and the reason of each photo that failed.
     notes: the notes that hold for all answers.
+    species: the species that the screening keeps; "" without a screening.
     """
 
     rows: tuple[Row, ...]
     failed: tuple[tuple[str, str], ...]
     notes: tuple[Note, ...]
+    species: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def format_summary(batch: Batch) -> str:
         f"{counted(len(batch.rows), 'animal')} in {counted(count, 'encounter')}: {', '.join(shares) or 'no queries'}"
         + (f"; {new} new" if new else "")
         + "".join(f"; {name} {count}" for name, count in sorted(others.items()))
+        + (f" (the screening keeps the species {batch.species})" if others else "")
         + (f"; {counted(len(batch.failed), 'photo')} failed" if batch.failed else "")
     )
 

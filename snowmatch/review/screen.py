@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -58,6 +58,7 @@ _FIRST = (
     "photos-not-screened",
     "photos-without-result",
     "species-not-told",
+    "named-left-out",
     "screening-threshold",
 )
 Progress = Callable[[int, int], None]
@@ -263,7 +264,27 @@ def _answers(
             persons = sum(d.label == PERSON and d.confidence >= SHOWS for d in detections.get(path, ()))
             found[path] = _row(each, answer, probability, species, told, stored.get(content, ()), persons)
     order = dict.fromkeys(a.path for a in data.annotations)
-    return Screening(tuple(found[path] for path in order), limit, (), tuple(_notes(limit, given, found, classes)))
+    notes = _notes(limit, given, found, classes)
+    notes += _named_left_out(passages.values(), found, species) if classes else []
+    return Screening(tuple(found[path] for path in order), limit, (), tuple(notes))
+
+
+def _named_left_out(
+    passages: Collection[Mapping[str, Sequence[Annotation]]], found: Mapping[str, ScreenedPhoto], species: str
+) -> list[Note]:
+    """Return a note if most passages whose animals have names are left out, as in a catalog of another species."""
+    named = [rows for rows in passages if any(_is_named(a) for each in rows.values() for a in each)]
+    told = Counter(found[next(iter(rows))].answer for rows in named)
+    left = sum(count for answer, count in told.items() if answer not in (KEPT, UNKNOWN))
+    if 2 * left <= len(named):
+        return []
+    counts = sorted(told.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = ", ".join(f"{answer} {count}" for answer, count in counts if answer not in (KEPT, UNKNOWN))
+    text = (
+        f"the screening keeps only passages of the species {species}: {left} of {len(named)} passages of animals with "
+        f"names are left out ({shown}); is the catalog of another species?"
+    )
+    return [Note("named-left-out", text, {"species": species, "left": left, "named": len(named)})]
 
 
 def _is_named(a: Annotation) -> bool:

@@ -51,7 +51,8 @@ class Arrival:
     photos that were still changing. left: number of photos that are ready and come next. copies: number of photos
     whose content was asked before, under another name. here: whether the folder could be read. added: paths in the
     catalog. indexed: whether the catalog was indexed. left_out: number of photos that were not added, by the answer of
-    the screening. notes: those of the answers. problem: why the catalog could not be asked or written; "" if it could.
+    the screening. species: that the screening keeps. notes: those of the answers. problem: why the catalog could not be
+    asked or written; "" if it could.
     """
 
     events: tuple[Event, ...] = ()
@@ -63,6 +64,7 @@ class Arrival:
     added: tuple[str, ...] = ()
     indexed: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
+    species: str = ""
     notes: tuple[Note, ...] = ()
     problem: str = ""
 
@@ -236,7 +238,7 @@ class Watch:
                 known.append((photo, event_of(recorded_row(path, rows), event_id([sha256], 1))))
             else:
                 new[path] = photo
-        events, notes, why = self._answers(catalog, new) if new else ([], (), {})
+        events, notes, why, species = self._answers(catalog, new) if new else ([], (), {}, "")
         failed |= why
         changed = {path for path, stamp in ready if stamp_of(path) != stamp}  # or gone: asked when they are back
         failed = {path: reason for path, reason in failed.items() if path not in changed}
@@ -262,12 +264,22 @@ class Watch:
             event["decision"] for event in events for path in event["photos"]
             if event["decision"] in LEFT_OUT and path in asked
         )  # fmt: skip
-        return Arrival(tuple(events), tuple(sorted(failed.items())), copies=len(copies), left_out=left_out, notes=notes)
+        return Arrival(
+            tuple(events),
+            tuple(sorted(failed.items())),
+            copies=len(copies),
+            left_out=left_out,
+            species=species,
+            notes=notes,
+        )
 
     def _answers(
         self, catalog: Catalog, new: Mapping[str, Watched]
-    ) -> tuple[list[Event], tuple[Note, ...], dict[str, str]]:
-        """Return the events of new photos, notes, and what failed. Earlier photos of a passage are asked again."""
+    ) -> tuple[list[Event], tuple[Note, ...], dict[str, str], str]:
+        """Return the events of new photos, notes, what failed, and the species that the screening keeps.
+
+        Earlier photos of a passage are asked again.
+        """
         notes: list[Note] = []
         if self.memory.damaged:
             text = (
@@ -306,7 +318,8 @@ class Watch:
                 self._event(replace(row, photos=photos), event_id(contents, row.animal), sorted(before - {""}))
             )
         failed = {called.get(path, path): reason for path, reason in batch.failed}
-        return events, (*batch.notes, *notes), {path: reason for path, reason in failed.items() if path in new}
+        failed = {path: reason for path, reason in failed.items() if path in new}
+        return events, (*batch.notes, *notes), failed, batch.species
 
     def _event(self, row: Row, name: str, before: Sequence[str] = ()) -> Event:
         if not (row.station and row.location):

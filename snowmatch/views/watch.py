@@ -29,7 +29,8 @@ def format_arrival(arrival: Arrival, add: bool) -> tuple[str, ...]:
         lines.append(f"{counted(arrival.copies, 'photo')} whose content was asked before: not asked again")
     if add and arrival.left_out:
         told = ", ".join(f"{name} {number}" for name, number in sorted(arrival.left_out.items()))
-        lines.append(f"{counted(sum(arrival.left_out.values()), 'photo')} not added, as the screening says: {told}")
+        count = counted(sum(arrival.left_out.values()), "photo")
+        lines.append(f"{count} not added, as the screening keeps the species {arrival.species}: {told}")
     if arrival.added:
         lines.append(f"{counted(len(arrival.added), 'photo')} in the catalog now: {some(arrival.added)}")
     if arrival.indexed:
