@@ -25,7 +25,19 @@ from snowmatch.views.doctor import examination_to_json, format_examination
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
-COLUMNS = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask")
+COLUMNS = (
+    "path",
+    "individual",
+    "body_part",
+    "location",
+    "station",
+    "camera",
+    "timestamp",
+    "encounter",
+    "bbox",
+    "species",
+    "mask",
+)
 NOW = datetime(2025, 6, 1)
 BOX = "4,4,60,40"
 
@@ -601,8 +613,18 @@ def test_a_long_list_is_cut_but_for_all_and_json(tmp_path):
     assert values["schema"] == "snowmatch.doctor/1"
     (finding,) = [finding for finding in values["findings"] if finding["code"] == "no-box"]
     assert len(finding["cases"]) == len(finding["photos"]) == 8
-    assert finding["advice"].startswith("snowmatch screen")
+    fill = "fill in the column bbox or mask"
+    assert finding["advice"].startswith(f"{fill}; if these are snow leopards: snowmatch screen ")
     assert values["counts"] == {"serious": 0, "check": 0, "hint": 2}
+
+
+@pytest.mark.parametrize(("species", "screened"), [("nyala", False), ("Snow leopard", True), ("nothing", True)])
+def test_a_screening_for_snow_leopards_is_not_advised_for_another_species(tmp_path, species, screened):
+    rows = [{**row, "bbox": "", "species": species} for row in rows_of(tmp_path)]
+    write(tmp_path, rows, STATIONS)
+    values = json.loads(run(tmp_path, "--json").stdout)
+    (finding,) = [finding for finding in values["findings"] if finding["code"] == "no-box"]
+    assert ("snowmatch screen" in finding["advice"]) == screened
 
 
 def test_no_name_alters_the_terminal(tmp_path):

@@ -184,7 +184,6 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "calibration-outgrown": _calibrate,
     "calibration-found-otherwise": _calibrate,
     "calibration-shipped": _calibrate,
-    "no-animal-found": lambda data: f"snowmatch screen {_catalog(data)} looks for that",
     "not-checked": lambda data: f"-o {data['setting']}=N",
     "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
     "answers-kept": lambda data: "--again" if data.get("older") else "",

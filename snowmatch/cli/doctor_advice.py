@@ -62,6 +62,14 @@ def _compare(data: Data) -> str:
     return f"look at the matched spots: snowmatch query {photos} --catalog {_catalog(data)}{part} --draw answer"
 
 
+def _box(data: Data) -> str:
+    """Return how annotations get boxes. The default classifier does not know most species, so it is not for all."""
+    fill = "fill in the column bbox or mask"
+    if data.get("species") and not {"snow leopard", "panthera uncia"} & {name.casefold() for name in data["species"]}:
+        return fill
+    return f"{fill}; if these are snow leopards: snowmatch screen {_catalog(data)}"
+
+
 WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "copies-with-two-names": _name,
     "frames-with-two-names": _name,
@@ -102,7 +110,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "half-named": lambda data: f"snowmatch batch {_catalog(data)} --unidentified --out answers",
     "one-flank": lambda data: "add photos of the other flank, or fill in the column body_part",
     "body-part-unknown": lambda data: "fill in the column body_part",
-    "no-box": lambda data: f"snowmatch screen {_catalog(data)}, or fill in the column bbox or mask",
+    "no-box": _box,
     "no-times": _times,
     "future-times": _times,
     "early-times": _times,

@@ -59,7 +59,7 @@ def judge(
     """
     calibration = session.calibration
     if not foreground.voting and allowed.entries.any():
-        return Judged(None, None, tuple(_no_animal(session, foreground, "")))
+        return Judged(None, None, tuple(_no_animal(foreground, "")))
     if calibration is None or not allowed.entries.any():
         return Judged(None, None, ())
     outlined, masked = (all(s.evidence in kinds for s in foreground.seen) for kinds in (OUTLINED, ("mask",)))
@@ -79,13 +79,13 @@ def judge(
             f"nothing to go by: {rich:.0f} features and no verified match; the probabilities are those before looking"
         )
         notes.append(Note("nothing-to-go-by", text, {"features": round(rich)}))
-        notes += _no_animal(session, foreground, "")
+        notes += _no_animal(foreground, "")
     elif found is not None and np.nanmax(found.individuals, initial=0.0) < CONVINCING:
-        notes += _no_animal(session, foreground, "no animal on record is likelier than not, and ")
+        notes += _no_animal(foreground, "no animal on record is likelier than not, and ")
     return Judged(found, calibration.levels, tuple(notes))
 
 
-def _no_animal(session: Session, foreground: Foreground, before: str) -> list[Note]:
+def _no_animal(foreground: Foreground, before: str) -> list[Note]:
     """Return a note that photos may show no animal, if nothing showed one in any of them. before: begins the text."""
     seen = [*foreground.seen, *foreground.bare]
     if any(s.evidence in (*OUTLINED, "given") or s.photo.bbox is not None for s in seen):
@@ -93,7 +93,7 @@ def _no_animal(session: Session, foreground: Foreground, before: str) -> list[No
     names = [s.photo.path for s in seen]
     text = f"{before}no outline of an animal was found in {', '.join(name or 'the photo' for name in names)}"
     text += "; the photo may show no animal" if len(names) == 1 else "; the photos may show no animal"
-    return [Note("no-animal-found", text, {"photos": names, "catalog": str(session.folder)})]
+    return [Note("no-animal-found", text, {"photos": names})]
 
 
 def judge_scores(

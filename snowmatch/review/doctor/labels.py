@@ -11,6 +11,8 @@ from snowmatch.core.boxes import overlap
 from snowmatch.core.text import counted, printable
 from snowmatch.core.types import Annotation
 from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient, count_of, grouped, names_of, verb
+from snowmatch.review.labels import label_of
+from snowmatch.screening.species import NOTHING
 
 FLANKS = ("left_flank", "right_flank")
 ONE_ANIMAL = 0.2  # overlap of two boxes of one body part from which they may show one animal
@@ -140,7 +142,9 @@ def _without_box(patient: Patient) -> Iterator[Finding]:
             f"{counted(len(bare), 'annotation')} of {len(patient.data.annotations)} {verb(len(bare), 'has', 'have')} "
             "no box or mask" + (f" ({found} of them a box that snowmatch found)" if found else "")
         )
-        yield patient.finding("no-box", HINT, text, _paths(bare), bare, count=len(bare), found=found)
+        species = sorted({label_of(a.species) for a in patient.data.annotations} - {"", NOTHING})
+        about = {"count": len(bare), "found": found, "species": species}
+        yield patient.finding("no-box", HINT, text, _paths(bare), bare, **about)
 
 
 def _paths(rows: Sequence[Annotation]) -> list[str]:
