@@ -65,6 +65,28 @@ def test_a_photo_is_asked_then_added_then_indexed(place):
     assert not fresh.settle(now=30).news
 
 
+@pytest.mark.parametrize(
+    ("inside", "station", "part"),
+    [
+        ("S09/left/DCIM/100MEDIA", "S09", "left_flank"),
+        ("right_flank", "", "right_flank"),
+        ("left/S09", "S09", ""),
+        ("101Ridge/unknown", "101Ridge", ""),
+        ("101Ridge", "101Ridge", ""),
+        ("100MEDIA", "", ""),
+        ("Images/100media", "", ""),
+    ],
+)
+def test_a_folder_that_names_a_side_is_no_station(place, inside, station, part):
+    catalog, folder, photos = place
+    (folder / inside).mkdir(parents=True, exist_ok=True)
+    shutil.copy(photos[0], folder / inside / "a.jpg")
+    watch = Watch(folder, catalog, quiet=0, add=True)
+    (event,) = watch.look(now=1).events
+    (waiting,) = watch.memory.to_add.values()
+    assert (event["station"], waiting.station, waiting.body_part) == (station, station, part)
+
+
 def test_the_rest_of_a_passage_names_the_event_of_what_was_added(place):
     catalog, folder, photos = place
     for name, when, photo in zip(("a.jpg", "b.jpg", "c.jpg"), ("10:00", "10:20", "12:00"), photos[:3], strict=True):

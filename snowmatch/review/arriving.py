@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from snowmatch.catalog.cells import CellError, read_body_part
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.stations import read_stations
 from snowmatch.core.errors import SnowmatchError
@@ -17,8 +18,8 @@ from snowmatch.core.text import same_name
 from snowmatch.photos.formats import EXTENSIONS
 from snowmatch.review.watched import Stamp
 
-# Folders that cameras make (DCF: DCIM/100ABCDE); they name no station
-CAMERA_FOLDERS = re.compile(r"dcim|misc|private|photos?|images?|\d{3}[a-z0-9_]{5}", re.IGNORECASE)
+# Folders that cameras make (DCF: DCIM/100ABCDE, not 101Ridge); they name no station
+CAMERA_FOLDERS = re.compile(r"(?i:dcim|misc|private|photos?|images?)|\d{3}([A-Z0-9_]{5}|[a-z0-9_]{5})")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PNG_END = b"IEND\xaeB`\x82"
 
@@ -107,17 +108,36 @@ def place_of(path: str, folder: Path, places: Places, station: str = "", locatio
     """Return the station and the location of a photo in a watched folder, "" if not known.
 
     station, location: as the user says. Otherwise the station is the nearest folder above the photo that is called like
-    a station on record, else the nearest folder inside the watched one that no camera made. The location is a folder
-    that is called so, or that of the station if it has one only.
+    a station on record, else the nearest folder inside the watched one that no camera made and that is not called like
+    a body part. The location is a folder that is called so, or that of the station if it has one only.
     """
     inside = [same_name(name) for name in reversed(Path(path).relative_to(folder).parts[:-1])]
     above = [same_name(name) for name in reversed(Path(os.path.abspath(folder)).parts[1:])][:2]
     if not station:
         known = [name for name in (*inside, *above) if name in places.stations]
-        named = [name for name in inside if not CAMERA_FOLDERS.fullmatch(name) and name not in places.locations]
+        free = [name for name in inside if not CAMERA_FOLDERS.fullmatch(name) and name not in places.locations]
+        named = [name for name in free if not _part(name)]
         station = next(iter((*known, *named)), "")
     if not location:
         named = [name for name in (*inside, *above) if name in places.locations and name != station]
         of_station = sorted({name for name in places.stations.get(station, ()) if name})
         location = named[0] if named else of_station[0] if len(of_station) == 1 else ""
     return station, location
+
+
+def part_of(path: str, folder: Path) -> str:
+    """Return the body part that the nearest folder of a photo in a watched folder names; "" if it names none.
+
+    Folders that a camera made do not count.
+    """
+    inside = reversed(Path(path).relative_to(folder).parts[:-1])
+    part = _part(next((name for name in inside if not CAMERA_FOLDERS.fullmatch(name)), ""))
+    return part if part != "unknown" else ""
+
+
+def _part(name: str) -> str:
+    """Return the body part that a folder is called like; "" if it is called otherwise."""
+    try:
+        return read_body_part(name)
+    except CellError:
+        return ""

@@ -26,7 +26,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.decisions.file import decisions_path
 from snowmatch.photos.facts import read_facts
-from snowmatch.review.arriving import Places, is_whole, list_photos, place_of, places_of, stamp_of
+from snowmatch.review.arriving import Places, is_whole, list_photos, part_of, place_of, places_of, stamp_of
 from snowmatch.review.batch import run_batch
 from snowmatch.review.rows import LEFT_OUT, Row
 from snowmatch.review.taking_in import check_can_add, index_added, on_record, take_in
@@ -251,7 +251,13 @@ class Watch:
         photos += [replace(photo, event=event["id"]) for photo, event in known] + copies
         shown = {photo: event for event in events for photo in event["photos"] if event["decision"] not in LEFT_OUT}
         to_add = [
-            ToAdd(path, photo.sha256, self.body_part or "", shown[path]["location"], shown[path]["station"])
+            ToAdd(
+                path,
+                photo.sha256,
+                self.body_part or part_of(path, self.folder),
+                shown[path]["location"],
+                shown[path]["station"],
+            )
             for path, photo in asked.items()
             if self.add and path in shown
         ]
