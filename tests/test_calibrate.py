@@ -344,6 +344,15 @@ def test_the_table_of_levels_shows_shares_intervals_and_new():
         "🔴 uncertain     25 %  6 of 10 answers (26.2 to 87.8 %)  5 of 5",
     ]
     assert format_quality(replace(HAND, decisions=1), Levels())[6].startswith("1 answer: ")
+    for shipped, words in (
+        (0, "without it. The calibration was learned from the encounters of other individuals ("),
+        (40, "without it. The calibration is the shipped one: nothing was learned from this catalog ("),
+        (
+            4,
+            "without it. The calibration was learned from the encounters of other individuals; for 4 answers it is the",
+        ),
+    ):
+        assert format_quality(replace(HAND, shipped=shipped), Levels())[7].startswith(words)
     assert format_quality(Quality(0, *[float("nan")] * 3, (), ()), Levels())[0].startswith("No probabilities")
 
 

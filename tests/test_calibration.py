@@ -257,7 +257,9 @@ def test_queries_without_a_model_use_the_shipped_model_if_there_is_one():
     cases = random_cases(20, 10)
     assert cross_validate(cases, (), None) == [None] * len(cases)
     shipped = Shipped({"outlined": (fit(random_cases(seed=5)),)}, {"outlined": ()})
-    assert all(p is not None for p in cross_validate(cases, (), shipped))
+    assert all(p is not None and p.shipped for p in cross_validate(cases, (), shipped))
+    assert measure_quality(cases, cross_validate(cases, (), shipped), Levels()).shipped == len(cases)
+    assert measure_quality(cases, cross_validate(cases, ("outlined",), shipped), Levels()).shipped == 0
     quality = measure_quality(cases, cross_validate(cases, (), None), Levels())
     assert quality.decisions == 0
     assert math.isnan(quality.brier)

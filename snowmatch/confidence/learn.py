@@ -90,9 +90,10 @@ def cross_validate(
             able = [name for name in groups if _has_new(members_of(others, name), _prior(shipped, name))]
             learned[fold] = learn(others, able, shipped)
         models = next((learned[fold][g] for g in (case.group, kind_of(case), ANY) if g in learned[fold]), None)
+        own = models is not None
         if models is None and shipped is not None:
             models = tell_apart(shipped.models, case)
-        found.append(ask(models, case) if models else None)
+        found.append(replace(ask(models, case), shipped=not own) if models else None)
     return found
 
 

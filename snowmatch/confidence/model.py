@@ -112,7 +112,8 @@ class Probabilities:
     """The probabilities of one query: of individuals (I,), NaN if not compared, and of a `new` one. They add up to 1.
 
     careful, careful_new: the same, but as low as the uncertainty of the models and of the share of new animals can make
-    each of them; the levels come from these. expected_new: the probability of a new one before any evidence.
+    each of them; the levels come from these. expected_new: the probability of a new one before any evidence. shipped:
+    whether a cross-validation had to take the shipped calibration.
     """
 
     individuals: np.ndarray
@@ -120,6 +121,7 @@ class Probabilities:
     careful: np.ndarray
     careful_new: float
     expected_new: float
+    shipped: bool = False
 
     def decision(self, ranking: np.ndarray | None = None) -> int:
         """Return the index of the most likely individual; -1 for a new one. In a tie, the individual counts.

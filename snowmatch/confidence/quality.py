@@ -44,7 +44,8 @@ class Bin:
 class Quality:
     """How well probabilities agree with the results of N decisions; NaN without decisions.
 
-    brier, log_loss, calibration_error: of the probability of the decision against whether it was right.
+    brier, log_loss, calibration_error: of the probability of the decision against whether it was right. shipped: number
+    of decisions with the shipped calibration, where none was learned from other individuals.
     """
 
     decisions: int
@@ -53,6 +54,7 @@ class Quality:
     calibration_error: float
     levels: tuple[LevelCount, ...]
     bins: tuple[Bin, ...]
+    shipped: int = 0
 
 
 BINS = 10  # of the reliability diagram and the calibration error; a usual number
@@ -90,6 +92,7 @@ def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None]
         float(sum(b.answers * abs(b.stated - b.right / b.answers) for b in bins) / len(told)),
         tuple(of_level),
         bins,
+        sum(p.shipped for _, p in told),
     )
 
 

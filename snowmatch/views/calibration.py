@@ -57,10 +57,19 @@ def format_quality(quality: Quality, levels: Levels) -> list[str]:
         *aligned(("level", "answers", "wrong (95 % interval)", 'wrong of "new"'), shares, right=("answers",)),
         "",
         f"{counted(quality.decisions, 'answer')}: each encounter was a query twice, with its animal in the gallery and",
-        f"without it. The calibration was learned from the encounters of other individuals ({bands}).",
+        f"without it. {_calibration_in_words(quality)} ({bands}).",
         f"Brier score {quality.brier:.3f}, log loss {quality.log_loss:.3f}, "
         f"calibration error {quality.calibration_error:.3f} (of the decision's probability)",
     ]
+
+
+def _calibration_in_words(quality: Quality) -> str:
+    learned = "The calibration was learned from the encounters of other individuals"
+    if not quality.shipped:
+        return learned
+    if quality.shipped == quality.decisions:
+        return "The calibration is the shipped one: nothing was learned from this catalog"
+    return f"{learned}; for {counted(quality.shipped, 'answer')} it is the shipped one"
 
 
 def _sentence(answers: int, wrong: int, low: float, high: float) -> str:
