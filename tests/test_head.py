@@ -404,6 +404,21 @@ def test_where_a_classifier_may_be_written(tmp_path):
     assert is_head(tmp_path / "mine.npz")
 
 
+@pytest.mark.parametrize(
+    ("stations", "words"),
+    [
+        (("S0", "S1", "S2"), "told right at stations that were not learned from: "),
+        (("", "", ""), "told right in encounters that were not learned from: "),
+        (("S0", "S1", ""), "told right in stations and encounters that were not learned from: "),
+    ],
+)
+@pytest.mark.usefixtures("drawn_network")
+def test_what_was_held_out_is_told(tmp_path, stations, words):
+    rows = [(path, what, stations[int(place[1:])], species) for path, what, place, species in lesson(9)]
+    taught = teaching.teach(open_catalog(make_catalog(tmp_path / "catalog", rows)).data, tmp_path / "ours.npz", 1)
+    assert words in taught.summary()
+
+
 @pytest.mark.usefixtures("drawn_network")
 def test_a_photo_of_two_species_teaches_nothing(tmp_path):
     folder = make_catalog(tmp_path / "catalog", [*lesson(), ("both.png", "stripes", "S0", "fox")])

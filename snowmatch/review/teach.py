@@ -29,18 +29,21 @@ from snowmatch.screening.scenes import LEAST
 @dataclass(frozen=True)
 class Taught:
     """The result. species: photos of each species. right: share of photos that are told right by a model learned from
-    other stations; NaN if there are too few. failed: the path and the reason of each photo that failed.
+    other places; NaN if there are too few. failed: the path and the reason of each photo that failed. places: what was
+    held out: `stations`, `encounters` where photos have no station, or both in words.
     """
 
     species: tuple[tuple[str, int], ...]
     right: float
     failed: tuple[tuple[str, str], ...]
+    places: str
 
     def summary(self) -> str:
         """Return the result as one line of text."""
         told = ", ".join(f"{name} {count}" for name, count in self.species)
-        share = "not known: too few stations" if np.isnan(self.right) else share_text(self.right)
-        return f"learned from {told} photos; told right at stations that were not learned from: {share}"
+        share = f"not known: too few {self.places}" if np.isnan(self.right) else share_text(self.right)
+        where = f"{'at' if self.places == 'stations' else 'in'} {self.places}"
+        return f"learned from {told} photos; told right {where} that were not learned from: {share}"
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,12 @@ def teach(
         raise SnowmatchError(f"no species can be learned on {network!r}, {choices(network, list(NETWORKS))}")
     named: dict[str, set[str]] = {}
     place: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for a in data.annotations:
         if label := label_of(a.species):
             named.setdefault(a.path, set()).add(label)
             place[a.path] = f"{a.location}/{a.station}" if a.station else a.encounter
+            kinds[a.path] = "stations" if a.station else "encounters"
     photos = sorted(path for path, species in named.items() if len(species) == 1)
     known_species([next(iter(named[photo])) for photo in photos])  # too few labels are told before the photos are read
     classifier = make_plugin("classifiers", network)
@@ -110,4 +115,5 @@ def teach(
     features = np.array(list(found.values()), np.float64)
     save_head(out, replace(learn_head(features, labels), network=network))
     right = held_out_share(features, labels, [place[photo] for photo in found])
-    return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())))
+    places = " and ".join(sorted({kinds[photo] for photo in found}, reverse=True))
+    return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())), places)
