@@ -142,6 +142,7 @@ def test_a_worker_tells_of_a_photo_on_record_as_one_process_does(own_survey, mon
     assert f"catalog/{broken} " in here[0]["failed"][0][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [[], ["--memory", "1MB"]])
 def test_an_evaluation_on_a_cluster_has_the_same_scores_also_if_a_worker_is_killed(
     own_survey, tmp_path, monkeypatch, memory
@@ -219,6 +220,7 @@ def elsewhere(items, task_of, context, *, here):
         yield item, pickle.loads(pickle.dumps(task_of(item).run(*there)))
 
 
+@pytest.mark.slow
 def test_what_another_process_finds_damaged_is_told(own_survey, tmp_path, monkeypatch):
     """Maps without their cells, and search indexes that it builds: the same notes as in one process."""
     told = []

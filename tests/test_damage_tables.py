@@ -149,6 +149,7 @@ def test_a_damaged_value_gives_the_same_answers_or_a_note(whole, catalog, tmp_pa
         database_path(catalog).write_bytes(original)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "column"), CASES)
 def test_the_named_commands_mend_a_damaged_value(whole, catalog, tmp_path, table, column):
     _, file, expected = whole

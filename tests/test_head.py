@@ -419,6 +419,7 @@ def test_what_was_held_out_is_told(tmp_path, stations, words):
     assert words in taught.summary()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawn_network")
 def test_a_photo_of_two_species_teaches_nothing(tmp_path):
     folder = make_catalog(tmp_path / "catalog", [*lesson(), ("both.png", "stripes", "S0", "fox")])

@@ -225,6 +225,7 @@ def test_a_query_and_an_evaluation_with_mutual_find_the_right_cats(survey):
     assert answer.candidates[0].inliers == len(answer.candidates[0].weights)
 
 
+@pytest.mark.slow
 def test_the_spots_of_two_photos_are_those_that_the_evidence_of_pairs_counts(survey):
     session = snowmatch.open_catalog(survey / "catalog").session()
     passages = {}

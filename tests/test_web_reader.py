@@ -143,6 +143,7 @@ def addresses_in(answer):
     }
 
 
+@pytest.mark.slow
 def test_no_answer_to_a_reader_tells_a_name_an_answer_or_a_probability(server, dina):
     """A walk over all routes, with all that could be meant by them, and over all that the answers lead to."""
     state = server.state
