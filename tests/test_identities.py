@@ -387,6 +387,15 @@ def test_undo_of_a_merge_takes_all_its_rows_back(catalog):
     assert [find_individual(who, f"Cat{n}").sightings for n in range(3)] == [(0,), (1,), (2,)]
 
 
+def test_an_individual_may_get_a_name_that_nobody_has_any_more(catalog):
+    who = open_identities(catalog)
+    who, _ = decide(who, [name_sightings(who, [0, 1], "Aika", "Anna"), name_sightings(who, [2], "Bars", "Anna")])
+    who, _ = decide(who, [name_sightings(who, [2], "Dog", "Anna")])  # nobody is Bars now
+    who, _ = decide(who, [rename(who, "Aika", "Bars", "Anna")])
+    assert who.who.idle == ()
+    assert find_individual(who, "Bars").sightings == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -394,6 +403,7 @@ def test_undo_of_a_merge_takes_all_its_rows_back(catalog):
         (lambda who: find_sighting_named(who, "e9999"), "no annotation, photo or encounter"),
         (lambda who: rename(who, "Aika", "Bars", "Anna"), "merge"),
         (lambda who: rename(who, "Aika", "  ", "Anna"), "not a name"),
+        (lambda who: rename(who, "Aika", "Aika", "Anna"), "its name already"),
         (lambda who: merge(who, ["Aika"], "Anna"), "two or more"),
         (lambda who: split(who, "Aika", [1], "Anna"), "not of 'Aika'"),
         (lambda who: split(who, "Aika", [0], "Anna"), "leaves one or more"),

@@ -271,7 +271,7 @@ def overruling(identities: Identities, draft: Decision) -> Decision:
 def rename(identities: Identities, old: str, new: str, observer: str) -> Decision:
     """Return the draft that renames an individual. An individual without a name gets one.
 
-    Raises SnowmatchError if another individual has the name.
+    Raises SnowmatchError if another individual has the name, or if it is its name already.
     """
     individual = find_individual(identities, old)
     new = checked_name(new)
@@ -282,8 +282,12 @@ def rename(identities: Identities, old: str, new: str, observer: str) -> Decisio
             "merge-instead",
             names=[old, new],
         )
+    if new == individual.name:
+        raise SnowmatchError(f"{new!r} is its name already: expected another one", "name-as-before", name=new)
     side = sides_of(identities, individual.sightings)
-    if individual.name is None:
+    if individual.name is None or (
+        other is None and new in identities.who.labels.values()
+    ):  # a name that nobody has now
         return draft("name", observer, new, side_a=side)
     return draft("rename", observer, new, side_a=side, side_b=(individual.name,))
 
