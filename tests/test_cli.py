@@ -427,6 +427,7 @@ def evil(own_survey):
     return folder
 
 
+@pytest.mark.slow
 def test_no_name_reaches_the_terminal_with_its_escapes(evil, monkeypatch):
     enough(monkeypatch)
     photo = evil / next(row["path"] for row in read_rows(evil / "catalog.csv") if row["individual"] == EVIL)

@@ -77,6 +77,7 @@ def test_an_index_run_on_two_workers_gives_the_bytes_of_one_process(survey, alon
     assert contents(tmp_path / "catalog") == alone
 
 
+@pytest.mark.slow
 def test_search_blocks_are_encoded_by_workers_and_a_killed_one_changes_nothing(survey, alone, tmp_path, monkeypatch):
     catalog = fresh(survey, tmp_path / "catalog")
     catalog.index(workers=1)
@@ -100,6 +101,7 @@ def test_search_blocks_are_encoded_by_workers_and_a_killed_one_changes_nothing(s
     assert contents(tmp_path / "catalog") == alone
 
 
+@pytest.mark.slow
 def test_a_batch_on_a_cluster_gives_the_same_tables(own_survey, tmp_path):
     tables = []
     clusters = (("two", ["--cluster", "local:2"]), ("four", ["--cluster", "local:4"]))

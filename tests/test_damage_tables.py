@@ -205,7 +205,8 @@ def screened(catalog):
     return " ".join(told.output.split())
 
 
-@pytest.mark.parametrize("by", ["index", pytest.param("screen", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["index", "screen"])
 @pytest.mark.parametrize(("table", "column", "value"), WRONG)
 def test_a_damaged_entry_of_any_type_is_told_and_deleted_and_the_others_stay(catalog, table, column, value, by):
     fill(catalog)
