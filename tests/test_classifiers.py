@@ -223,7 +223,7 @@ def test_each_check_finds_its_mistake(check, make, words):
 
 def test_auto_is_the_default_one_only_if_its_weights_are_here(made, monkeypatch):
     monkeypatch.setattr(finders, "weights_are_here", lambda name: True)
-    assert choose_finders(AUTO) == choose_finders("efficientnet_lite0") == Finders(EfficientnetLite0(), learns=True)
+    assert choose_finders(AUTO) == choose_finders("efficientnet_lite0") == Finders(EfficientnetLite0())
     assert choose_finders(NONE) == Finders()
 
     def missing(name):

@@ -42,7 +42,7 @@ def screening_answer(
     known = [photo.photo for photo in group.photos if isinstance(photo.photo, Annotation)]
     if any(a.individual is not None or (a.path, a.row) in decided for a in known):
         return ""
-    if all(told) and not all(a.left_out for a in known):  # a photo that is not asked now is kept, or was not seen
+    if all(told) and not all(a.left_out for a in known):  # the catalog does not leave out each of its rows
         return ""
     if KEPT not in told and not all(told):
         new = _answers_of_new(session, group, screened)

@@ -25,7 +25,7 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
     """
     chosen = _classifier(classifier)
     cutter = None if segmenter == NONE else _segmenter(segmenter)
-    return Finders(chosen, cutter, chosen is not None, chosen is not None and texture_is_here())
+    return Finders(chosen, cutter, chosen is not None and texture_is_here())
 
 
 def finders_in_words(classifier: str, segmenter: str, *, boxes: bool, learned: str = "") -> str:

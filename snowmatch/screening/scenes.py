@@ -216,16 +216,22 @@ def kept_preview(path: Path, content: Content) -> Preview:
 class Finders:
     """What finds the animal. classifier: a network for every photo. segmenter: one for photos without a burst.
 
-    learns: whether what is in the middle of the catalog's photos may tell where the animal is, if nothing else does.
-    sees: whether the weights that it needs are on this computer; maps that another computer made so are kept.
-    middle: what was learned from the photos; None if they are too few.
+    sees: whether the weights of the network that sees texture are on this computer. middle: what was learned from the
+    middles of the catalog's photos; None if they are too few.
     """
 
     classifier: Classifier | None = None
     segmenter: Segmenter | None = None
-    learns: bool = False
     sees: bool = False
     middle: Middle | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether what is in the middle of the catalog's photos may tell where the animal is, if nothing else does.
+
+        Without the weights that it needs, maps that another computer made so are kept.
+        """
+        return self.classifier is not None
 
     @property
     def mark(self) -> str:
