@@ -50,7 +50,7 @@ def test_a_passage_is_judged_as_one_and_nothing_is_written_into_the_catalog(cata
         "c1.jpg": "other mammal",
         "d1.jpg": "kept",
     }
-    assert "3 photos (50 %) left out" in result.output
+    assert "3 photos (50 %) not kept" in result.output
     assert (
         "to promise 99 % of the passages of the species takes 99 passages of named animals, here are 1" in result.output
     )
@@ -124,7 +124,7 @@ def test_results_of_another_program_give_boxes_and_persons(catalog, tmp_path):
         (["--species", "snow leopart"], "does not know 'snow leopart'"),
         (["--keep", "1.5"], "the share to keep is 1.5"),
         (["--threshold", "2"], "the threshold is 2.0"),
-        (["--classifier", "none"], "nothing can tell what the photos show"),
+        (["--classifier", "none"], "set to use no classifier (snowmatch screen CATALOG --classifier auto)"),
         (["--segmenter", "isnett"], "no segmenter called 'isnett'"),
         (["--detector", "nobody"], "no detector called 'nobody'"),
     ],

@@ -197,6 +197,7 @@ def test_a_photo_to_which_the_results_give_another_shape_is_not_told_to_show_not
     turn_first(file)
     result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
     assert "its boxes are left out" in result.output
+    assert "; 0 photos (0 %) not kept" in result.output  # an unknown photo is asked about and counts
     assert read_table(tmp_path / "out.csv")["p00.jpg"]["answer"] == "unknown"
     assert not load_detections(catalog)
 

@@ -233,7 +233,7 @@ def test_a_catalog_of_one_photo(tmp_path, monkeypatch):
     result = run(folder, "--out", tmp_path / "out", "--explain", tmp_path / "why")
     assert result.exit_code == 0, result.output
     assert read_table(tmp_path / "out.csv")["a.jpg"]["answer"] == "nothing"
-    assert "1 passage: nothing 1; 1 photo (100 %) left out" in result.output
+    assert "1 passage: nothing 1; 1 photo (100 %) not kept" in result.output
 
 
 # --- tables and pictures ----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from conftest import read_rows
 from PIL import ExifTags, Image
 
 import snowmatch
+from snowmatch.catalog.screened import Screened, save_screened
 from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
@@ -241,6 +242,18 @@ def test_the_command_adds(place):
     assert "1 photo in the catalog now" in result.output
     assert "photos are not screened" in result.output  # never in silence
     assert "the catalog is indexed" in result.output
+
+
+def test_photos_that_no_classifier_sees_are_told_in_a_catalog_that_was_screened(place):
+    catalog, folder, photos = place
+    put(folder, photos[0])
+    save_screened(catalog, Screened({}, "snow leopard", 0.01))
+    keep_settings(catalog, CatalogSettings(classifier="none"))
+    words = ["watch", str(folder), "--catalog", str(catalog), "--add", "--once", "--quiet", "0", "--every", "0.1"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert "set to use no classifier, so new photos are not screened" in result.output
+    assert "screen CATALOG --classifier auto" in result.output
 
 
 KILLED = """

@@ -125,6 +125,12 @@ def _download(data: Data) -> str:
     return "snowmatch weights add FILE"
 
 
+def _screened_by(data: Data) -> str:
+    if data.get("off"):
+        return "snowmatch screen CATALOG --classifier auto"
+    return "snowmatch weights download efficientnet-lite0"
+
+
 COMMANDS: dict[str, Callable[[Data], str]] = {
     # errors
     "not-indexed": _index,
@@ -158,6 +164,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "copy-photos": lambda data: "--copy",
     "allow-host": lambda data: f"--allow-host {shlex.quote(str(data.get('host', 'HOST')))}",
     "only-videos": _frames,
+    "classifier-off": lambda data: "snowmatch screen CATALOG --classifier auto",
     "choose-observer": lambda data: "--observer NAME",
     "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",
     "merge-instead": _merge,
@@ -166,7 +173,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     # notes
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
-    "added-unscreened": lambda data: "snowmatch weights download efficientnet-lite0",
+    "added-unscreened": _screened_by,
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
     "named-left-out": lambda data: "--species NAME; --learn FILE.npz teaches a species of your own",
     "no-texture": lambda data: "snowmatch weights download efficientnet-lite0",

@@ -78,9 +78,10 @@ def batch(
 
     PHOTOS are photos or folders of photos. With --unidentified, the photos are all unidentified annotations of CATALOG.
 
-    Photos in one folder that are at most 60 minutes apart are one encounter and one animal. For photos that are in
-    CATALOG, the encounters and animals of CATALOG count; animals in the same photo are different animals. An animal is
-    never compared with its own encounter.
+    Photos of one camera that are at most 60 minutes apart (the catalog's --encounter-gap) are one encounter and one
+    animal. The camera is told by the serial number in the photo, or else by the folder. For photos that are in CATALOG,
+    the encounters and animals of CATALOG count; animals in the same photo are different animals. An animal is never
+    compared with its own encounter.
 
     The catalog keeps the answers: if the batch was stopped, or if photos were added, the same command asks only the
     rest. A NAME.csv that somebody has edited is not replaced without --force.

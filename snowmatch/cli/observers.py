@@ -17,9 +17,9 @@ def observers(ctx: click.Context, catalog: Path) -> None:
     """Say who can log in to the app of CATALOG, and as what. `snowmatch serve --host` needs that.
 
     A `reader` gives second answers about pairs, blind, and practises, and sees nothing else. An `observer` also sees
-    all pages, identifies photos and reviews pairs. An `adjudicator` also settles disagreements, and renames, merges and
-    divides individuals. An `administrator` also starts work, such as indexing. CATALOG/accounts.json has the names; it
-    holds no password.
+    all pages but Work, identifies photos and reviews pairs. An `adjudicator` also settles disagreements, and renames,
+    merges and divides individuals. An `administrator` also starts work, such as indexing. CATALOG/accounts.json has the
+    names; it holds no password.
 
     \b
     Example:

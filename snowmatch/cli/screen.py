@@ -35,14 +35,24 @@ from snowmatch.cli.shared import (
     help="Share of the passages of the species that must be kept.",
 )
 @click.option("--threshold", type=float, metavar="P", help="Keep passages with this score or more, instead of --keep.")
-@click.option("--classifier", metavar="NAME", help="Network that tells the species; none for no network.")
-@click.option("--segmenter", metavar="NAME", help="Network that draws the outline of animals, such as isnet.")
+@click.option(
+    "--classifier",
+    metavar="NAME",
+    help="Network that tells the species; auto or none. The catalog keeps it.  [default: auto]",
+)
+@click.option(
+    "--segmenter",
+    metavar="NAME",
+    help="Network that draws the outline of animals, such as isnet; none. The catalog keeps it.  [default: none]",
+)
 @click.option("--detector", metavar="NAME", help="Network that draws boxes; `snowmatch plugins` lists all.")
 @setting_option
 @click.option("--results", type=PATH, metavar="FILE", help="Results of MegaDetector or SpeciesNet (JSON).")
 @click.option("--forget-results", is_flag=True, help="Remove the stored detections and their boxes, and do no more.")
 @decisions_option
-@click.option("--out", type=PATH, metavar="FILE", help="Write the table here (CSV).  [default: no table]")
+@click.option(
+    "--out", type=PATH, metavar="NAME", help="Write the table here: NAME.csv and NAME.jsonl.  [default: no table]"
+)
 @click.option("--explain", type=PATH, metavar="DIR", help="Write a picture for each passage: why it was kept or left.")
 @click.option(
     "--learn",
@@ -86,9 +96,9 @@ def screen(
 ) -> None:
     """Tell which photos of CATALOG may show the animal, and where it is.
 
-    Photos of one passage are judged together. The answer is `kept`, `nothing`, another species, or `person`. Nothing is
-    deleted or moved; `snowmatch batch` leaves out what is not kept. The next index run uses the boxes that are found.
-    If the run was stopped, the same command continues it.
+    Photos of one passage are judged together. The answer is `kept`, `nothing`, another species, `person`, or `unknown`
+    if no network has seen them. Nothing is deleted or moved; `snowmatch batch` asks about what is kept or unknown. The
+    next index run uses the boxes that are found. If the run was stopped, the same command continues it.
 
     -o KEY=VALUE changes a setting of the detector.
 

@@ -41,7 +41,7 @@ _OPTIONS = (
         type=Number(0, 100_000),
         default=0,
         metavar="MINUTES",
-        help="Sightings of one animal at one station that are nearer are one.  [default: the encounters]",
+        help="Sightings of one animal at one station less than MINUTES apart count as one.  [default: the encounters]",
     ),
     click.option(
         "--coordinates",
@@ -63,7 +63,7 @@ draws_option = click.option(
     "--draws",
     type=click.IntRange(2, MOST_DRAWS),
     metavar="NUMBER",
-    help="Also draw who is who so often, from the photos and the answers; the catalog has to be indexed.",
+    help="Also draw who is who NUMBER times, from the photos and the answers; the catalog has to be indexed.",
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws: the same seed, the same draws."

@@ -13,7 +13,8 @@ from snowmatch.cli.shared import PATH, Bar, print_text, say
 def weights() -> None:
     """List, add or download the files of pretrained networks.
 
-    Only `snowmatch weights download` uses the internet. Networks need extra packages: pip install 'snowmatch[deep]'.
+    Only `snowmatch weights download` uses the internet. Some networks need extra packages: extractors
+    and LightGlue those of pip install 'snowmatch[deep]', segmenters and detectors those of 'snowmatch[screen]'.
 
     \b
     Example:

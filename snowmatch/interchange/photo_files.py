@@ -125,10 +125,10 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool, used: Collect
         if os.path.lexists(catalog / at) and not ((catalog / at).is_file() and filecmp.cmp(catalog / at, file,
         shallow=False)) ]  # fmt: skip
     if blocked:
+        more = f", and so are {len(blocked) - 1} more" if len(blocked) > 1 else ""
         raise SnowmatchError(
-            f"{catalog / min(blocked)} is already another file, and so are {len(blocked) - 1} more: rename the "
-            "folder of "
-            "the photos, or leave out the copying"
+            f"{catalog / min(blocked)} is already another file{more}: rename the folder of the photos, or leave out "
+            "the copying"
         )
     return Placement(paths, {a: t for a, t in links.items() if not os.path.lexists(catalog / a)},
                      {a: f for a, f in copies.items() if not os.path.lexists(catalog / a)})  # fmt: skip

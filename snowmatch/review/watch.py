@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.api import Catalog, open_catalog
-from snowmatch.catalog.screened import Screened, load_screened
+from snowmatch.catalog.screened import Screened
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, STATIONS_NAME, features_path, settings_path
@@ -32,7 +32,7 @@ from snowmatch.review.rows import LEFT_OUT, Row
 from snowmatch.review.taking_in import check_can_add, index_added, on_record, take_in
 from snowmatch.review.watch_events import event_of, recorded_row
 from snowmatch.review.watched import Event, Stamp, ToAdd, Watched, event_id, read_memory, watched_path, write_step
-from snowmatch.screening.finders import choose_finders
+from snowmatch.screening.finders import NONE, choose_finders
 from snowmatch.screening.passages import DEFAULT, SPECIES
 
 WHOLE = 0.5  # seconds that a photo whose end is there must be unchanged
@@ -343,9 +343,10 @@ class Watch:
             return None
         settings = catalog.data.settings
         if choose_finders(settings.classifier, settings.segmenter).classifier is None:
-            if load_screened(catalog.folder) is None:
-                text = "no classifier is here, so photos are not screened: all that can be read are added"
-                notes.append(Note("added-unscreened", text))
+            off = settings.classifier == NONE
+            why = "this catalog is set to use no classifier" if off else "no classifier is here"
+            text = f"{why}, so new photos are not screened: all that can be read are added"
+            notes.append(Note("added-unscreened", text, {"off": off}))
             return None
         return Screened({}, SPECIES, DEFAULT)
 

@@ -28,6 +28,18 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
     return Finders(chosen, cutter, chosen is not None and texture_is_here())
 
 
+def without_classifier(setting: str, text: str) -> SnowmatchError:
+    """Return the error for what needs a classifier, where the catalog has none. setting: that of the catalog."""
+    if setting == NONE:
+        return SnowmatchError(f"{text}; this catalog is set to use no classifier", "classifier-off")
+    return SnowmatchError(
+        f"{text}; pip install 'snowmatch[screen]' brings a classifier",
+        "get-weights",
+        name=DEFAULT_WEIGHTS,
+        downloadable=True,
+    )
+
+
 def finders_in_words(classifier: str, segmenter: str, *, boxes: bool, learned: str = "") -> str:
     """Return how animals are found with these settings of a catalog, such as "classifier none, segmenter none, boxes".
 

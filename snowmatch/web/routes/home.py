@@ -61,7 +61,7 @@ def names(request: Request) -> Response:
         values = [a.path, a.annotation, a.individual or "", a.body_part, a.species, a.location, a.station, a.time_text]
         writer.writerow([plain_cell(value) for value in (*values, a.encounter)])
     content = text.getvalue().encode("utf-8-sig", "backslashreplace")
-    head = {"content-disposition": 'attachment; filename="individuals.csv"'}
+    head = {"content-disposition": 'attachment; filename="names-of-photos.csv"'}
     return Response(content, media_type="text/csv; charset=utf-8", headers=head)
 
 
