@@ -18,6 +18,8 @@ from snowmatch.cli.identities_ask import _draw, _outlook
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.row import SAMPLE
+from snowmatch.features.extractors.hesaff import Hesaff
+from snowmatch.features.extractors.sift import Sift
 from snowmatch.review.accuracy import ACCURACY, accuracy_by_name, truth_tag
 from snowmatch.review.auto import Policy, auto_drafts
 from snowmatch.review.contradictions import contradictions_of
@@ -466,6 +468,18 @@ def test_a_read_only_folder_is_told_where_to_write(catalog, tmp_path):
     run(catalog, "decide", one, other, "same", "--observer", "Anna", "--decisions", str(there))
     assert not (catalog / "decisions.sqlite").exists()
     assert "Anna" in run(catalog, "log", "--decisions", str(there))
+    run(catalog, "name", "Umut", one, "--observer", "Anna", "--decisions", str(there))
+    photo = str(catalog / open_catalog(catalog).data.annotations[-1].path)
+    words = ["query", photo, "--catalog", str(catalog), "--json", "--top", "1000"]
+    for more, known in ([], False), (["--decisions", str(there)], True):
+        answer = json.loads(CliRunner().invoke(main, [*words, *more]).stdout)
+        assert ("Umut" in {each["individual"] for each in answer["candidates"]}) is known
+
+
+def test_sightings_are_compared_by_one_extractor():
+    session = SimpleNamespace(method=SimpleNamespace(extractors=(Hesaff(), Sift())))
+    with pytest.raises(SnowmatchError, match="of one extractor, not of hesaff and sift: name one"):
+        gather_evidence(session, [])
 
 
 def test_lists_as_json(catalog):

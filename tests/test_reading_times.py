@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from camera_files import CHANGED, START, codes, encounters, note_of, photo, table, texture
 from click.testing import CliRunner
+from conftest import read_rows
+from PIL import ExifTags, Image
 
 import snowmatch
 from snowmatch.catalog.clocks import clock_runs
@@ -12,7 +14,7 @@ from snowmatch.catalog.encounters import group_shots
 from snowmatch.catalog.load import load_catalog
 from snowmatch.catalog.settings import CatalogSettings, load_settings
 from snowmatch.catalog.shots import Shot
-from snowmatch.catalog.times import read_times
+from snowmatch.catalog.times import read_times, to_one_zone
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.identify.question import make_question
@@ -222,3 +224,30 @@ def test_a_date_alone_is_a_whole_day(tmp_path):
     shown = format_overview(snowmatch.open_catalog(tmp_path)).splitlines()
     assert sum(" 2012-09-1" in line for line in shown) == 2
     assert not any("00:00" in line for line in shown)
+
+
+def test_an_empty_date_is_no_error_among_several_time_zones():
+    texts = [
+        "0001-01-01T00:00:00Z",
+        "2023-05-01T10:00:00-05:00",
+        "2023-05-01T11:00:00-05:00",
+        "9999-12-31T23:59:59-06:00",
+    ]
+    moments, done = to_one_zone(read_times(texts)[0])
+    assert (moments[0], moments[3], done) == (datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59), "converted")
+
+
+def test_an_answer_that_may_be_of_the_querys_own_passage_is_told(survey, tmp_path):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    rows = read_rows(survey / "queries" / "queries.csv")
+    known = next(row for row in rows if catalog.query(survey / "queries" / row["path"]).decided is not None)
+    best = catalog.query(survey / "queries" / known["path"]).decided.best
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = f"{best.timestamp:%Y:%m:%d %H:%M:%S}"
+    with Image.open(survey / "queries" / known["path"]) as image:
+        image.save(tmp_path / "again.jpg", quality=95, exif=exif)
+    note = note_of(catalog.query(tmp_path / "again.jpg"), "perhaps-same-passage")
+    assert f"{best.path} was taken within 60 min of the query" in note
+    told = snowmatch.open_catalog(survey / "catalog").query(tmp_path / "again.jpg", station=best.station)
+    assert best.encounter in told.excluded_encounters
+    assert "perhaps-same-passage" not in {each.code for each in told.notes}

@@ -70,13 +70,16 @@ def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
     if len(zones) <= 1:
         return [time.moment for time in times], "dropped" if zones else ""
     usual = max(sorted(zones), key=lambda zone: (zones[zone], bool(zone)))
-    moments = [
-        time.moment - time.zone + usual
-        if time.moment is not None and time.zone is not None and not time.dated  # a day stays that day
-        else time.moment
-        for time in times
-    ]
-    return moments, "converted"
+    return [_moved(time, usual) for time in times], "converted"
+
+
+def _moved(time: ReadTime, zone: timedelta) -> datetime | None:
+    """Return the local time in another zone. A day stays that day, and an empty date (0001, 9999) what it is."""
+    if time.moment is None or time.zone is None or time.dated:
+        return time.moment
+    with suppress(OverflowError):
+        return time.moment - time.zone + zone
+    return time.moment
 
 
 def plain_time(text: str) -> str:

@@ -125,6 +125,11 @@ def _download(data: Data) -> str:
     return "snowmatch weights add FILE"
 
 
+def _passage(data: Data) -> str:
+    out = f"--exclude-encounter {quoted(str(data.get('encounter', 'ENCOUNTER')))}"
+    return f"--station {quoted(str(data['station']))}, or {out}" if data.get("station") else out
+
+
 def _screened_by(data: Data) -> str:
     if data.get("off"):
         return "snowmatch screen CATALOG --classifier auto"
@@ -174,6 +179,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
     "added-unscreened": _screened_by,
+    "perhaps-same-passage": _passage,
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
     "named-left-out": lambda data: "--species NAME; --learn FILE.npz teaches a species of your own",
     "no-texture": lambda data: "snowmatch weights download efficientnet-lite0",

@@ -10,6 +10,7 @@ from snowmatch.cli.shared import (
     PATH,
     Bar,
     cluster_option,
+    decisions_option,
     extractor_option,
     fast_option,
     force_option,
@@ -43,6 +44,7 @@ from snowmatch.cli.shared import (
 @memory_option
 @cluster_option
 @sample_option
+@decisions_option
 @click.option("--save", type=PATH, metavar="FILE", help="Write all scores to FILE (npz) for your own analysis.")
 @click.option("--failures", type=PATH, metavar="DIR", help="Write a page with pictures of the wrong answers to DIR.")
 @force_option
@@ -55,6 +57,7 @@ def evaluate(
     fast: bool,
     options: dict[str, str],
     sample: int | None,
+    decisions: Path | None,
     save: Path | None,
     failures: Path | None,
     force: bool,
@@ -81,7 +84,7 @@ def evaluate(
         check_file(save, catalog, is_table, force=force)
     if failures is not None:
         check_failures(failures, catalog, force=force)
-    opened = open_catalog(catalog)
+    opened = open_catalog(catalog, decisions)
     method = method_of(extractors, matcher, options, fast)
     with Bar("matching", "query") as bar:
         result = opened.evaluate(protocol, sample=sample, progress=bar.update, **method)

@@ -10,6 +10,7 @@ import click
 from snowmatch.cli.shared import (
     PATH,
     cluster_option,
+    decisions_option,
     extractor_option,
     fast_option,
     force_option,
@@ -112,6 +113,7 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
 @new_option
 @click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Number of candidates.")
 @json_option
+@decisions_option
 @click.option("--draw", type=PATH, metavar="DIR", help="Write pictures of the matched spots of every candidate to DIR.")
 @force_option
 def query(
@@ -131,6 +133,7 @@ def query(
     new: float | None,
     top: int,
     as_json: bool,
+    decisions: Path | None,
     draw: Path | None,
     force: bool,
 ) -> None:
@@ -161,7 +164,7 @@ def query(
         say(f"catalog: {folder} ({how})")
     if draw is not None:
         check_folder(draw, folder)
-    answer = open_catalog(folder).query(
+    answer = open_catalog(folder, decisions).query(
         [str(p) for p in photos],
         body_part=bodypart,
         locations=locations,

@@ -142,6 +142,27 @@ def _same_passage(
     return passing, notes
 
 
+def passage_notes(
+    session: Session, question: Question, photos: Sequence[AskedPhoto], best: Annotation
+) -> tuple[Note, ...]:
+    """Return a note if the photo that decides a query may be of the query's own passage, which nothing tells.
+
+    That is: the query's station is not known, no query photo is on record, and both were taken within the encounter
+    gap.
+    """
+    times = [photo.facts.taken for photo in photos if photo.facts.taken is not None]
+    if question.station is not None or any(photo.encounters for photo in photos):
+        return ()
+    if not any(_near(best, time, session.data.settings.gap) for time in times):
+        return ()
+    text = (
+        f"{best.path} was taken within {session.data.settings.encounter_gap:g} min of the query, whose station is not "
+        "known: if both are of one passage, the answer is no evidence; say where the query was taken, or leave out "
+        f"encounter {best.encounter}"
+    )
+    return (Note("perhaps-same-passage", text, {"station": best.station, "encounter": best.encounter}),)
+
+
 def _near(a: Annotation, time: datetime, gap: timedelta) -> bool:
     """Return whether an annotation may have been taken at most `gap` before or after a time."""
     if a.timestamp is None:

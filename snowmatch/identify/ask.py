@@ -8,7 +8,7 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
-from snowmatch.identify.allow import Allowed, allow
+from snowmatch.identify.allow import Allowed, allow, passage_notes
 from snowmatch.identify.answer import Answer, Decision, QueryPhoto
 from snowmatch.identify.candidates import find_candidates, rank_individuals
 from snowmatch.identify.foreground import Foreground, tell_foreground
@@ -83,6 +83,8 @@ def _answer(
     found = found[: len(shown)]
     notes = [*resolved.notes, *allowed.notes, *session.notes, *foreground.notes, *judged.notes, *matched.notes]
     notes += session.map_notes()
+    if decided is not None:
+        notes += passage_notes(session, question, resolved.photos, by_number[decided].best)
     if not all(c.accepted for c in found):
         text = (
             "candidates without consistent geometry have the score before the geometric check, in brackets in a table: "

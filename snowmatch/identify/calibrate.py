@@ -89,7 +89,8 @@ def calibrate(
         )
     most = most_queries(*sides_of(data.annotations, "cross-encounter"), galleries, method.matcher)
     trial = make_trial(data.annotations, "cross-encounter", most, sample=sample)
-    table = score_trial(trial, galleries, method.matcher, method.geometry, progress)
+    notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(folder, states, method.extractor)]
+    table = score_trial(trial, galleries, method.matcher, method.geometry, progress, notes)
     cases = make_cases(table, **facts_of(data.annotations, galleries[0]))
     shipped = load_shipped(method.extractor, method.matching)
     groups = choose_groups(cases, shipped)
@@ -133,12 +134,7 @@ def calibrate(
         groups,
         calibrations.levels,
         quality,
-        (
-            *evidence_notes(data),
-            *sample_notes(trial),
-            *state_notes(folder, states, method.extractor),
-            *galleries[0].maps.notes(),
-        ),
+        (*notes, *galleries[0].maps.notes()),
     )
 
 

@@ -48,7 +48,7 @@ def compare_sightings(
     sightings: the rows of the catalog in each. supposed: a number for the animal that each sighting is supposed to
     show: sightings of one animal do not silence each other's votes. None: each shows another animal. Sightings of one
     passage are not compared, nor are body parts that differ. A sighting without features, or without any verified
-    match, has no evidence. Several extractors: the first is used.
+    match, has no evidence. The method of the session has one extractor.
     """
     gallery = by_sighting(session.gallery, sightings, supposed)
     matcher, geometry = session.method.matcher, session.method.geometry

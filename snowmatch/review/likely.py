@@ -10,6 +10,7 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
+from snowmatch.core.plugins import settings
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.identify.pairs import compare_sightings
 from snowmatch.identify.session import Session
@@ -84,7 +85,11 @@ def gather_evidence(
     A sighting is asked again only if its photos, their boxes or masks, the method or the calibration have changed. A
     new sighting is compared with all others. again: ask about all. progress: called with (done, total) sightings. A
     catalog that cannot be written, or with damaged maps, keeps nothing, and a note says so. No sightings give no pairs.
+    Raises SnowmatchError for a method of several extractors.
     """
+    if len(names := [str(settings(each)["name"]) for each in session.method.extractors]) > 1:
+        text = f"sightings are compared by the features of one extractor, not of {' and '.join(names)}: name one"
+        raise SnowmatchError(text)
     keys = _keys(session, sightings)
     kept = {} if again else read_kept(session.folder, keys)
     missing = [n for n, key in enumerate(keys) if key not in kept]
