@@ -145,17 +145,6 @@ def test_other_settings_have_another_store(home):
     check(open_features(home, DESCRIBED), make(3))
     check(open_features(home, other), make(2, seed=1))
     assert sorted(d["chip_size"] for d in list_features(home)) == [64, 65]
-    assert open_features(home, other).fingerprint != open_features(home, DESCRIBED).fingerprint
-
-
-def test_the_fingerprint_depends_on_the_keys_not_on_the_files(home, tmp_path):
-    put(home, make(7), each=2)
-    put(tmp_path / "b" / "features", make(7), each=7)
-    put(tmp_path / "c" / "features", make(6), each=7)
-    a, b, c = (
-        open_features(f, DESCRIBED).fingerprint for f in (home, tmp_path / "b/features", tmp_path / "c/features")
-    )
-    assert a == b != c
 
 
 @pytest.mark.parametrize("wrong", ["", "xyz", "A" * 32, "0" * 31, "0" * 33, key(1)])

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from snowmatch.catalog.sheet import read_sheet
+from snowmatch.catalog.sheet import column_name, read_sheet
 from snowmatch.catalog.table import COLUMNS, paths_of_rows
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME
 from snowmatch.core.types import Annotation
@@ -24,9 +24,9 @@ def read_further(folder: Path, annotations: Sequence[Annotation]) -> Further:
     if table is None:
         return {}
     sheet = read_sheet(table, COLUMNS, [])
-    plain = ["_".join(heading.strip().lower().replace("-", " ").split()) for heading in sheet.head]
+    plain = [column_name(heading) for heading in sheet.head]
     often = Counter(plain)
-    known = {*COLUMNS, "bodypart", ""}
+    known = {*COLUMNS, ""}
     columns = {h.strip(): n for n, (h, p) in enumerate(zip(sheet.head, plain, strict=True)) if p not in known}
     columns = {heading: n for heading, n in columns.items() if often[plain[n]] == 1}
     if "path" not in plain or not columns:
@@ -36,9 +36,8 @@ def read_further(folder: Path, annotations: Sequence[Annotation]) -> Further:
         if not a.found:
             rows[a.path].append(a.row)
     found: Further = {heading: {} for heading in columns}
-    names = ["body_part" if name == "bodypart" else name for name in plain]
     texts = [cells for _, cells in sheet.rows if any(cell.strip() for cell in cells)]
-    for cells, path in zip(texts, paths_of_rows(names, texts), strict=True):
+    for cells, path in zip(texts, paths_of_rows(plain, texts), strict=True):
         if not (waiting := rows.get(path)):  # a repeated row has no path, whatever its further columns say
             continue
         row = waiting.pop(0)

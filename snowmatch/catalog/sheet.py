@@ -47,6 +47,12 @@ def read_sheet(path: Path, columns: Collection[str], notes: list[Note]) -> Sheet
     return Sheet(tuple(head), head_line, tuple((line, tuple(cells)) for line, cells in rows))
 
 
+def column_name(heading: str) -> str:
+    """Return a heading of a catalog's table as the name of a column: `Body-Part` and `bodypart` are `body_part`."""
+    name = "_".join(heading.strip().lower().replace("-", " ").split())
+    return "body_part" if name == "bodypart" else name
+
+
 def plain_heading(heading: str) -> str:
     """Return a heading in one form: `RelativePath`, `Relative path` and `relative-path` are all `relative_path`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", heading.strip().strip("\ufeff"))

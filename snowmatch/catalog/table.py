@@ -13,7 +13,7 @@ from typing import Any
 
 from snowmatch.catalog.cells import CellError, read_body_part, read_box, read_path, read_split
 from snowmatch.catalog.problems import Problems
-from snowmatch.catalog.sheet import Sheet, read_sheet
+from snowmatch.catalog.sheet import Sheet, column_name, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import WRITTEN, source_column
@@ -105,8 +105,7 @@ def is_unidentified(name: str) -> bool:
 
 def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
     """Return the names of the columns in their normal form."""
-    columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in sheet.head]
-    columns = ["body_part" if name == "bodypart" else name for name in columns]
+    columns = [column_name(heading) for heading in sheet.head]
     if "path" not in columns:
         has = printable(", ".join(sheet.head)) or "an empty file"
         raise SnowmatchError(

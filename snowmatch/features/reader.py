@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -41,10 +40,8 @@ class FeatureReader:
         descriptors = segments[0].columns["descriptors"] if segments else np.zeros((0, 0), np.uint8)
         self.dimension, self.dtype = descriptors.shape[1], descriptors.dtype
         self.frames = bool(segments) and "shapes" in segments[0].columns
-        text = json.dumps(described, sort_keys=True) + "\n" + "\n".join(self.keys)
         self.described = dict(described)
         self._checked: dict[str, list[np.ndarray]] = {}  # by column: which annotations of each segment were checked
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """In another process, it reads the same files, and what was stored since."""

@@ -19,7 +19,6 @@ import hashlib
 import io
 import json
 import mmap
-import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +35,6 @@ from snowmatch.core.plugins import settings_key
 
 FORMAT = 2
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
-KEY = re.compile("[0-9a-f]{32}")
 HEAD = ("keys", "offsets", "image_sizes", "checksums")
 USER_BLOCK = 512  # bytes; the smallest of HDF5
 ALIGNMENT = 64  # bytes; mapped arrays can be used without a copy

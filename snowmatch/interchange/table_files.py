@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from snowmatch.catalog.sheet import plain_heading, read_sheet
+from snowmatch.catalog.sheet import column_name, plain_heading, read_sheet
 from snowmatch.catalog.stations import SPELLINGS, meanings
 from snowmatch.catalog.table import COLUMNS, read_table
 from snowmatch.core.errors import SnowmatchError
@@ -43,13 +43,11 @@ def read_text_table(path: Path) -> TextTable:
     of_stations = path.name == STATIONS_NAME
     words = [word for each in SPELLINGS.values() for word in each.split()] if of_stations else []
     sheet = read_sheet(path, [*words, *COLUMNS], [])
-    meaning = {"bodypart": "body_part"}
-    if of_stations:
-        meaning = meanings([plain_heading(heading) for heading in sheet.head], [cells for _, cells in sheet.rows])
+    plain = [plain_heading(heading) for heading in sheet.head]
+    meaning = meanings(plain, [cells for _, cells in sheet.rows]) if of_stations else {}
     columns: list[str] = []
     for number, heading in enumerate(sheet.head):
-        name = "_".join(heading.strip().lower().replace("-", " ").split())
-        name = meaning.get(plain_heading(heading) if of_stations else name, name)
+        name = meaning.get(plain[number]) or column_name(heading)
         columns.append(name if name and name not in columns else f"\0{number}")
     rows = []
     for line, cells in sheet.rows:

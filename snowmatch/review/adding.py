@@ -15,7 +15,7 @@ from filelock import Timeout
 
 from snowmatch.catalog.cells import CellError, read_path
 from snowmatch.catalog.encounters import passages
-from snowmatch.catalog.sheet import separator_of
+from snowmatch.catalog.sheet import column_name, separator_of
 from snowmatch.catalog.table import COLUMNS
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, read_file, replace_file, unreadable, unwritable
@@ -232,6 +232,5 @@ def _parsed(content: bytes) -> _Parsed:
     separator, rest, _ = separator_of(text, COLUMNS)
     first = text[: len(text) - len(rest)]  # a line `sep=;`
     records = list(csv.reader(io.StringIO(rest, newline=""), delimiter=separator, strict=True))
-    columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in (records[0] if records else ())]
-    columns = ["body_part" if name == "bodypart" else name for name in columns]
+    columns = [column_name(name) for name in (records[0] if records else ())]
     return _Parsed(encoding, mark + first, rest, separator, tuple(columns), records)
