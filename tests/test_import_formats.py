@@ -341,6 +341,58 @@ def test_other_headings_are_named_by_a_setting(tmp_path):
         import_source(source, tmp_path, "table", options={"columns": "animal=Bild"})
 
 
+def two_photos(folder, kind, columns):
+    """Write a source of two photos with further columns (heading -> cells), and the photos."""
+    photos(folder, "S01/a.jpg", "S02/a.jpg")
+    more = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    rows = [{"RelativePath": f"S0{n}", "File": "a.jpg", "DeleteFlag": "false", **m} for n, m in enumerate(more, 1)]
+    if kind == "csv":
+        return write_csv(folder / "TimelapseData.csv", rows)
+    if kind == "table":
+        return write_csv(folder / "cats.csv", [{"File": f"S0{n}/a.jpg", **m} for n, m in enumerate(more, 1)])
+    with sqlite3.connect(folder / "TimelapseData.ddb") as database:
+        database.execute(f"CREATE TABLE DataTable (Id INTEGER, {', '.join(f'[{name}] TEXT' for name in rows[0])})")
+        for n, row in enumerate(rows, 1):
+            database.execute(f"INSERT INTO DataTable VALUES (?{', ?' * len(row)})", (n, *row.values()))
+    database.close()
+    return folder / "TimelapseData.ddb"
+
+
+@pytest.mark.parametrize("kind", ["csv", "ddb", "table"])
+@pytest.mark.parametrize("cells", [("true", "false"), ("0", "2"), ("Yes", ""), ("0", "?")], ids="/".join)
+@pytest.mark.parametrize("heading", ["Animal", "Snow leopard"])
+def test_flags_and_counts_are_no_names(tmp_path, kind, cells, heading):
+    report = import_source(two_photos(tmp_path, kind, {heading: cells}), tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    plain = heading.lower().replace(" ", "_")
+    assert [row.get("individual", "") for row in rows] == ["", ""]
+    assert [row[plain] for row in rows] == list(cells)  # it stays, as every further column
+    assert f"not as individual, since the cells are yes and no or counts: {plain}" in texts(report.notes)
+
+
+@pytest.mark.parametrize("kind", ["csv", "ddb", "table"])
+@pytest.mark.parametrize(
+    ("columns", "names", "told"),
+    [
+        ({"Cat": ("1", "2")}, ["1", "2"], "cat as individual"),
+        ({"Cat": ("0", "1"), "Name": ("", "Aika")}, ["", "Aika"], "name as individual; not as individual, since"),
+        ({"Cat": ("true", "Aika")}, ["true", "Aika"], "cat as individual"),
+    ],
+    ids=["numbers", "beside", "mixed"],
+)
+def test_numbers_may_be_names_and_a_flag_hides_no_column_of_names(tmp_path, kind, columns, names, told):
+    report = import_source(two_photos(tmp_path, kind, columns), tmp_path)
+    assert [row["individual"] for row in read_rows(tmp_path / "catalog.csv")] == names
+    assert told in texts(report.notes)
+
+
+def test_a_setting_makes_names_of_yes_and_no(tmp_path):
+    source = two_photos(tmp_path, "table", {"Cat": ("yes", "no")})
+    report = import_source(source, tmp_path, options={"columns": "individual=Cat"})
+    assert [row["individual"] for row in read_rows(tmp_path / "catalog.csv")] == ["yes", "no"]
+    assert "not as individual" not in texts(report.notes)
+
+
 def test_further_columns_stay(tmp_path):
     import_source(SOURCES["table"][0](tmp_path), tmp_path)
     assert [row["scar"] for row in read_rows(tmp_path / "catalog.csv")] == ["yes", ""]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from snowmatch.catalog import stations
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.imported import ImportedRow, Unit
-from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, side
+from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, name_or_none, side
 
 # The usual headings of each column, the surest first
 SPELLINGS = {
@@ -47,18 +48,21 @@ SPELLINGS = {
 COPIED = ("location", "station", "camera", "encounter", "mask", "split", "annotation", "sex", "species", "quality")
 COORDINATES = ("x", "y", "crs")
 EDGES = {"w", "h", "width", "height"}  # beside them, columns called x and y are of a box
+BARE = ("cat", "leopard", "snow_leopard", "animal", "name")  # may hold names, or say whether or how many are there
+YES_NO = {"true", "false", "yes", "no", "y", "n", "x", "да", "нет"}
 
 
 @dataclass
 class PhotoTable:
     """How the columns of one table are read, and what was met in them.
 
-    meaning: heading -> column of the catalog. lines: all that were met. repeated: how often a photo occurred.
-    positions: by location and station.
+    meaning: heading -> column of the catalog. counts: headings of BARE that were passed over. lines: all that were met.
+    repeated: how often a photo occurred. positions: by location and station.
     """
 
     meaning: Mapping[str, str]
     headings: Sequence[str]
+    counts: Sequence[str]
     lines: set[tuple[str, ...]] = field(default_factory=set)
     repeated: Counter[str] = field(default_factory=Counter)
     positions: dict[tuple[str, str], Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
@@ -138,22 +142,43 @@ class PhotoTable:
         return found, several
 
 
-def meanings(headings: Sequence[str], own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the meaning of each heading that is understood: heading -> column.
+def photo_table(
+    headings: Sequence[str], rows: Iterable[Mapping[str, str]], own: Mapping[str, str] | None = None
+) -> PhotoTable:
+    """Return how a table with these headings is read. rows: cells by heading.
 
-    own: headings that the user told the meaning of. A column has one heading: the one that stands first in SPELLINGS.
+    own: heading -> column of those whose meaning is known. A column has one other heading: the one that stands first in
+    SPELLINGS. One of BARE is that of names unless its cells are yes and no, or whole numbers with a 0 among them.
     """
     found = dict(own or {})
+    counts = () if "individual" in found.values() else _counts(headings, rows)
     for column, words in SPELLINGS.items():
         if column in found.values():
             continue
-        heading = next((word for word in words.split() if word in headings and word not in found), None)
+        able = (word for word in words.split() if word in headings and word not in found and word not in counts)
+        heading = next(able, None)
         if heading is not None:
             found[heading] = column
     used = {*found, *found.values()}
     if {"x", "y"} <= set(headings) and not {"x", "y"} & used and not EDGES & set(headings):
         found |= {"x": "x", "y": "y"}
-    return found
+    named = next((heading for heading, column in found.items() if column == "individual"), None)
+    surer = takewhile(lambda word: word != named, SPELLINGS["individual"].split())
+    return PhotoTable(found, headings, [word for word in surer if word in counts and word not in found])
+
+
+def _counts(headings: Collection[str], rows: Iterable[Mapping[str, str]]) -> Collection[str]:
+    """Return the headings of BARE with cells that say whether or how many animals are there, and hold no names."""
+    texts: dict[str, set[str]] = {heading: set() for heading in BARE if heading in headings}
+    for cells in rows if texts else ():
+        for heading, seen in texts.items():
+            seen.add(name_or_none(cells[heading]).lower())
+    return [heading for heading, seen in texts.items() if _are_counts(seen - {""})]
+
+
+def _are_counts(texts: Collection[str]) -> bool:
+    """Return whether texts are yes and no, or whole numbers with a 0 among them; without a 0 they may be names."""
+    return bool(texts) and (YES_NO.issuperset(texts) or ("0" in texts and all(map(str.isdecimal, texts))))
 
 
 def has_photos(headings: Collection[str]) -> bool:

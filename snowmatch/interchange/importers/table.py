@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, some
-from snowmatch.interchange.importers._columns import SPELLINGS, PhotoTable, has_photos, meanings
+from snowmatch.interchange.importers._columns import SPELLINGS, PhotoTable, has_photos, photo_table
 from snowmatch.interchange.importers._tables import headings_of, read_rows
 
 
@@ -50,13 +51,12 @@ class Table:
                 known = ", ".join(filter(None, table.headings))
                 raise SnowmatchError(f"{source} has no column {heading.strip()!r}; it has: {known}")
             own[plain_heading(heading)] = column.strip()
-        meaning = meanings(table.headings, own)
-        if "path" not in meaning.values():
+        reader = photo_table(table.headings, (cells for _, cells in table), own)
+        if "path" not in reader.meaning.values():
             raise SnowmatchError(
                 f"{source} has no column of photos in {', '.join(filter(None, table.headings)) or 'an empty file'}; "
                 "expected one called File, Filename or Path"
             )
-        reader = PhotoTable(meaning, table.headings)
         rows = []
         twice = 0
         for line, cells in table:
@@ -65,12 +65,14 @@ class Table:
                 twice += 1
                 continue
             if not reader.photo(cells):
-                problems.append(f"{where}: no photo; expected its path in the column {_heading(meaning, 'path')}")
+                problems.append(
+                    f"{where}: no photo; expected its path in the column {_heading(reader.meaning, 'path')}"
+                )
                 continue
             rows.append(reader.row(cells, where, "px", problems))
         if not rows and not problems:
             raise SnowmatchError(f"{source} has no rows below its header, expected one row per animal in a photo")
-        notes += [Note("columns-read", _told(meaning))] + reader_notes(reader)
+        notes += reader_notes(reader)
         stations, several = reader.stations()
         if several:
             text = (
@@ -85,20 +87,24 @@ class Table:
 
 
 def reader_notes(reader: PhotoTable) -> list[Note]:
-    """Return a note on positions without a station, if there are any."""
+    """Return a note on how the columns were read, and one on positions without a station if there are any."""
+    notes = [Note("columns-read", _told(reader))]
     if any(not station for _, station in reader.positions):
         text = "positions of photos without a station left out: a table of stations holds positions"
-        return [Note("positions-left-out", text)]
-    return []
+        notes.append(Note("positions-left-out", text))
+    return notes
 
 
-def _heading(meaning: dict[str, str], column: str) -> str:
+def _heading(meaning: Mapping[str, str], column: str) -> str:
     return next(heading for heading, name in meaning.items() if name == column)
 
 
-def _told(meaning: dict[str, str]) -> str:
-    read = [f"{heading} as {column}" for heading, column in meaning.items() if heading != column]
-    return f"columns were read so: {', '.join(read) or 'by their names'}"
+def _told(reader: PhotoTable) -> str:
+    read = [f"{heading} as {column}" for heading, column in reader.meaning.items() if column not in (heading, "-")]
+    text = f"columns were read so: {', '.join(read) or 'by their names'}"
+    if reader.counts:
+        text += f"; not as individual, since the cells are yes and no or counts: {', '.join(reader.counts)}"
+    return text
 
 
 PLUGIN = Table

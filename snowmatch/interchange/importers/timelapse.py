@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +14,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
-from snowmatch.interchange.importers._columns import PhotoTable, meanings
+from snowmatch.interchange.importers._columns import photo_table
 from snowmatch.interchange.importers._sqlite import column_names, is_sqlite, open_sqlite, table_names
 from snowmatch.interchange.importers._tables import headings_of, need, read_rows
 from snowmatch.interchange.importers._values import (
@@ -121,7 +121,7 @@ class Timelapse:
 
 def _rows(
     headings: tuple[str, ...],
-    lines: Iterable[tuple[str, dict[str, str]]],
+    lines: Sequence[tuple[str, dict[str, str]]],
     boxes: dict[str, list[Box]],
     notes: list[Note],
     problems: list[str],
@@ -129,7 +129,7 @@ def _rows(
     own = {"file": "path", "relative_path": "folder"}
     if "root_folder" in headings:
         own["root_folder"] = "-"
-    reader = PhotoTable(meanings([h for h in headings if h != "id"], own), [h for h in headings if h != "id"])
+    reader = photo_table([h for h in headings if h != "id"], (cells for _, cells in lines), own)
     rows: list[ImportedRow] = []
     left_out: Counter[str] = Counter()
     several = []

@@ -11,7 +11,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
-from snowmatch.interchange.importers._columns import PhotoTable, meanings
+from snowmatch.interchange.importers._columns import photo_table
 from snowmatch.interchange.importers._tables import headings_of, read_rows
 from snowmatch.interchange.importers._values import listed_names, name_or_none
 from snowmatch.interchange.importers.table import reader_notes
@@ -45,7 +45,7 @@ class TrapTagger:
         named = next((h for h in INDIVIDUALS if h in table.headings), "")
         own = {"image": "path", "trapgroup": "station", "survey": "location", "image_labels": "species"}
         used = {h: c for h, c in own.items() if h in table.headings} | ({named: "individual"} if named else {})
-        reader = PhotoTable(meanings(table.headings, used), table.headings)
+        reader = photo_table(table.headings, (cells for _, cells in table), used)
         rows: list[ImportedRow] = []
         base_of: dict[tuple[str, ...], str] = {}
         empty = without = 0

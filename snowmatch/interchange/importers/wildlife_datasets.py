@@ -9,7 +9,7 @@ from typing import ClassVar
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported
 from snowmatch.core.notes import Note
-from snowmatch.interchange.importers._columns import PhotoTable, meanings
+from snowmatch.interchange.importers._columns import photo_table
 from snowmatch.interchange.importers._tables import headings_of, need, read_rows
 from snowmatch.interchange.importers.table import reader_notes
 
@@ -38,9 +38,8 @@ class WildlifeDatasets:
         table = read_rows(path, notes, problems)
         need(table, REQUIRED, "wildlife-datasets")
         own = {"identity": "individual", "image_id": "source_id", "date": "timestamp"}
-        reader = PhotoTable(
-            meanings(table.headings, {h: c for h, c in own.items() if h in table.headings}), table.headings
-        )
+        known = {h: c for h, c in own.items() if h in table.headings}
+        reader = photo_table(table.headings, (cells for _, cells in table), known)
         rows = []
         for line, cells in table:
             where = f"{path.name} line {line}"
