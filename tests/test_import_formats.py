@@ -393,6 +393,27 @@ def test_a_setting_makes_names_of_yes_and_no(tmp_path):
     assert "not as individual" not in texts(report.notes)
 
 
+@pytest.mark.parametrize("kind", ["csv", "ddb"])
+def test_photos_of_nothing_and_of_people_in_timelapse_are_left_out_and_counted(tmp_path, kind):
+    there, here = tmp_path / "there", tmp_path / "here"
+    source = two_photos(there, kind, {"Species": ("Empty", "Snow leopard"), "Individual": ("?", "")})
+    report = import_source(source, here)
+    assert dict(report.left_out) == {"empty photos": 1}
+    assert [row["species"] for row in read_rows(here / "catalog.csv")] == ["Snow leopard"]
+    import_source(source, here, options={"empty": "true"})
+    assert sorted(row["species"] for row in read_rows(here / "catalog.csv")) == ["Snow leopard", "nothing"]
+    people = two_photos(tmp_path / "people", kind, {"Species": ("Person", "Person"), "Individual": ("", "Aika")})
+    report = import_source(people, tmp_path / "third")
+    assert dict(report.left_out) == {"photos of people or vehicles": 1}
+    assert [row["individual"] for row in read_rows(tmp_path / "third" / "catalog.csv")] == ["Aika"]  # a name says more
+
+
+def test_a_table_of_photos_arrives_whole(tmp_path):
+    report = import_source(two_photos(tmp_path, "table", {"Species": ("Empty", "ibex")}), tmp_path)
+    assert not report.left_out
+    assert [row["species"] for row in read_rows(tmp_path / "catalog.csv")] == ["Empty", "ibex"]
+
+
 def test_further_columns_stay(tmp_path):
     import_source(SOURCES["table"][0](tmp_path), tmp_path)
     assert [row["scar"] for row in read_rows(tmp_path / "catalog.csv")] == ["yes", ""]

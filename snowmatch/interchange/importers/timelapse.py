@@ -22,27 +22,33 @@ from snowmatch.interchange.importers._values import (
     as_text,
     by_levels,
     four_numbers,
+    name_or_none,
     place_folders,
     station_levels,
 )
 from snowmatch.interchange.importers.table import reader_notes
 from snowmatch.photos.formats import VIDEO_EXTENSIONS
+from snowmatch.review.labels import PEOPLE, label_of
+from snowmatch.screening.species import NOTHING
 
 REQUIRED = ("file", "relative_path")
 ANIMAL = "animal"
+WITHOUT_ANIMAL = PEOPLE | {"vehicle"}
 
 
 @dataclass(frozen=True)
 class Timelapse:
     """Timelapse's CSV or .ddb. A box of its recognitions is taken if the photo has one animal.
 
-    threshold: lowest confidence of an animal in the recognitions of a .ddb.
+    threshold: lowest confidence of an animal in the recognitions of a .ddb. empty: keep photos whose species is a word
+    such as Empty, with the species `nothing`.
     """
 
     REVISION: ClassVar[int] = 1
     FORMAT: ClassVar[str] = "Timelapse (CSV or .ddb)"
 
     threshold: float = 0.2
+    empty: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -56,7 +62,7 @@ class Timelapse:
         return 0.7 if {*REQUIRED, "delete_flag"} <= set(headings_of(source)) else 0.0
 
     def read(self, source: Path) -> Imported:
-        """Return one row for each file that is not marked for deletion. Raises SnowmatchError for other files."""
+        """Return one row for each animal in a photo that counts. Raises SnowmatchError for other files."""
         notes: list[Note] = []
         problems: list[str] = []
         path = _data_file(source)
@@ -68,7 +74,7 @@ class Timelapse:
             headings, lines = table.headings, [(f"{source.name} line {line}", cells) for line, cells in table]
         else:
             headings, lines, boxes = self._database(path, problems)
-        rows, left_out, several = _rows(headings, lines, boxes, notes, problems)
+        rows, left_out, several = _rows(headings, lines, boxes, self.empty, notes, problems)
         if several:
             text = f"{counted(len(several), 'photo')} with several animals: none of the boxes is taken: {some(several)}"
             notes.append(Note("several-boxes", text, {"count": len(several)}))
@@ -123,6 +129,7 @@ def _rows(
     headings: tuple[str, ...],
     lines: Sequence[tuple[str, dict[str, str]]],
     boxes: dict[str, list[Box]],
+    empty: bool,
     notes: list[Note],
     problems: list[str],
 ) -> tuple[list[ImportedRow], Counter[str], list[str]]:
@@ -143,17 +150,26 @@ def _rows(
         if Path(cells["file"]).suffix.lower() in VIDEO_EXTENSIONS:
             left_out["videos"] += 1
             continue
+        nameless = not name_or_none(reader.cell(cells, "individual"))
+        species = label_of(reader.cell(cells, "species")) if nameless else ""
+        if species.casefold() in WITHOUT_ANIMAL:
+            left_out["photos of people or vehicles"] += 1
+            continue
+        if species == NOTHING and not empty:
+            left_out["empty photos"] += 1
+            continue
         named = _each_animal({**cells, "delete_flag": ""}, reader.meaning)
-        animals = boxes.get(cells.get("id", ""), [])
+        animals = [] if species == NOTHING else boxes.get(cells.get("id", ""), [])
         if len(animals) > 1:
             several.append(reader.photo(cells))
+        nothing = {"species": NOTHING} if species == NOTHING else {}
         known = {"data_id": cells["id"]} if cells.get("id") else {}  # of the data file; photos are found by their paths
         for one in named:
             row = reader.row(one, where, "share", problems)
             above = place_folders(row.photo)
             places = {} if row.cells.get("station") else by_levels(above, station_levels(above))
             box = animals[0] if len(animals) == len(named) == 1 else row.box
-            rows.append(replace(row, cells={**places, **known, **row.cells}, box=box, unit="share"))
+            rows.append(replace(row, cells={**places, **known, **row.cells, **nothing}, box=box, unit="share"))
     notes += reader_notes(reader)
     return rows, left_out, several
 
