@@ -964,6 +964,40 @@ def test_two_sources_that_name_a_deployment_with_other_dates_are_told(tmp_path):
     assert told("two.csv", posts[1]) == (JUNE[1], {})
 
 
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ({"Longitude": "76.3"}, "worked at the same time in line 2; expected other dates, or the column camera"),
+        ({"Habitat": "cliff"}, "worked at the same time in line 2; expected other dates, or the column camera"),
+        ({"Retrieval_date": JUNE[1]}, "worked at the same time in line 2; expected other dates"),
+        ({"Setup_date": "", "Retrieval_date": "", "Habitat": "cliff"}, "appears twice, also in line 2; expected from"),
+    ],
+)
+def test_two_rows_of_a_station_at_one_time_are_refused_as_those_beside_a_catalog(tmp_path, second, told):
+    first = {"Site": S01, "Longitude": "76.1", "Latitude": "41.5", "Setup_date": MAY[0], "Retrieval_date": MAY[1],
+             "Habitat": "ridge"}  # fmt: skip
+    first |= {column: "" for column, text in second.items() if not text}
+    posts = write_csv(tmp_path / "posts.csv", [first, first | second])
+    refused(megadetector(tmp_path), tmp_path / "c", f"posts.csv line 3: '{S01}' {told}", stations=posts)
+    with pytest.raises(SnowmatchError, match=r"same time in line 2|appears twice|another position"):
+        read_stations(posts, [])
+
+
+def test_a_line_that_a_table_of_stations_has_twice_counts_once_and_is_told(tmp_path):
+    row = {"Site": S01, "Longitude": "76.1", "Latitude": "41.5", "Setup_date": MAY[0], "Retrieval_date": MAY[1]}
+    report = import_source(megadetector(tmp_path), tmp_path, stations=write_csv(tmp_path / "posts.csv", [row, row]))
+    assert len(read_rows(tmp_path / "stations.csv")) == 1
+    assert "1 line that posts.csv has twice left out" in texts(report.notes)
+
+
+def test_cells_of_a_second_row_of_a_deployment_are_told_and_no_position(tmp_path):
+    posts = [{"deployment": "d1", "Site": S01, "Longitude": x, "Latitude": "41.5", "Habitat": h}
+             for x, h in (("76.1", ""), ("76.3", "ridge"))]  # fmt: skip
+    report = import_source(megadetector(tmp_path), tmp_path, stations=write_csv(tmp_path / "posts.csv", posts))
+    (note,) = (note.text for note in report.notes if note.code == "station-cells-left-out")
+    assert note.endswith("another or none: x of d1 in posts.csv, habitat of d1 in posts.csv")
+
+
 def test_the_own_table_of_stations_keeps_its_headings_and_can_be_read_afterwards(tmp_path):
     text = "Site;Longitude;Latitude;Setup_date;Retrieval_date\nS01;76,1;41,5;01.05.2023;30.05.2023\n"
     (tmp_path / "stations.csv").write_text(text)

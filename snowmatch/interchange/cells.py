@@ -157,23 +157,31 @@ def checked_stations(
     """Return rows of stations.csv with times as ISO 8601. Rows that repeat an earlier one are left out.
 
     files: the name of the file of each row. If a row that is left out has other dates than the earlier one, a note
-    tells both. A position that is none, such as one with swapped degrees or metres without their EPSG code, is added to
-    problems.
+    tells both; a note on its other cells tells the columns alone, since a position may be among them. A position that
+    is none, such as one with swapped degrees or metres without their EPSG code, is added to problems.
     """
     made: dict[str, Cells] = {}
     origins: dict[str, str] = {}
     other: list[str] = []
+    lost: list[str] = []
     for cells, file in zip(stations, files, strict=True):
         one = {c: times.get(text, text) if is_period(c) else text for c, text in cells.items() if text}
         name = one["deployment"] = one.get("deployment") or identifier(one)
         first = made.setdefault(name, one)
-        for column in filter(is_period, {**first, **one}):
-            if (text := one.get(column, "")) != (stays := first.get(column, "")):
+        for column in {**first, **one}:
+            if (text := one.get(column, "")) == (stays := first.get(column, "")):
+                continue
+            if is_period(column):
                 other.append(f"{column} of {name} is {stays!r} in {origins[name]}, {text!r} in {file}")
+            elif text:
+                lost.append(f"{column} of {name} in {file}")
         origins.setdefault(name, file)
     if other:
         text = f"{counted(len(other), 'date')} of stations left out, since an earlier row of the same deployment says "
         notes.append(Note("station-dates-left-out", f"{text}otherwise: {some(other)}", {"count": len(other)}))
+    if lost:
+        text = f"{counted(len(lost), 'cell')} of stations left out, since an earlier row of the same deployment has "
+        notes.append(Note("station-cells-left-out", f"{text}another or none: {some(lost)}", {"count": len(lost)}))
     for one in made.values():
         wrong = Problems(Path(STATIONS_NAME))
         read_position(one.get("x", ""), one.get("y", ""), read_crs(one.get("crs", ""), 0, wrong), 0, wrong)

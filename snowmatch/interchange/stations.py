@@ -9,14 +9,16 @@ from snowmatch.catalog.stations import meanings, unread_dates
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 from snowmatch.interchange.importers._tables import read_rows
 
 
 def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> list[dict[str, str]]:
     """Return the rows of a table of stations with any usual headings, in the columns of stations.csv.
 
-    `deployment` is the row's identifier: what the table says, or its station, camera and beginning. Raises
-    SnowmatchError if the file is no table, or has no column of stations.
+    `deployment` is the row's identifier: what the table says, or its station, camera and beginning. A line that the
+    table has twice counts once, with a note; one that differs from another with the same identifier is a problem,
+    unless the table names the deployment. Raises SnowmatchError if the file is no table, or has no column of stations.
     """
     table = read_rows(path, notes, problems)
     meaning = meanings(table.headings, [[plain_time(cell) for cell in cells] for _, cells in table.rows])
@@ -24,15 +26,37 @@ def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> li
         known = ", ".join(filter(None, table.headings)) or "an empty file"
         raise SnowmatchError(f"{path} has no column of stations in {known}; expected one called Station")
     rows = []
+    first: dict[str, tuple[int, dict[str, str]]] = {}
+    twice = 0
     for line, cells in table:
         row = {meaning.get(heading, heading): value for heading, value in cells.items() if heading and value}
         if not row.get("station"):
             problems.append(f"{path.name} line {line}: no station; expected its name")
             continue
+        named = "deployment" in row
         row.setdefault("deployment", identifier(row))
+        line_before, before = first.setdefault(row["deployment"], (line, row))
+        if before is not row and before == row:
+            twice += 1
+            continue
+        if before is not row and not named:
+            problems.append(f"{path.name} line {line}: {_same_time(row, line_before)}")
         rows.append(row | {column: "" for column in meaning.values() if column not in row})
+    if twice:
+        text = f"{counted(twice, 'line')} that {path.name} has twice left out"
+        notes.append(Note("station-lines-twice", text, {"count": twice}))
     notes += unread_dates(path.name, rows)
     return rows
+
+
+def _same_time(row: Mapping[str, str], line: int) -> str:
+    """Return what is wrong if a row is of the same station, camera and beginning as another line."""
+    if not row.get("from"):
+        return f"{row['station']!r} appears twice, also in line {line}; expected from and to in each of its rows"
+    return (
+        f"{row['station']!r} worked at the same time in line {line}; expected other dates, or the column camera if it "
+        "has two cameras"
+    )
 
 
 def identifier(cells: Mapping[str, str]) -> str:
