@@ -4,6 +4,7 @@ import csv
 import json
 import pathlib
 import re
+import sys
 import zipfile
 from xml.etree import ElementTree
 
@@ -160,6 +161,29 @@ def test_a_station_without_a_position_is_an_error(tmp_path):
     stations = STATIONS.replace("76.15,41.45", ",")
     with pytest.raises(SnowmatchError, match="no position of S3"):
         export(tmp_path, "secr", stations=stations)
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS if plugin_class("exporters", n).COORDINATES == "needed"])
+def test_without_pyproj_a_format_of_positions_names_the_package(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("snowmatch.survey.projection._MADE", {})
+    monkeypatch.setitem(sys.modules, "pyproj", None)
+    with pytest.raises(SnowmatchError, match=r"^positions in EPSG:4326 .*pip install 'snowmatch\[survey\]'") as error:
+        export(tmp_path, name)
+    assert error.value.code == "no-pyproj"
+
+
+def test_notes_on_the_survey_are_told_before_the_export_fails(tmp_path):
+    folder = write_catalog(tmp_path / "c", stations=STATIONS.replace("\nS", "\nX"))
+    words = ["export", str(folder), str(tmp_path / "out"), "--format", "secr", "--coordinates", "exact"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    why, failed = (
+        result.stderr.index("S1 is not in the table of stations"),
+        result.stderr.index("no captures to export"),
+    )
+    assert why < failed
+    told = CliRunner().invoke(main, ["export", str(folder), str(tmp_path / "t"), "--format", "csv"]).stderr.splitlines()
+    assert len(told) == len(set(told))  # each note once
 
 
 def test_files_of_somebody_else_are_not_replaced(tmp_path):

@@ -52,8 +52,9 @@ def export(
     if draws is not None:
         check_draws(name)
     made = open_survey(catalog, **counting) if takes_counts(name) else open_uncounted(catalog)
+    say_notes(made.notes)  # before what may fail for a reason that they tell
     drawn = drawn_survey(made, draws, seed, counting)
-    notes = list(made.notes)
+    notes: list[Any] = []
     if unused := without_effect(name, options_given("coordinates", *counting)):
         flags = sorted("--session" if each == "sessions" else f"--{each.replace('_', '-')}" for each in unused)
         say(f"no effect on the format {name}: {', '.join(flags)}")

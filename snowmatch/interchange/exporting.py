@@ -162,6 +162,10 @@ def export_files(
             f"{name} cannot do without the positions of the stations, which are not written unless asked for",
             "ask-coordinates",
         )
+    if exporter.COORDINATES == "needed":
+        for note in survey.notes:
+            if note.code == "no-pyproj":
+                raise SnowmatchError(note.data["why"], note.code)
     if drawn is not None:
         check_draws(name)
     given = Export(survey, coordinates, drawn)

@@ -68,7 +68,7 @@ def find_places(
     except SnowmatchError as error:
         if error.code != "no-pyproj":
             raise
-        notes.append(Note(error.code, f"no distances and no map: {error}"))
+        notes.append(Note(error.code, f"no distances and no map: {error}", {"why": str(error)}))
         points, moved, crs = {}, [], 0
     where = dict(zip(points, moved, strict=True))
     places = []
