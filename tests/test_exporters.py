@@ -194,6 +194,29 @@ def test_files_of_somebody_else_are_not_replaced(tmp_path):
     assert (tmp_path / "out" / "captures.inp").read_text() == "mine"
 
 
+def test_files_of_another_format_or_command_are_not_removed(tmp_path):
+    out, survey = export(tmp_path, "secr")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(SnowmatchError, match=r"out holds an export as secr: choose another folder") as error:
+        export(tmp_path, "oscr")
+    assert error.value.code == "output-exists"
+    words = ["survey", str(tmp_path / "catalog"), "--no-figures", "--out", str(out)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "out holds an export as secr: choose another folder" in result.output
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    export(tmp_path, "secr", occasion="10d")  # the same format may be written again
+    export_survey(survey, "oscr", out, coordinates=EXACT, force=True)
+    assert set(before) < {path.name for path in out.iterdir()}  # replaced where the names are the same, not removed
+    assert CliRunner().invoke(main, [*words[:-1], str(tmp_path / "survey")]).exit_code == 0
+    with pytest.raises(SnowmatchError, match="survey holds what snowmatch survey writes"):
+        export_survey(survey, "csv", tmp_path / "survey")
+    for path in out.iterdir():
+        if path.name != "manifest.json":
+            path.unlink()
+    export(tmp_path, "mark")  # a manifest alone keeps nobody out
+
+
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 

@@ -94,7 +94,7 @@ def test_a_file_that_somebody_edited_after_a_killed_export_stays(tmp_path):
     killed_after(1, lambda: write_output(out, catalog, {"a.csv": b"2"}, {"schema": "snowmatch.files/1"}, force=False))
     (out / "a.csv").write_bytes(b"mine")
     with pytest.raises(SnowmatchError, match=r"a\.csv, which snowmatch did not write"):
-        check_output(out, catalog, ["a.csv"], force=False)
+        check_output(out, catalog, ["a.csv"], {}, force=False)
 
 
 @pytest.mark.parametrize("number", range(2))

@@ -131,15 +131,16 @@ def survey(
     from snowmatch.survey.output import survey_files
     from snowmatch.views.survey import format_draws, format_survey
 
+    more: dict[str, Any] = {"command": "survey"}
     how, days = read_coordinates(coordinates), CO_USE_DAYS if co_use is None else co_use
     made = open_survey(catalog, **options)
     if out is not None:
-        check_output(out, catalog, list(survey_files(made, how, None, days)), force=force)
+        check_output(out, catalog, list(survey_files(made, how, None, days)), more, force=force)
     drawn = drawn_survey(made, draws, seed, options)
     files: dict[str, bytes] = {}
     if out is not None:
         files = survey_files(made, how, drawn, days)
-        check_output(out, catalog, list(files), force=force)
+        check_output(out, catalog, list(files), more, force=force)
         try:
             files |= {} if no_figures else survey_figures(made, how)
         except SnowmatchError as error:
@@ -151,7 +152,7 @@ def survey(
         print_text(format_draws(made, drawn))
     say_notes(made.notes)
     if out is not None:
-        more: dict[str, Any] = {"command": "survey", "co_use_days": days}
+        more["co_use_days"] = days
         if drawn is not None:
             more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
         write_output(out, catalog, files, survey_manifest(made, how, more), force=force)

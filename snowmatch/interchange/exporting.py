@@ -15,7 +15,7 @@ from snowmatch.core.text import counted, some
 from snowmatch.photos.facts import read_facts
 from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
 from snowmatch.survey.draws import Drawn
-from snowmatch.survey.folder import COUNTED, check_output, survey_manifest, write_output
+from snowmatch.survey.folder import COUNTED, survey_manifest, write_output
 from snowmatch.survey.places import Place
 from snowmatch.survey.run import Survey
 
@@ -136,7 +136,6 @@ def export_survey(
     """
     said: list[Note] = []
     files, manifest = export_files(survey, name, options=options, coordinates=coordinates, drawn=drawn, notes=said)
-    check_output(out, survey.data.folder, list(files), force=force)
     write_output(out, survey.data.folder, files, manifest, force=force)
     if notes is not None:
         notes += said

@@ -47,16 +47,22 @@ def survey_manifest(survey: Survey, coordinates: Coordinates | None, more: Mappi
     }
 
 
-def check_output(folder: Path, catalog: Path, names: Sequence[str], *, force: bool) -> None:
+def check_output(
+    folder: Path, catalog: Path, names: Sequence[str], manifest: Mapping[str, Any], *, force: bool
+) -> None:
     """Raise SnowmatchError unless files with these names may be written in `folder`.
 
-    Files that a manifest there names, unchanged since, may be replaced. force: all may, but nothing in a catalog.
+    Files that a manifest there names, unchanged since, may be replaced, if it is of the same command and format as
+    `manifest`. force: all may, but nothing in a catalog.
     """
     ours = _own_files(folder)
     if ours:  # an exported catalog.csv makes no catalog of the folder
         check_outside(folder.resolve().parent, catalog)
     else:
         check_folder(folder, catalog)
+    other = _kind(_manifest_in(folder))
+    if not force and other != _kind(manifest) and any((folder / name).exists() for name in ours):
+        raise SnowmatchError(f"{folder} holds {other}: choose another folder", "output-exists")
     foreign = [n for n in (*names, MANIFEST) if (folder / n).exists() and not (n == MANIFEST and ours)]
     foreign = [n for n in foreign if n not in ours or file_sha256(folder / n) not in ours[n]]
     if foreign and not force:
@@ -69,14 +75,17 @@ def check_output(folder: Path, catalog: Path, names: Sequence[str], *, force: bo
 def write_output(
     folder: Path, catalog: Path, files: Mapping[str, bytes | mmap], manifest: Mapping[str, Any], *, force: bool
 ) -> None:
-    """Write files and their manifest into a folder, which is made. Unchanged files of an earlier run are removed.
+    """Write files and their manifest into a folder, which is made. Unchanged files of an earlier run of the same
+    command and format are removed.
 
     The manifest is written last. Before the first file, one is written that names the old and the new files: if this
     run is killed, the next one knows whose they are. Raises as `check_output` does.
     """
-    check_output(folder, catalog, list(files), force=force)
+    check_output(folder, catalog, list(files), manifest, force=force)
     text = manifest_text(manifest, files)
     before = _own_files(folder)
+    if _kind(_manifest_in(folder)) != _kind(manifest):
+        before = {name: sums for name, sums in before.items() if name in files}  # the others are not ours to remove
     unfinished = {**json.loads(text), UNFINISHED: {name: sorted(sums) for name, sums in before.items()}}
     replace_file(folder / MANIFEST, lambda file: file.write(json.dumps(unfinished).encode()))
     for name, content in files.items():
@@ -93,19 +102,33 @@ def manifest_text(manifest: Mapping[str, Any], files: Mapping[str, bytes | mmap]
     return (json.dumps(plain({**manifest, "files": sums}), indent=2, ensure_ascii=False) + "\n").encode()
 
 
+def _manifest_in(folder: Path) -> dict[str, Any]:
+    """Return the manifest in `folder`; {} without one of ours."""
+    try:
+        values: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return values if values["schema"] == SCHEMA else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _kind(manifest: Mapping[str, Any]) -> str:
+    """Return what the files of a manifest are, by its command and format."""
+    chosen = manifest.get("format")
+    name = chosen.get("name") if isinstance(chosen, Mapping) else None
+    return f"an export as {name}" if name else f"what snowmatch {manifest.get('command')} writes"
+
+
 def _own_files(folder: Path) -> dict[str, set[str]]:
     """Return what the manifest in `folder` names: the files and what sha256 they may have; {} without one of ours.
 
     A file has two of them if a run that replaced it was killed.
     """
+    values = _manifest_in(folder)
     try:
-        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if values["schema"] != SCHEMA:
-            return {}
         found = {n: {s} for n, s in values["files"].items() if isinstance(s, str) and n == Path(n).name}
         for name, sums in values.get(UNFINISHED, {}).items():
             if name == Path(name).name:
                 found.setdefault(name, set()).update(s for s in sums if isinstance(s, str))
         return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (KeyError, TypeError, AttributeError):
         return {}
