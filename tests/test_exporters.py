@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from conftest import read_rows
 from drawn_table import HEAD, ROWS, STATIONS, write_catalog
 from exported import EXACT, OPTIONS, TWO_CAMERAS, export, photo_catalog
-from import_sources import photo, write_csv
+from import_sources import photo, timelapse_csv, timelapse_ddb, write_csv
 from python_calamine import CalamineWorkbook
 
 import snowmatch
@@ -26,7 +26,7 @@ from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names
 from snowmatch.features.reader import list_features, open_features
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.interchange.importing import import_source
-from snowmatch.survey.run import make_survey
+from snowmatch.survey.run import make_survey, uncounted_survey
 
 FORMATS = [name for name in plugin_names("exporters") if name not in ("scr_pairwise", "hloc")]  # scores, an index
 
@@ -274,6 +274,41 @@ def test_timelapse_and_wildlife_insights_have_a_row_a_photo(tmp_path):
     assert len(read_rows(out / "images.csv")) == 8
     deployments = read_rows(out / "deployments.csv")
     assert float(deployments[0]["longitude"]) == pytest.approx(76.1, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", [timelapse_csv, timelapse_ddb])
+@pytest.mark.parametrize("where", ["elsewhere", "above", "inside"])
+def test_timelapse_gets_the_paths_that_it_has(tmp_path, kind, where):
+    source = kind(tmp_path / "home" / "cards")
+    catalog = {"elsewhere": tmp_path / "c", "above": tmp_path / "home", "inside": source.parent / "c"}[where]
+    import_source(source, catalog)
+    notes = []
+    export_survey(uncounted_survey(snowmatch.open_catalog(catalog).data), "timelapse", tmp_path / "out", notes=notes)
+    rows = read_rows(tmp_path / "out" / "timelapse.csv")
+    assert [(row["RelativePath"], row["File"]) for row in rows] == [("S01", "a.jpg"), ("S02", "a.jpg")]
+    assert not any(note.code.startswith("paths") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("paths", "told", "code"),
+    [
+        (["own/c.jpg", "photos/one/a.jpg", "photos/two/b.jpg"], ["own/c.jpg", "a.jpg", "b.jpg"], "paths-below-links"),
+        (["photos/one/a.jpg", "photos/two/a.jpg"], ["photos/one/a.jpg", "photos/two/a.jpg"], "paths-not-known"),
+        (["photos/three/a.jpg"], ["photos/three/a.jpg"], ""),  # no link
+    ],
+)
+def test_timelapse_gets_paths_below_links_and_two_photos_never_one_name(tmp_path, paths, told, code):
+    folder = tmp_path / "c"
+    (folder / "photos" / "three").mkdir(parents=True)
+    for card in ("one", "two"):
+        (tmp_path / card).mkdir()
+        (folder / "photos" / card).symlink_to(tmp_path / card, target_is_directory=True)
+    write_csv(folder / "catalog.csv", [{"path": path, "individual": "aika"} for path in paths])
+    notes = []
+    export_survey(uncounted_survey(snowmatch.open_catalog(folder).data), "timelapse", tmp_path / "out", notes=notes)
+    rows = read_rows(tmp_path / "out" / "timelapse.csv")
+    assert ["/".join(filter(None, (r["RelativePath"].replace("\\", "/"), r["File"]))) for r in rows] == told
+    assert [note.code for note in notes] == [code] * bool(code)
 
 
 def test_wildbook_has_a_row_an_encounter_with_unapproved_names(tmp_path):

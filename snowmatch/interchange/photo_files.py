@@ -88,7 +88,7 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool, used: Collect
     be copied and cannot be read have none. Raises SnowmatchError if copies would replace other files.
     """
     home = Path(os.path.realpath(catalog))
-    linked = {} if copy else _links(catalog)
+    linked = {} if copy else links_of(catalog)
     roots: dict[Path, list[str]] = defaultdict(list)  # each is looked at once: there may be 100,000 photos
     for root, path in found.files.values():
         roots[root].append(path)
@@ -134,7 +134,7 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool, used: Collect
                      {a: f for a, f in copies.items() if not os.path.lexists(catalog / a)})  # fmt: skip
 
 
-def _links(catalog: Path) -> dict[str, Path]:
+def links_of(catalog: Path) -> dict[str, Path]:
     """Return the links below `photos/` of a catalog, and where they lead."""
     try:
         found = sorted(path for path in (catalog / LINKS).iterdir() if path.is_symlink())

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from snowmatch.catalog.further import read_further
+from snowmatch.core.imported import source_column
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
 from snowmatch.interchange.exporting import Export
+from snowmatch.interchange.photo_files import links_of
 from snowmatch.survey.tables import to_csv
 
 
@@ -28,18 +35,48 @@ class Timelapse:
         photos: dict[str, list[Any]] = {}
         for a in given.survey.data.annotations:
             photos.setdefault(a.path, []).append(a)
+        names = _names(given)
         rows: list[Any] = []
         days = 0
         for path, own in sorted(photos.items()):
-            folder, _, file = path.rpartition("/")
+            folder, _, file = names[path].rpartition("/")
             time = next((a.timestamp for a in own if a.timestamp), None)
             days += time is not None and next(a.dated for a in own if a.timestamp)
             named = [a for a in own if a.individual is not None]
-            names, parts = "; ".join(a.individual for a in named), "; ".join(a.body_part for a in named)
+            animals, parts = "; ".join(a.individual for a in named), "; ".join(a.body_part for a in named)
             shown = time.isoformat(" ", "seconds") if time else ""
-            rows.append((folder.replace("/", "\\"), file, shown, names, parts))
+            rows.append((folder.replace("/", "\\"), file, shown, animals, parts))
         given.as_midnight(days, "photo")
         return {"timelapse.csv": to_csv((("RelativePath", "File", "DateTime", "Individual", "BodyPart"), rows))}
+
+
+def _names(given: Export) -> dict[str, str]:
+    """Return the path of each photo in Timelapse, by its path in the catalog.
+
+    It is the one that Timelapse's own data had at the import, and else the one below a link of the catalog.
+    """
+    data = given.survey.data
+    told = read_further(data.folder, data.annotations).get(source_column("timelapse"), {})
+    links = links_of(data.folder)
+    names: dict[str, str] = {}
+    for a in data.annotations:
+        name = re.sub(r"#\d+$", "", told.get(a.row, "").removesuffix(f"@{a.path}").replace("\\", "/"))
+        if name.rpartition("/")[2].casefold() == a.path.rpartition("/")[2].casefold():
+            names[a.path] = name
+    cut: dict[str, str] = {}
+    for path in {a.path for a in data.annotations} - names.keys():
+        link = next((at for at in links if path.startswith(f"{at}/")), "")
+        names[path] = path.removeprefix(f"{link}/")
+        cut |= {path: link} if link else {}
+    often = Counter(names.values())
+    several = {path for path, name in names.items() if often[name] > 1}
+    if below := sorted({link for path, link in cut.items() if path not in several}):
+        text = f"the paths of photos in {some(below)} are those below the folder that it leads to: Timelapse knows "
+        given.notes.append(Note("paths-below-links", f"{text}them if its data file lies there"))
+    if several:
+        text = f"{counted(len(several), 'photo')} with the catalog's path, which Timelapse does not know: others have "
+        given.notes.append(Note("paths-not-known", f"{text}the same one there: {some(sorted(several))}"))
+    return names | {path: path for path in several}
 
 
 PLUGIN = Timelapse
