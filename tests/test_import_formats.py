@@ -1,9 +1,11 @@
 """Every format is recognised by looking, and its names, sides, places, times, boxes and identifiers arrive."""
 
 import json
+import random
 import re
 import shutil
 import sqlite3
+from datetime import datetime, timedelta
 
 import openpyxl
 import pytest
@@ -16,6 +18,7 @@ from import_sources import megadetector as make_megadetector
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_names
 from snowmatch.decisions.file import read_decisions
+from snowmatch.interchange.importers import camtrap_dp
 from snowmatch.interchange.importing import choose_importer, import_source
 from snowmatch.review.identities import open_identities
 from snowmatch.testing import IMPORTER_CHECKS
@@ -593,6 +596,49 @@ def test_an_event_with_one_name_names_its_photos(tmp_path):
     import_source(folder)
     named = {row["path"]: row["individual"] for row in read_rows(folder / "catalog.csv")}
     assert named == {"media/a.jpg": "Aika", "media/b.jpg": "Berk", "media/c.jpg": "Berk"}
+
+
+def test_the_photos_of_an_event_are_those_of_its_time_each_time_read_once(tmp_path, monkeypatch):
+    """Also in a deployment of many events; times with a zone and times without one are never compared."""
+    source, draw = make_camtrap_dp(tmp_path), random.Random(7)
+    begin = datetime(2024, 5, 1)
+
+    def moment(zone):
+        return (begin + timedelta(minutes=draw.randrange(300))).isoformat() + zone
+
+    zones = ["+06:00", "+06:00", "Z", ""]
+    media = [
+        {"mediaID": f"m{n}", "deploymentID": draw.choice(["d1", "d2"]), "timestamp": moment(draw.choice(zones)),
+         "filePath": f"media/{n}.jpg", "filePublic": "false", "fileMediatype": "image/jpeg"}
+        for n in range(120)
+    ]  # fmt: skip
+    common = {"observationType": "animal", "scientificName": "Panthera uncia"}
+    events = []
+    for n in range(60):
+        first, last = draw.sample(zones, 2)
+        events.append(
+            {"observationID": f"o{n}", "deploymentID": draw.choice(["d1", "d2"]), "observationLevel": "event",
+             "eventID": f"e{n}", "eventStart": moment(first), "eventEnd": moment(last), **common}
+        )  # fmt: skip
+    events.append({"observationID": "own", "deploymentID": media[0]["deploymentID"], "mediaID": "m0",
+                   "observationLevel": "media", **common})  # fmt: skip
+    write_csv(source / "media.csv", media)
+    write_csv(source / "observations.csv", events)
+    read = []
+    usual = camtrap_dp._moment
+    monkeypatch.setattr(camtrap_dp, "_moment", lambda text: read.append(text) or usual(text))
+    found = [row.source_id for row in make_plugin("importers", "camtrap_dp").read(source).rows]
+    assert len(read) == len(media) - 1 + 2 * (len(events) - 1)
+    expected = ["own"]
+    for event in events[:-1]:
+        start, end = (datetime.fromisoformat(event[name]) for name in ("eventStart", "eventEnd"))
+        for each in media[1:]:
+            taken = datetime.fromisoformat(each["timestamp"])
+            alike = len({time.tzinfo is None for time in (start, end, taken)}) == 1
+            if alike and each["deploymentID"] == event["deploymentID"] and start <= taken <= end:
+                expected.append(f"{event['observationID']}/{each['mediaID']}")
+    assert found == expected
+    assert len(expected) > 200
 
 
 def test_the_name_of_an_event_is_not_that_of_another_species_in_it(tmp_path):

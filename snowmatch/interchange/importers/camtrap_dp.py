@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -28,6 +30,8 @@ NOT_WORKING = "notWorking:"
 MISSING = ("", "NA", "NaN", "nan")  # how the format writes a missing value
 KEPT = ("life_stage", "behavior", "count", "classification_method", "classified_by", "classification_probability",
         "observation_tags", "observation_comments")  # fmt: skip
+# Time, place in the table and cells of media, by deployment and by whether the times have a zone
+Timed = dict[tuple[str, bool], list[tuple[datetime, int, dict[str, str]]]]
 _VERSION = re.compile(r"/(\d+)\.(\d+)[^/]*/")
 
 
@@ -128,21 +132,9 @@ class _Package:
             name = cells.get("individual_id") or _only_name(animals, cells.get("scientific_name", ""))
             rows += self._row(cells, media, name, cells["observation_id"])
         without = 0
-        by_deployment = defaultdict(list)
-        for media in self.media.values():
-            by_deployment[media["deployment_id"]].append(media)
+        timed = self._timed(shown)
         for cells in events:
-            start, end = _moment(cells.get("event_start", "")), _moment(cells.get("event_end", ""))
-            found = [
-                media
-                for media in by_deployment[cells["deployment_id"]]
-                if media["media_id"] not in shown
-                and start is not None
-                and end is not None
-                and (taken := _moment(media["timestamp"])) is not None
-                and (taken.tzinfo is None) == (start.tzinfo is None) == (end.tzinfo is None)
-                and start <= taken <= end
-            ]
+            found = self._within(cells, timed)
             known = found or (cells["deployment_id"], cells.get("event_id")) in shown_events
             without += not known
             for media in found:
@@ -160,6 +152,27 @@ class _Package:
             tuple(self.problems),
             dict(self.left_out),
         )
+
+    def _timed(self, shown: Collection[str]) -> Timed:
+        """Return the media that are not `shown`, sorted by time: those with a zone and those without one apart, since
+        they cannot be compared.
+        """
+        found: Timed = defaultdict(list)
+        for place, (name, media) in enumerate(self.media.items()):
+            if name not in shown and (taken := _moment(media["timestamp"])) is not None:
+                found[media["deployment_id"], taken.tzinfo is not None].append((taken, place, media))
+        for listed in found.values():
+            listed.sort(key=itemgetter(0, 1))
+        return found
+
+    def _within(self, event: Mapping[str, str], timed: Timed) -> list[dict[str, str]]:
+        """Return the media of an event, in the order of the table. timed: as `_timed` returns them."""
+        start, end = _moment(event.get("event_start", "")), _moment(event.get("event_end", ""))
+        if start is None or end is None or (start.tzinfo is None) != (end.tzinfo is None):
+            return []
+        listed = timed.get((event["deployment_id"], start.tzinfo is not None), [])
+        first, last = bisect_left(listed, start, key=itemgetter(0)), bisect_right(listed, end, key=itemgetter(0))
+        return [media for _, _, media in sorted(listed[first:last], key=itemgetter(1))]
 
     def _event_names(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
         """Return the species and the name of each animal of each event; "" where one is not told."""
