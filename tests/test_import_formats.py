@@ -135,7 +135,7 @@ OWN_HEADINGS = {
     "table": ["scar"],
     "timelapse_csv": ["note0"],
     "traptagger": ["capture"],
-    "wildbook": ["state", "occurrence_id"],
+    "wildbook": ["state", "occurrence_id", "year"],
     "wildlife_insights": ["project_id", "identified_by", "deployment_id", "wi_taxon_id"],
 }
 
@@ -499,6 +499,28 @@ def test_dates_of_wildbook_may_have_the_decimals_of_a_spreadsheet(tmp_path):
     write_csv(tmp_path / "wildbook.csv", [row])
     import_source(tmp_path / "wildbook.csv", tmp_path / "catalog")
     assert [row["timestamp"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")] == ["2024-05-04T10:07:00"]
+
+
+def test_parts_of_dates_of_wildbook_are_kept_and_told(tmp_path):
+    photos(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    dates = {
+        "a.jpg": ("2024.0", "5", ""),
+        "b.jpg": ("2023", "", ""),
+        "c.jpg": ("2024", "5", "4"),
+        "d.jpg": ("", "", ""),
+    }
+    rows = [{"Encounter.mediaAsset0": photo, **dict(zip(("Encounter.year", "Encounter.month", "Encounter.day"), each,
+             strict=True))} for photo, each in dates.items()]  # fmt: skip
+    report = import_source(write_csv(tmp_path / "wildbook.csv", rows), tmp_path / "catalog")
+    found = read_rows(tmp_path / "catalog" / "catalog.csv")
+    assert [(row["timestamp"], row["year"], row["month"]) for row in found] == [
+        ("", "2024", "5"),
+        ("", "2023", ""),
+        ("2024-05-04", "", ""),
+        ("", "", ""),
+    ]
+    (text,) = (note.text for note in report.notes if note.code == "incomplete-dates")
+    assert text.startswith("2 encounters without a year, a month or a day: no time; what is there is kept in the col")
 
 
 def test_two_data_sets_with_photos_of_the_same_names_are_not_mixed(tmp_path):

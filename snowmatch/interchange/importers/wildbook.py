@@ -53,11 +53,12 @@ class Wildbook:
         left_out: Counter[str] = Counter()
         repeated: Counter[str] = Counter()
         positions: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-        in_utc = 0
+        in_utc = undated = 0
         for line, cells in table:
             where = f"{source.name} line {line}"
             time, from_number = _time(cells, where, problems)
             in_utc += from_number
+            undated += not time and any(_dates(cells).values())
             about = _cells(cells, time)
             if any(cells.get(h) for h in PLACES):
                 across = cells.get(PLACES[1]) or cells.get(PLACES[3], "")
@@ -81,6 +82,9 @@ class Wildbook:
         if in_utc:
             text = f"the time of {counted(in_utc, 'encounter')} is in milliseconds, which were read as UTC"
             notes.append(Note("times-in-milliseconds", text))
+        if undated:
+            text = f"{counted(undated, 'encounter')} without a year, a month or a day: no time; what is there is kept "
+            notes.append(Note("incomplete-dates", f"{text}in the columns {', '.join(DATES)}", {"count": undated}))
         several = sorted({station or area for (area, station), seen in positions.items() if len(seen) > 1})
         if several:
             notes.append(
@@ -121,6 +125,7 @@ def _cells(cells: Mapping[str, str], time: str) -> dict[str, str]:
     }
     return {
         **further,
+        **({} if time else _dates(cells)),
         "individual": "" if state.lower() == "unidentifiable" else name,
         "location": cells.get("encounter_location_id", ""),
         "station": cells.get("encounter_verbatim_locality", ""),
@@ -131,10 +136,14 @@ def _cells(cells: Mapping[str, str], time: str) -> dict[str, str]:
     }
 
 
+def _dates(cells: Mapping[str, str]) -> dict[str, str]:
+    """Return the cells of DATES, without the decimals of a spreadsheet, which writes 5 as 5.0."""
+    return {name: re.sub(r"\.0+$", "", cells.get(f"encounter_{name}", "")) for name in DATES}
+
+
 def _time(cells: Mapping[str, str], where: str, problems: list[str]) -> tuple[str, bool]:
     """Return the time of an encounter, and whether it is from a number of milliseconds. A year alone is no time."""
-    # Spreadsheets write 5 as 5.0
-    year, month, day, hour, minutes = (re.sub(r"\.0+$", "", cells.get(f"encounter_{name}", "")) for name in DATES)
+    year, month, day, hour, minutes = _dates(cells).values()
     try:
         if year and month and day:
             if hour:
