@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import sys
+import zoneinfo
 from dataclasses import replace
 from datetime import datetime
 from xml.etree import ElementTree
@@ -16,6 +18,7 @@ from exported import EXACT, OPTIONS, export, photo_catalog
 from PIL import Image
 
 import snowmatch
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.interchange.importing import import_source
 from snowmatch.survey.coordinates import Coordinates
@@ -42,6 +45,23 @@ def test_camtrap_dp_keys_lead_to_rows_and_events_do_not_overlap(tmp_path):
     assert events[0]["eventStart"] == "2023-05-02T10:00:00+06:00"
     assert {row["filePublic"] for row in media} == {"false"}
     assert about["project"]["individualAnimals"] is True
+
+
+@pytest.fixture
+def no_zones(monkeypatch):
+    """A computer without files of time zones."""
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    zoneinfo.ZoneInfo.clear_cache()
+    zoneinfo.reset_tzpath(to=[])
+    yield
+    zoneinfo.reset_tzpath()
+
+
+def test_where_no_names_of_time_zones_are_known_none_is_advised(tmp_path, no_zones):
+    with pytest.raises(SnowmatchError, match=r"'Asia/Bishkek', expected one such as \+06:00 \(.*snowmatch\[survey\]"):
+        package(tmp_path, options={"timezone": "Asia/Bishkek"})
+    _, out, _ = package(tmp_path, options={"timezone": "+06:00"})
+    assert (out / "deployments.csv").is_file()
 
 
 @pytest.mark.parametrize(("name", "file"), [("camtrap_dp", "observations.csv"), ("darwin_core", "occurrence.csv")])

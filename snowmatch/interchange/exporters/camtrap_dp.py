@@ -225,9 +225,12 @@ def _zone(text: str) -> tzinfo:
             return zoneinfo.ZoneInfo(text.strip())
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         pass
-    raise SnowmatchError(
-        f"the time zone of the cameras is {text!r}, expected one such as +06:00 or Asia/Bishkek", "ask-timezone"
-    )
+    known = "+06:00 or Asia/Bishkek"
+    if not zoneinfo.available_timezones():  # Windows, and small images of Linux
+        known = (
+            "+06:00 (this computer knows no names of zones without one more package: pip install 'snowmatch[survey]')"
+        )
+    raise SnowmatchError(f"the time zone of the cameras is {text!r}, expected one such as {known}", "ask-timezone")
 
 
 def _time(moment: datetime, zone: tzinfo) -> str:
