@@ -151,6 +151,38 @@ def test_names_that_secr_cannot_read_are_replaced_and_told(tmp_path):
     assert {back[row[1]] for row in captures} == set(new.values())
 
 
+COVARIATES = {
+    "slope": ("-12.5", "-12.5"), "ndvi": (".25", "0,123456"), "height": ("1 250", "2\u202f300,5"), "low": ("<1", ">1"),
+    "ruggedness": ("\N{MINUS SIGN}0.5", "NA"), "地形": ("山", "谷"), "水": ("Гребень", "pass"),
+}  # fmt: skip
+WRITTEN = {
+    "slope": ("-12.5", "-12.5"), "ndvi": (".25", "0.123456"), "height": ("1250", "2300.5"), "low": ("x1", "x1.2"),
+    "ruggedness": ("-0.5", "NA"), "x": ("x", "x.2"), "x.2": ("Greben", "pass"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["secr", "oscr"])
+def test_covariates_keep_their_numbers_and_differ_where_the_catalog_does(tmp_path, name):
+    lines = [STATIONS.splitlines()[0].replace("habitat", ";".join(COVARIATES)).replace(",", ";")]
+    for n, line in enumerate(STATIONS.splitlines()[1:]):
+        values = [both[n > 0] for both in COVARIATES.values()]
+        lines.append(";".join([*line.split(",")[:-1], *values]))
+    out, _ = export(tmp_path, name, stations="\n".join(lines))
+    if name == "oscr":
+        rows = read_rows(out / "tdf-1.csv")
+        found = {c: tuple(row[c] for row in rows[:2]) for c in rows[0] if c in WRITTEN}
+        asked = re.findall(r'"([^"]+)"', (out / "read.R").read_text().partition("trapcov.names")[2])
+    else:
+        rows = [line.partition("/")[2].split() for line in (out / "traps.txt").read_text().splitlines()]
+        found = {c: tuple(row[n] for row in rows[1:3]) for n, c in enumerate(rows[0])}
+        asked = re.findall(r'"([^"]+)"', (out / "fit.R").read_text().partition("trapcovnames")[2].splitlines()[0])
+    assert found == WRITTEN
+    assert [c for c in asked if c != "camera_days"] == list(found)
+    back = {(row["what"], row["written_as"]): row["name_in_catalog"] for row in read_rows(out / "names.csv")}
+    assert (back["covariate", "x"], back["covariate 地形", "x.2"], back["covariate low", "x1"]) == ("地形", "谷", "<1")
+    assert not any(what == "covariate slope" for what, _ in back)
+
+
 # --- oSCR, SPACECAP, camtrapR -----------------------------------------------------------------------------------------
 
 

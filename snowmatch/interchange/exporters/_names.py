@@ -13,6 +13,8 @@ from snowmatch.survey.tables import to_csv
 
 SEX = {"female": "F", "male": "M"}
 SCIENTIFIC = {"snow leopard": "Panthera uncia"}  # what imports and screening call it
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\s[0-9]{3})+(\.[0-9]*)?")  # 1 250
 
 
 def safe_names(names: Iterable[str], most: int = 17) -> dict[str, str]:
@@ -105,9 +107,26 @@ def station_covariates(given: Export) -> list[str]:
     return sorted(whole)
 
 
-def word(text: str) -> str:
-    """Return a text as one word that every program reads."""
-    return next(iter(safe_names([text], 60).values()))
+def covariate_words(values: Iterable[str]) -> dict[str, str]:
+    """Return how each value of a covariate is written: a number with a decimal point, NA (not known) as NA, any other
+    value as a word. Words are all different, and none is a number.
+    """
+    found: dict[str, str] = {}
+    different = sorted(set(values))
+    for value in different:
+        plain = value.strip().replace("\N{MINUS SIGN}", "-").replace(",", ".")
+        plain = re.sub(r"\s", "", plain) if GROUPED.fullmatch(plain) else plain
+        if NUMBER.fullmatch(plain) or plain.upper() == "NA":
+            found[value] = plain.upper()
+    words = safe_names((value for value in different if value not in found), 60)
+    lead = "x" if any(NUMBER.fullmatch(text) for text in words.values()) else ""  # "<1" is not 1
+    return found | {value: lead + text for value, text in words.items()}
+
+
+def covariate_names(headings: Mapping[str, str], values: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """Return for `mapping_csv` how headings of covariates are written, and the values that are written otherwise."""
+    otherwise = {name: {v: text for v, text in own.items() if v != text} for name, own in values.items()}
+    return {"covariate": {**headings}} | {f"covariate {name}": own for name, own in otherwise.items()}
 
 
 def number_text(value: float) -> str:

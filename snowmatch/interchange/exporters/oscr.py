@@ -8,6 +8,8 @@ from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporters._names import (
+    covariate_names,
+    covariate_words,
     mapping_csv,
     number_text,
     numbers,
@@ -16,7 +18,6 @@ from snowmatch.interchange.exporters._names import (
     session_names,
     sexes,
     station_covariates,
-    word,
 )
 from snowmatch.interchange.exporting import Export
 
@@ -37,7 +38,8 @@ class Oscr:
         """Return edf.csv, tdf-1.csv and so on, names.csv and read.R."""
         survey = given.survey
         given.only_captures(once=True)
-        covariates = station_covariates(given)
+        covariates = safe_names(station_covariates(given), 60)
+        words = {c: covariate_words(p.traits[c] for p in survey.places) for c in covariates}
         held = {c.session for c in survey.captures}
         if not held:
             raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
@@ -52,6 +54,7 @@ class Oscr:
             for c in seen.values()
         )
         files = {"edf.csv": plain_csv(("session", "ID", "occasion", "trap", "sex"), cells)}
+        names = [*covariates.values(), EFFORT]
         by_name = {s.name: s for s in survey.sessions}
         occasions, counts = [], []
         for name, n in sessions.items():
@@ -60,16 +63,17 @@ class Oscr:
             for j, place in detectors:
                 x, y = given.positions[place.label]
                 worked = [int(v > 0) for v in effort[j]]
-                traits = [word(place.traits[c]) for c in covariates]
+                traits = [words[c][place.traits[c]] for c in covariates]
                 days = number_text(float(effort[j].sum()))
                 rows.append((traps[place.label], number_text(x), number_text(y), *worked, "/", *traits, days))
-            names = [*map(word, covariates), EFFORT]
             head = ("Trap_ID", "X", "Y", *(str(k + 1) for k in range(by_name[name].occasions)), "sep", *names)
             files[f"tdf-{n}.csv"] = plain_csv(head, rows)
             occasions.append(str(by_name[name].occasions))
             counts.append(str(len(detectors)))
-        files["names.csv"] = mapping_csv(session=sessions, individual=animals, station=traps)
-        files["read.R"] = _script(len(sessions), occasions, counts, bool(sex), [*map(word, covariates), EFFORT])
+        files["names.csv"] = mapping_csv(
+            session=sessions, individual=animals, station=traps, **covariate_names(covariates, words)
+        )
+        files["read.R"] = _script(len(sessions), occasions, counts, bool(sex), names)
         return files
 
 

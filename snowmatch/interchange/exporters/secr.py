@@ -14,13 +14,14 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
 from snowmatch.interchange.exporters._names import (
     ages,
+    covariate_names,
+    covariate_words,
     mapping_csv,
     number_text,
     safe_names,
     session_names,
     sexes,
     station_covariates,
-    word,
 )
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
@@ -58,20 +59,25 @@ class Secr:
         given.only_captures(once=self.detector == "proximity")
         sessions = session_names(survey)
         drawn = given.drawn.captures if given.drawn is not None else ()
-        animals = safe_names(c.individual for captures in (survey.captures, *drawn) for c in captures)
+        all_captures = (survey.captures, *drawn)
+        animals = safe_names(c.individual for captures in all_captures for c in captures)
         traps = safe_names(p.label for p in survey.places)
-        traits = [name for name, of in TRAITS.items() if any(of(captures) for captures in (survey.captures, *drawn))]
-        covariates = station_covariates(given)
+        told = {name: [value for each in all_captures for value in of(each).values()] for name, of in TRAITS.items()}
+        traits = {name: covariate_words(values) for name, values in told.items() if values}
+        covariates = safe_names(station_covariates(given), 60)
+        words = {c: covariate_words(p.traits[c] for p in survey.places) for c in covariates}
         first = {name: traps[given.detectors(name)[0][1].label] for name in sessions}
         write = _Captures(survey, sessions, animals, traps, first, traits, self.detector == "count")
         files: dict[str, bytes] = {}
         for name, session in sessions.items():
             file = "traps.txt" if len(sessions) == 1 else f"traps-{session}.txt"
-            files[file] = _text(self._traps(given, name, traps, covariates))
+            files[file] = _text(self._traps(given, name, traps, covariates, words))
         occasions = [next(s.occasions for s in survey.sessions if s.name == name) for name in sessions]
-        reading = _reading(self.detector, list(files), occasions, traits, [word(c) for c in covariates])
+        reading = _reading(self.detector, list(files), occasions, [*traits], [*covariates.values()])
         numbered = {f"captures-{n + 1:03}.txt": write.text(captures) for n, captures in enumerate(drawn)}
-        names = mapping_csv(session=sessions, individual=animals, station=traps)
+        individuals = {f"{name} of individuals": own for name, own in traits.items()}
+        about = covariate_names(covariates, {**individuals, **words})
+        names = mapping_csv(session=sessions, individual=animals, station=traps, **about)
         return {
             "captures.txt": write.text(survey.captures),
             **files,
@@ -81,14 +87,22 @@ class Secr:
             **({"pool.R": _pooling(reading, len(drawn))} if drawn else {}),
         }
 
-    def _traps(self, given: Export, session: str, traps: Mapping[str, str], covariates: Sequence[str]) -> list[str]:
+    def _traps(
+        self,
+        given: Export,
+        session: str,
+        traps: Mapping[str, str],
+        covariates: Mapping[str, str],
+        words: Mapping[str, Mapping[str, str]],
+    ) -> list[str]:
         survey = given.survey
         effort = survey.occasion_effort(next(s for s in survey.sessions if s.name == session))
-        table = ["# Detector x y usage" + "".join(f" {c}" for c in [*(["/"] if covariates else []), *covariates])]
+        head = [*(["/"] if covariates else []), *covariates.values()]
+        table = ["# Detector x y usage" + "".join(f" {c}" for c in head)]
         for n, place in given.detectors(session):
             x, y = given.positions[place.label]
             usage = " ".join(number_text(v) for v in effort[n])
-            values = [word(place.traits[c]) for c in covariates]
+            values = [words[c][place.traits[c]] for c in covariates]
             more = f" / {' '.join(values)}" if values else ""
             table.append(f"{traps[place.label]} {number_text(x)} {number_text(y)} {usage}{more}")
         return table
@@ -96,25 +110,27 @@ class Secr:
 
 @dataclass(frozen=True)
 class _Captures:
-    """Writes captures as text. first: a trap of each session, for the line of a session without captures."""
+    """Writes captures as text. first: a trap of each session, for the line of a session without captures. traits: how
+    the values of each covariate of individuals are written.
+    """
 
     survey: Survey
     sessions: Mapping[str, str]
     animals: Mapping[str, str]
     traps: Mapping[str, str]
     first: Mapping[str, str]
-    traits: Sequence[str]
+    traits: Mapping[str, Mapping[str, str]]
     counted: bool
 
     def text(self, captures: Sequence[Capture]) -> bytes:
         """Return a line for each capture; of one station and occasion once, unless they are counted."""
         lines = [" ".join(["# Session ID Occasion Detector", *self.traits])]
-        known = [TRAITS[name](captures) for name in self.traits]
+        known = [(TRAITS[name](captures), words) for name, words in self.traits.items()]
         for name, session in self.sessions.items():
             own = sorted(
                 (
                     *(c.occasion, self.animals[c.individual], self.traps[c.place]),
-                    *(word(values.get(c.individual, "NA")) for values in known),
+                    *(words.get(values.get(c.individual, ""), "NA") for values, words in known),
                 )
                 for c in captures
                 if c.session == name
