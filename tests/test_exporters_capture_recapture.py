@@ -143,12 +143,15 @@ def test_secr_sessions_keep_their_order_and_empty_ones_stay(tmp_path):
 def test_names_that_secr_cannot_read_are_replaced_and_told(tmp_path):
     new = {"aika": "Айка #1 'x'", "bars": "NONE", "cholpon": "Айка №1 'x'"}
     rows = [(new.get(name, name), part, st.replace("S1", "S 1"), *rest) for name, part, st, *rest in ROWS]
-    out, _ = export(tmp_path, "secr", rows, STATIONS.replace("S1,", "S 1,"))
+    rows.append(("NA", "left_flank", "na", "2023-05-12T05:00:00", "e9", ""))  # R reads NA as a missing value
+    out, _ = export(
+        tmp_path, "secr", rows, STATIONS.replace("S1,", "S 1,") + "na,naryn,76.1,41.6,2023-05-01,2023-05-30,,,x"
+    )
     captures, _ = _secr_of(out)
-    assert len({row[1] for row in captures}) == 3
-    assert "NONE" not in {row[1] for row in captures}
+    assert len({row[1] for row in captures}) == 4
+    assert not {"NONE", "NA", "na"} & {text for row in captures for text in (row[1], row[3])}
     back = {row["written_as"]: row["name_in_catalog"] for row in read_rows(out / "names.csv")}
-    assert {back[row[1]] for row in captures} == set(new.values())
+    assert {back[row[1]] for row in captures} == {*new.values(), "NA"}
 
 
 COVARIATES = {

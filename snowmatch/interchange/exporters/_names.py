@@ -18,13 +18,16 @@ GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\s[0-9]{3})+(\.[0-9]*)?")  # 1 250
 
 
 def safe_names(names: Iterable[str], most: int = 17) -> dict[str, str]:
-    """Return a name of letters, digits, "." and "-" for each name, at most `most` long, all different."""
+    """Return a name of letters, digits, "." and "-" for each name, at most `most` long, all different.
+
+    None is NONE, which secr takes for no capture, or NA, which R takes for a missing value.
+    """
     found: dict[str, str] = {}
-    used: set[str] = set()
+    used = {"none", "na"}
     for name in sorted(set(names)):
         plain = re.sub(r"[^A-Za-z0-9.-]+", ".", transliterated(name)).strip(".-")[:most] or "x"
         safe, n = plain, 2
-        while safe.lower() in used or safe == "NONE":
+        while safe.lower() in used:
             ending = f".{n}"
             safe, n = plain[: most - len(ending)] + ending, n + 1
         used.add(safe.lower())
