@@ -6,6 +6,7 @@ import pathlib
 import re
 import sys
 import zipfile
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import h5py
@@ -516,6 +517,39 @@ def test_coco_has_no_position_and_numbers_frames(tmp_path):
         ("e2", 0, 1),
     ]
     assert sum("individual_id" not in a for a in about["annotations"]) == 1
+
+
+@pytest.mark.parametrize("name", ["coco", "wildlife_datasets", "timelapse"])
+def test_what_the_screening_left_out_is_no_animal_in_an_export(tmp_path, name):
+    data = snowmatch.open_catalog(photo_catalog(tmp_path)).data
+    row = next(a.row for a in data.annotations if a.individual is None)
+    herder = data.annotations[row].path
+    screened = tuple(replace(a, left_out="person" if a.row == row else "") for a in data.annotations)
+    notes = []
+    export_survey(uncounted_survey(replace(data, annotations=screened)), name, tmp_path / "out", notes=notes)
+    assert "1 annotation left out: the screening kept no photo of it" in [note.text for note in notes]
+    out = tmp_path / "out" / COMES_BACK[name][0]
+    if name == "coco":
+        told = [a["image_id"] for a in json.loads(out.read_text())["annotations"]]
+        assert {image["id"] for image in json.loads(out.read_text())["images"]} == {*told}
+    elif name == "timelapse":
+        told = [f"{r['RelativePath']}\\{r['File']}".replace("\\", "/") for r in read_rows(out)]
+    else:
+        told = [r["path"] for r in read_rows(out)]
+    others = [a.path for a in data.annotations if a.row != row]
+    assert herder not in others
+    assert sorted(told) == sorted({*others} if name == "timelapse" else others)
+
+
+def test_an_empty_photo_is_category_0_in_coco(tmp_path):
+    data = snowmatch.open_catalog(photo_catalog(tmp_path)).data
+    told = tuple(replace(a, species="nothing" if a.individual is None else "ibex") for a in data.annotations)
+    export_survey(uncounted_survey(replace(data, annotations=told)), "coco", tmp_path / "out")
+    about = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert about["categories"] == [{"id": 0, "name": "empty"}, {"id": 1, "name": "ibex"}]
+    empty = [a for a in about["annotations"] if a["category_id"] == 0]
+    assert len(empty) == 1
+    assert "bbox" not in empty[0]
 
 
 def test_hloc_has_the_stored_features_in_its_layout(own_survey, tmp_path):

@@ -12,6 +12,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names, settings
 from snowmatch.core.text import counted, some
+from snowmatch.core.types import Annotation
 from snowmatch.photos.facts import read_facts
 from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
 from snowmatch.survey.draws import Drawn
@@ -52,6 +53,15 @@ class Export:
         if once:
             again = len(survey.captures) - len({c.cell for c in survey.captures})
             self.leave_out(again, "repeated capture", "one counts for each animal, station and occasion")
+
+    def kept_annotations(self) -> list[Annotation]:
+        """Return the annotations of the catalog without those that the screening left out, and note how many these are:
+        they show no such animal, and may show a person.
+        """
+        annotations = self.survey.data.annotations
+        kept = [a for a in annotations if not a.left_out]
+        self.leave_out(len(annotations) - len(kept), "annotation", "the screening kept no photo of it")
+        return kept
 
     @property
     def positions(self) -> dict[str, tuple[float, float]]:

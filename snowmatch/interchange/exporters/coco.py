@@ -14,13 +14,14 @@ from typing import Any, ClassVar
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporting import Export
+from snowmatch.screening.species import NOTHING
 
 
 @dataclass(frozen=True)
 class Coco:
-    """All annotations of the catalog in the format COCO Camera Traps; individual_id names the animal.
+    """The annotations of the catalog in the format COCO Camera Traps; individual_id names the animal.
 
-    species: the category of annotations without a species.
+    Those that the screening left out are not among them. species: the category of annotations without a species.
     """
 
     REVISION: ClassVar[int] = 1
@@ -30,13 +31,16 @@ class Coco:
     species: str = "Panthera uncia"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return coco.json. Boxes are in pixels of the upright photo; an unidentified animal has no individual_id."""
-        data = given.survey.data
+        """Return coco.json. Boxes are in pixels of the upright photo; an unidentified animal has no individual_id.
+
+        An annotation of the species `nothing` is one of an empty photo, and has no box.
+        """
+        kept = given.kept_annotations()
         photos: dict[str, list[Annotation]] = defaultdict(list)
-        for a in data.annotations:
+        for a in kept:
             photos[a.path].append(a)
-        names = sorted({a.species or self.species for a in data.annotations})
-        number = {name: n for n, name in enumerate(names, start=1)}  # 0 is an empty photo
+        names = sorted({a.species or self.species for a in kept} - {NOTHING})
+        number = {NOTHING: 0} | {name: n for n, name in enumerate(names, start=1)}
         frames = _frames(photos)
         images, annotations = [], []
         for path, own in sorted(photos.items()):
@@ -49,19 +53,20 @@ class Coco:
             place, many = frames[path]
             images.append({**image, "seq_id": first.encounter, "seq_num_frames": many, "frame_num": place})
             annotations += [self._annotation(a, n, number) for n, a in enumerate(own)]
-        categories = [{"id": 0, "name": "empty"}, *({"id": n, "name": name} for name, n in number.items())]
+        categories = [{"id": n, "name": name if n else "empty"} for name, n in number.items()]
         info = {"version": "1.0", "description": f"snowmatch {__version__}"}
         content = {"info": info, "images": images, "annotations": annotations, "categories": categories}
         return {"coco.json": (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()}
 
     def _annotation(self, a: Annotation, place: int, number: Mapping[str, int]) -> dict[str, Any]:
+        category = number[a.species or self.species]
         found: dict[str, Any] = {
             "id": f"{a.path}#{place}",
             "image_id": a.path,
-            "category_id": number[a.species or self.species],
+            "category_id": category,
             "individual_id": a.individual,
             "viewpoint": a.body_part,
-            "bbox": None if a.own_box is None else list(map(float, a.own_box)),
+            "bbox": None if a.own_box is None or category == 0 else list(map(float, a.own_box)),
             "location": a.location,
             "camera": a.camera,
             "encounter": a.encounter,

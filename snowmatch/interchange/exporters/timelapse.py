@@ -21,7 +21,7 @@ from snowmatch.survey.tables import to_csv
 class Timelapse:
     """Individual and body part of each photo; the template of Timelapse needs the labels Individual and BodyPart.
 
-    Several animals in one photo are joined by "; ".
+    Several animals in one photo are joined by "; ". Annotations that the screening left out are not among them.
     """
 
     REVISION: ClassVar[int] = 1
@@ -30,10 +30,11 @@ class Timelapse:
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return timelapse.csv, with a row for each photo that has an annotation."""
-        boxes = sum(a.own_box is not None for a in given.survey.data.annotations)
+        annotations = given.kept_annotations()
+        boxes = sum(a.own_box is not None for a in annotations)
         given.leave_out(boxes, "box", "the table has photos, not boxes", "boxes")
         photos: dict[str, list[Any]] = {}
-        for a in given.survey.data.annotations:
+        for a in annotations:
             photos.setdefault(a.path, []).append(a)
         names = _names(given)
         rows: list[Any] = []

@@ -22,7 +22,10 @@ SIDES = {"left_flank": "left", "right_flank": "right", "unknown": ""}
 
 @dataclass(frozen=True)
 class WildlifeDatasets:
-    """All annotations of the catalog as metadata of wildlife-datasets; unidentified animals are `unknown`."""
+    """The annotations of the catalog as metadata of wildlife-datasets; unidentified animals are `unknown`.
+
+    Those that the screening left out are not among them.
+    """
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "never"
@@ -34,7 +37,7 @@ class WildlifeDatasets:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         seen: dict[str, int] = {}
-        for a in given.survey.data.annotations:
+        for a in given.kept_annotations():
             seen[a.path] = seen.get(a.path, 0) + 1
             writer.writerow(_row(a, a.path if seen[a.path] == 1 else f"{a.path}#{seen[a.path]}"))
         return {"metadata.csv": text.getvalue().encode()}
