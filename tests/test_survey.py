@@ -367,8 +367,10 @@ def test_a_location_that_is_spelled_otherwise_in_the_table_is_told(tmp_path):
 
 def test_a_catalog_without_times_is_an_error(tmp_path):
     folder = write_catalog(tmp_path / "c", [("aika", "left_flank", "S1", "", "e1", "")], None)
-    with pytest.raises(SnowmatchError, match="fill in the columns timestamp and station"):
-        survey_of(folder)
+    for sessions in ((), ("a=2023-05-01..2023-05-10",)):
+        with pytest.raises(SnowmatchError, match="fill in the columns timestamp and station") as error:
+            survey_of(folder, sessions=sessions)
+        assert error.value.code == "no-occasions"
 
 
 def test_sessions_come_from_the_table_or_from_the_option(tmp_path):

@@ -27,10 +27,18 @@ def find_sessions(
 ) -> tuple[Session, ...]:
     """Return the sessions by name. asked: such as `a=2023-05-01..2023-08-31`; they replace those of `spans`, by label.
 
-    length: days of an occasion. start_hour: 0 to 23. Raises SnowmatchError if sessions overlap, or if there are none.
+    length: days of an occasion. start_hour: 0 to 23. Raises SnowmatchError if sessions overlap, or if no camera worked
+    at any known time.
     """
     if not 0 <= start_hour <= 23:
         raise SnowmatchError(f"start hour {start_hour}, expected 0 to 23")
+    if not any(spans.values()):
+        raise SnowmatchError(
+            "no sighting has both a time and a station, so there are no occasions: fill in the columns timestamp and "
+            "station of catalog.csv, or from and to of stations.csv; if the survey has no stations, write one common "
+            "name in the column station",
+            "no-occasions",
+        )
     if asked:
         given = [read_session(text, start_hour) for text in asked]
         if len({name for name, _ in given}) < len(given):
@@ -47,13 +55,6 @@ def find_sessions(
     for place in places:
         for span, name in spans[place.label]:
             groups[name].append(span)
-    if not groups:
-        raise SnowmatchError(
-            "no sighting has both a time and a station, so there are no occasions: fill in the columns timestamp and "
-            "station of catalog.csv, or from and to of stations.csv; if the survey has no stations, write one common "
-            "name in the column station",
-            "no-occasions",
-        )
     if "" in groups and len(groups) > 1:
         raise SnowmatchError("some rows of the table of stations have a session and others none: fill in all of them")
     whole = {name: Span(min(s.start for s in own), max(s.end for s in own)) for name, own in groups.items()}
