@@ -149,12 +149,15 @@ def test_all_problems_are_in_one_list(tmp_path):
         "G,,76.3,41,,2023-05-01,2023-05-30,,\n"
         "G,,76.4,41,,2023-05-20,2023-06-30,,\n"  # moved, and the periods overlap
         ",,76.5,41,3857,2023-05-01,soon,,\n"
+        "H,,76.6,41,,,,2023-06-01,2023-06-30\n"  # effort from the photos would count the broken month
+        "I,,76.7,41,,soon,,2023-06-01,2023-06-30\n"
     )
     with pytest.raises(SnowmatchError) as error:
         stations_of(tmp_path, text)
     lines = {(p["line"], p["column"]) for p in error.value.data["problems"]}
     expected = {(2, "crs"), (3, "crs"), (4, "y"), (5, "crs"), (5, "to"), (6, "to"), (7, "problem_from"), (9, "x")}
-    assert lines == expected | {(9, "from"), (10, "station"), (10, "crs"), (10, "to")}
+    assert lines == expected | {(9, "from"), (10, "station"), (10, "crs"), (10, "to"), (11, "from"), (12, "from")}
+    assert [p["line"] for p in error.value.data["problems"]].count(12) == 1
 
 
 @pytest.mark.parametrize(

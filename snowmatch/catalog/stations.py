@@ -306,6 +306,8 @@ def _deployment(
         for gap in gaps:
             if gap.end <= working.start or gap.start >= working.end:
                 problems.add(line, "problem_from", f"the problem from {gap.start} is not between from and to")
+    elif gaps and not cell("from") + cell("to"):
+        problems.add(line, "from", "empty beside problem dates; expected from and to, or no problem dates")
     traits = {name: cell(name) for name in further}
     return Deployment(
         cell("station"), cell("location"), cell("camera"), cell("session"), x, y, crs or WGS84, working, gaps, traits
