@@ -276,6 +276,44 @@ def test_camtrapr_has_no_effort_outside_the_sessions(tmp_path):
     assert ends == [("2023-05-13 00:00:00", False), ("2023-05-11 00:00:00", False), ("2023-05-13 00:00:00", False)]
 
 
+SEASONS = """station,session,camera,x,y,from,to,problem_from,problem_to
+S1,2023,A,76.10,41.50,2023-05-01,2023-05-30,2023-05-11,2023-05-12
+S1,2024,A,76.10,41.50,2024-05-01,2024-05-30,,
+S1,2024,B,76.10,41.50,2024-05-06,2024-05-30,,
+S2,2024,A,76.20,41.52,2024-05-01,2024-05-30,,
+S3,2025,A,76.15,41.45,2024-05-01,2025-05-30,,
+"""  # the third season has no captures, and was at work during the second one
+
+
+def test_camtrapr_keeps_seasons_apart(tmp_path):
+    years = [("aika", "left_flank", "S1", f"{year}-05-02T10:00:00", year, "") for year in ("2023", "2024")]
+    out, _ = export(tmp_path, "camtrapr", years, SEASONS)
+    cameras = read_rows(out / "cameras.csv")
+    assert [(row["Station"], row["session"], row["Camera"], row["Setup_date"][:10]) for row in cameras] == [
+        ("S1", "1", "A", "2023-05-01"),
+        ("S1", "2", "A", "2024-05-01"),
+        ("S1", "2", "B", "2024-05-06"),
+        ("S2", "2", "A", "2024-05-01"),
+    ]
+    assert [row["Problem1_from"][:10] for row in cameras] == ["2023-05-11", "", "", ""]  # and none for the winter
+    records = read_rows(out / "records.csv")
+    assert [(row["session"], row["delta.time.days"]) for row in records] == [("1", "0"), ("2", "0")]
+    script = (out / "read.R").read_text()
+    assert 'sessions <- c("2023", "2024")' in script
+    assert "MS.capthist" in script
+    notes = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "1 session left out: camtrapR makes no detection history without captures" in notes
+
+
+def test_camtrapr_keeps_left_and_right_apart_as_sessions(tmp_path):
+    out, survey = export(tmp_path, "camtrapr", flanks="sessions")
+    records, cameras = read_rows(out / "records.csv"), read_rows(out / "cameras.csv")
+    assert [(row["Station"], row["session"]) for row in cameras] == [(f"S{n}", s) for s in "12" for n in (1, 2, 3)]
+    names = {c.individual for c in survey.captures if c.session == "1 right"}
+    assert {row["Individual"] for row in records if row["session"] == "2"} == names == {"aika", "bars"}
+    assert 'sessions <- c("s01.1.left", "s02.1.right")' in (out / "read.R").read_text()
+
+
 @pytest.mark.parametrize("name", ["secr", "spacecap"])
 def test_a_session_in_which_no_camera_worked_is_an_error(tmp_path, name):
     with pytest.raises(SnowmatchError, match="no camera worked in the session late"):

@@ -122,6 +122,8 @@ def test_the_packages_read_what_is_written_for_them(tmp_path, name, sessions):
     if name == "oscr":
         animals = [str(len({c.individual for c in survey.captures if c.session == s.name})) for s in survey.sessions]
         assert re.search(r"n individuals +" + " +".join(animals), printed)
+    if name == "camtrapr" and sessions:
+        assert re.search(r"^\$s01\.early$.*^\$s02\.late$", printed, re.MULTILINE | re.DOTALL)
 
 
 def estimates_of(printed):

@@ -23,13 +23,18 @@ class Period:
     span: Span
 
 
-def camera_times(survey: Survey, place: Place) -> Iterator[tuple[str, list[Span]]]:
-    """Yield each camera of a station and when it worked, in the order of time."""
+def camera_times(survey: Survey, place: Place, session: str | None = None) -> Iterator[tuple[str, list[Span]]]:
+    """Yield each camera of a station and when it worked, in the order of time. session: only the times that the table
+    of stations has for it, or for none.
+    """
     by_camera: dict[str, list[Span]] = defaultdict(list)
+    # of sessions that are asked for, the periods are of any
+    own = {name for _, name in survey.spans[place.label] if name in ("", session)}
     for d in place.deployments:
-        by_camera[d.camera] += working_time(d)
+        if session is None or "" in own or d.session in own:
+            by_camera[d.camera] += working_time(d)
     if place.from_photos:
-        by_camera = {"": [span for span, _ in survey.spans[place.label]]}
+        by_camera = {"": [span for span, name in survey.spans[place.label] if session is None or name in own]}
     for camera, spans in sorted(by_camera.items()):
         if spans:
             yield camera, sorted(spans, key=lambda s: s.start)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import ClassVar
 
 from snowmatch.catalog.stations import Span
+from snowmatch.interchange.exporters._names import session_names
 from snowmatch.interchange.exporters._periods import camera_times
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.occasions import Session
@@ -33,23 +34,33 @@ class CamtrapR:
     species: str = "Panthera uncia"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return records.csv, cameras.csv and read.R. Without coordinates, cameras.csv has no utm_x and utm_y."""
+        """Return records.csv, cameras.csv and read.R. Without coordinates, cameras.csv has no utm_x and utm_y.
+
+        With several sessions, cameras.csv has the times of each by itself.
+        """
         given.only_captures()
+        survey = given.survey
+        held = {c.session for c in survey.captures}
+        names = {name: safe for name, safe in session_names(survey).items() if name in held or not held}
+        why = "camtrapR makes no detection history without captures"
+        given.leave_out(len(survey.sessions) - len(names), "session", why)
+        number = {name: n for n, name in enumerate(names, start=1)}
+        cameras = _cameras(given, number)
         return {
-            "records.csv": to_csv(self._records(given)),
-            "cameras.csv": to_csv(_cameras(given)),
-            "read.R": self._script(given),
+            "records.csv": to_csv(self._records(given, number)),
+            "cameras.csv": to_csv(cameras),
+            "read.R": self._script(given, cameras, [*names.values()]),
         }
 
-    def _records(self, given: Export) -> Table:
+    def _records(self, given: Export, number: Mapping[str, int]) -> Table:
         survey = given.survey
-        number = {s.name: n + 1 for n, s in enumerate(survey.sessions)}
         species = {a.row: a.species for a in survey.data.annotations}
-        last: dict[tuple[str, str], datetime] = {}
+        last: dict[tuple[str, str, str], datetime] = {}
         rows: list[list[object]] = []
         for c in sorted(survey.captures, key=lambda c: (c.place, c.individual, c.start)):
-            seconds = (c.start - last.get((c.place, c.individual), c.start)).total_seconds()
-            last[c.place, c.individual] = c.start
+            seen = (c.session, c.place, c.individual)
+            seconds = (c.start - last.get(seen, c.start)).total_seconds()
+            last[seen] = c.start
             deltas = [round(seconds / unit, 1) for unit in (1, 60, 3600, 86400)]
             folder, _, file = c.photos[0].rpartition("/")
             kind = next((species[row] for row in c.rows if species[row]), self.species)
@@ -61,61 +72,89 @@ class CamtrapR:
         given.as_midnight(sum(c.dated for c in survey.captures), "capture")
         return RECORDS, list(rows)
 
-    def _script(self, given: Export) -> bytes:
+    def _script(self, given: Export, cameras: Table, sessions: Sequence[str]) -> bytes:
         settings = given.survey.settings
         length = str(settings["occasion"]).removesuffix("d")
-        spatial = f"""
-records$Species <- "{self.species}"  # all individuals are counted together, whatever they are called in the table
-ch <- do.call(spatialDetectionHistory, c(list(recordTableIndividual = records, species = "{self.species}",
-  camOp = operation, CTtable = cameras, output = "binary", stationCol = "Station", speciesCol = "Species",
-  Xcol = "utm_x", Ycol = "utm_y", individualCol = "Individual", recordDateTimeCol = "DateTimeOriginal",
-  recordDateTimeFormat = "ymd HMS", occasionLength = {length}, day1 = "survey", includeEffort = TRUE,
-  timeZone = "UTC"), if (!early) begin))
-print(summary(ch))
-"""
-        several = len({row[0] for row in _cameras(given)[1]}) < len(_cameras(given)[1])
-        cameras = ', cameraCol = "Camera", byCamera = FALSE, allCamsOn = FALSE, camerasIndependent = TRUE'
+        head, rows = cameras
+        key = [head.index(column) for column in ("Station", "session") if column in head]
+        several = len({tuple(row[n] for n in key) for row in rows}) < len(rows)
+        of_camera = ', cameraCol = "Camera", byCamera = FALSE, allCamsOn = FALSE, camerasIndependent = TRUE'
+        history = f"""history <- function(records, cameras) {{
+  operation <- operated(cameras)
+  do.call(spatialDetectionHistory, c(list(recordTableIndividual = records, species = "{self.species}",
+    camOp = operation, CTtable = cameras[match(rownames(operation), cameras$Station), ], output = "binary",
+    stationCol = "Station", speciesCol = "Species", Xcol = "utm_x", Ycol = "utm_y", individualCol = "Individual",
+    recordDateTimeCol = "DateTimeOriginal", recordDateTimeFormat = "ymd HMS", occasionLength = {length},
+    day1 = "survey", includeEffort = TRUE, timeZone = "UTC"), if (!early) begin))
+}}
+records$Species <- "{self.species}"  # all individuals are counted together, whatever they are called in the table"""
         return f"""# Reads the tables. Run it in this folder. UTC keeps R from moving the times of the cameras
 library(camtrapR)
 records <- read.csv("records.csv", stringsAsFactors = FALSE)
 cameras <- read.csv("cameras.csv", stringsAsFactors = FALSE)
 begin <- list(occasionStartTime = {settings["start_hour"]})
 early <- "occasionStartTime" %in% names(formals(cameraOperation))  # newer versions take it here
-operation <- do.call(cameraOperation, c(list(cameras, stationCol = "Station", setupCol = "Setup_date",
-  retrievalCol = "Retrieval_date", hasProblems = any(grepl("^Problem", names(cameras))),
-  dateFormat = "ymd HMS"{cameras if several else ""}), if (early) begin))
-{spatial if given.positions else "# spatialDetectionHistory needs positions: export with --coordinates exact"}
-""".encode()
+operated <- function(cameras) {{
+  filled <- sapply(cameras, function(column) any(!is.na(column) & column != ""))
+  cameras <- cameras[, filled | !grepl("^Problem", names(cameras))]
+  do.call(cameraOperation, c(list(cameras, stationCol = "Station", setupCol = "Setup_date",
+    retrievalCol = "Retrieval_date", hasProblems = any(grepl("^Problem", names(cameras))),
+    dateFormat = "ymd HMS"{of_camera if several else ""}), if (early) begin))
+}}
+{history if given.positions else "# spatialDetectionHistory needs positions: export with --coordinates exact"}
+{_calls(sessions, bool(given.positions))}""".encode()
 
 
-def _cameras(given: Export) -> Table:
-    """Return one row for each camera of each station, with all times when it did not work as problems.
+def _calls(sessions: Sequence[str], positions: bool) -> str:
+    """Return the lines of R that make the histories, or without positions what operated, for each session by itself."""
+    made, tables = ("ch <- ", "history({0}, {1})") if positions else ("operation <- ", "operated({1})")
+    if len(sessions) == 1:
+        lines = [made + tables.format("records", "cameras")]
+    else:
+        names = ", ".join(f'"{name}"' for name in sessions)
+        lines = [
+            f"sessions <- c({names})",
+            "of <- function(table, n) table[table$session == n, ]",
+            f"{made}lapply(seq_along(sessions), function(n) {tables.format('of(records, n)', 'of(cameras, n)')})",
+        ]
+        lines += ["ch <- do.call(secr::MS.capthist, setNames(ch, sessions))"] if positions else []
+    return "\n".join([*lines, *(["print(summary(ch))"] if positions else [])]) + "\n"
+
+
+def _cameras(given: Export, sessions: Mapping[str, int]) -> Table:
+    """Return one row for each camera of each station, of several sessions for each session, with all times when it did
+    not work as problems.
 
     Work outside the sessions does not count.
     """
+    survey = given.survey
+    split = survey.settings["flanks"] == "sessions"
+    by_name = {s.name: s for s in survey.sessions}
     rows = []
-    for place in given.survey.places:
-        for camera, times in camera_times(given.survey, place):
-            if not (spans := _inside(times, given.survey.seasons)):
-                continue
-            gaps = [(a.end, b.start) for a, b in pairwise(spans) if b.start > a.end]
-            rows.append((place.label, camera, spans[0].start, max(s.end for s in spans), gaps))
+    for name, number in sessions.items():
+        for place in survey.places:
+            for camera, times in camera_times(survey, place, name.rpartition(" ")[0] if split else name):
+                if not (spans := _inside(times, by_name[name])):
+                    continue
+                gaps = [(a.end, b.start) for a, b in pairwise(spans) if b.start > a.end]
+                rows.append((number, place.label, camera, spans[0].start, max(s.end for s in spans), gaps))
     most = max((len(row[-1]) for row in rows), default=0)
-    positions = given.positions
-    head = ["Station", "Camera", *(["utm_x", "utm_y"] if positions else []), "Setup_date", "Retrieval_date"]
+    positions, several = given.positions, len(sessions) > 1
+    head = ["Station", *(["session"] if several else []), "Camera", *(["utm_x", "utm_y"] if positions else [])]
+    head += ["Setup_date", "Retrieval_date"]
     head += [f"Problem{n + 1}_{end}" for n in range(most) for end in ("from", "to")]
     table: list[list[object]] = []
-    for label, camera, start, end, gaps in rows:
+    for number, label, camera, start, end, gaps in rows:
         where: list[object] = list(positions.get(label, (None, None))) if positions else []
         broken = [_time(t) for gap in gaps for t in gap]
-        table.append([label, camera, *where, _time(start), _time(end), *broken, *[None] * (2 * most - len(broken))])
+        about = [label, *([number] if several else []), camera, *where, _time(start), _time(end)]
+        table.append([*about, *broken, *[None] * (2 * most - len(broken))])
     return head, list(table)
 
 
-def _inside(spans: Iterable[Span], sessions: Iterable[Session]) -> list[Span]:
-    """Return the parts of some times that lie in the sessions: outside them, captures are not in the records."""
-    sessions = list(sessions)
-    cut = (Span(max(a.start, s.span.start), min(a.end, s.span.end)) for a in spans for s in sessions)
+def _inside(spans: Iterable[Span], session: Session) -> list[Span]:
+    """Return the parts of some times that lie in a session: outside it, captures are not in the records."""
+    cut = (Span(max(a.start, session.span.start), min(a.end, session.span.end)) for a in spans)
     return sorted((span for span in cut if span.start < span.end), key=lambda s: s.start)
 
 
