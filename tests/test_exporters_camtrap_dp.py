@@ -81,6 +81,30 @@ def test_the_scientific_name_of_a_snow_leopard_is_not_its_common_name(tmp_path, 
         assert {each["scientificName"] for each in about["taxonomic"]} == told
 
 
+@pytest.mark.parametrize(("name", "file"), [("camtrap_dp", "observations.csv"), ("darwin_core", "occurrence.csv")])
+def test_a_common_name_is_told_as_no_scientific_name(tmp_path, name, file):
+    data = snowmatch.open_catalog(photo_catalog(tmp_path)).data
+
+    def told(kinds, **options):
+        annotations = tuple(replace(a, species=kinds.get(a.individual, "")) for a in data.annotations)
+        survey, notes = make_survey(replace(data, annotations=annotations)), []
+        given = {**OPTIONS[name], **options}
+        export_survey(survey, name, tmp_path / "out", options=given, coordinates=EXACT, notes=notes)
+        if name == "camtrap_dp":
+            about = json.loads((tmp_path / "out" / "datapackage.json").read_text())["taxonomic"]
+            assert {each["scientificName"] for each in about} == names() - {""}
+        return names(), any("no scientific names, which the format needs: Ibex" in note.text for note in notes)
+
+    def names():
+        return {row["scientificName"] for row in read_rows(tmp_path / "out" / file)}
+
+    unknown = "Animalia" if name == "darwin_core" else ""
+    assert told({"aika": "Ibex"}) == ({"Panthera uncia", unknown}, True)
+    every = dict.fromkeys((a.individual for a in data.annotations), "Ibex")
+    assert told(every) == ({unknown}, True)
+    assert told(every, species="Capra sibirica") == ({"Capra sibirica"}, False)
+
+
 def test_boxes_that_snowmatch_found_are_not_told_as_those_of_the_catalog(tmp_path):
     data = snowmatch.open_catalog(photo_catalog(tmp_path)).data
     found = tuple(replace(a, box_by="burst" if a.station == "S1" else "") for a in data.annotations)

@@ -20,7 +20,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
-from snowmatch.interchange.exporters._names import SCIENTIFIC
+from snowmatch.interchange.exporters._names import scientific_names
 from snowmatch.interchange.exporters._periods import Period, nearest_period
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
@@ -53,7 +53,8 @@ class CamtrapDp:
     """A Camera Trap Data Package.
 
     timezone: of the cameras' clocks, such as +06:00 or Asia/Bishkek; it has to be given. title: of the package.
-    contributor: who made it. species: the scientific name where the catalog has none. design: samplingDesign.
+    contributor: who made it. species: the scientific name where the catalog has none, or one common name for all.
+    design: samplingDesign.
     """
 
     REVISION: ClassVar[int] = 1
@@ -91,18 +92,26 @@ class CamtrapDp:
         degrees = given.degrees
         deployments = _deployments(given, zone, degrees)
         periods = [_period(row) for row in deployments]
+        species = scientific_names(given, self.species)
         media: dict[str, dict[str, Any]] = {}
         observations: list[dict[str, Any]] = []
         for c in survey.seen:
-            observations += self._observations(given, c, periods, zone, media)
+            about = {"scientificName": " ".join(species[c]).strip()}
+            observations += self._observations(given, c, about, periods, zone, media)
         return deployments, media, observations
 
     def _observations(
-        self, given: Export, c: Capture, periods: Sequence[Period], zone: tzinfo, media: dict[str, dict[str, Any]]
+        self,
+        given: Export,
+        c: Capture,
+        about: Mapping[str, Any],
+        periods: Sequence[Period],
+        zone: tzinfo,
+        media: dict[str, dict[str, Any]],
     ) -> list[dict[str, Any]]:
         """Return an observation for the event and one for each photo, and add the photos to `media`.
 
-        A photo is of the deployment of its own camera.
+        A photo is of the deployment of its own camera. about: further columns of each.
         """
         data = given.survey.data
         event = event_id(c)
@@ -111,9 +120,7 @@ class CamtrapDp:
             "deploymentID": nearest_period(periods, c.place, c.cameras, c.start),
             "eventID": event,
             "observationType": "animal",
-            "scientificName": next(
-                (SCIENTIFIC.get(a.species.lower(), a.species) for a in own if a.species), self.species
-            ),
+            **about,
             "count": 1,
             "lifeStage": c.age_class if c.age_class in STAGES else "",
             "sex": c.sex,
@@ -179,7 +186,7 @@ class CamtrapDp:
             for name in tables
         ]
         names = sorted({c.individual for c in survey.captures})
-        species = sorted({o["scientificName"] for o in observations}) or [self.species]
+        species = sorted({o["scientificName"] for o in observations} - {""}) if observations else [self.species]
         last = max(str(d["deploymentEnd"]) for d in deployments)
         content = json.dumps([deployments, observations], sort_keys=True)
         return {

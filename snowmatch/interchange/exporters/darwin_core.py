@@ -41,6 +41,7 @@ TERMS = {
     "dc:format": DC + "format",
     **{name: AC + name for name in ("captureDevice", "resourceCreationTechnique", "accessURI", "serviceExpectation")},
 }
+KINGDOM = "Animalia"  # the lowest taxon with a scientific name, of a sighting whose species has only a common one
 DEGREE = 111_320.0  # m: one degree of latitude
 
 
@@ -130,8 +131,8 @@ class DarwinCore:
             "coordinateUncertaintyInMeters": deployment["coordinateUncertainty"],
             "coordinatePrecision": precision,
             "identificationRemarks": "classified",
-            "scientificName": o["scientificName"],
-            "kingdom": "Animalia",
+            "scientificName": o["scientificName"] or KINGDOM,
+            "kingdom": KINGDOM,
         }
 
     def _medium(self, occurrence: str, media: Mapping[str, Any]) -> dict[str, Any]:
