@@ -116,9 +116,12 @@ def test_boxes_that_snowmatch_found_are_not_told_as_those_of_the_catalog(tmp_pat
 
 
 def test_rounded_positions_say_how_uncertain_they_are(tmp_path):
-    _, out, _ = package(tmp_path, coordinates=Coordinates(5000.0))
+    about, out, _ = package(tmp_path, coordinates=Coordinates(5000.0))
     (row, *_) = read_rows(out / "deployments.csv")
     assert int(row["coordinateUncertainty"]) == 3566  # half the diagonal of 5 km, and 30 m of the receiver
+    assert about["coordinatePrecision"] == 0.04492  # degrees of latitude
+    (tmp_path / "exact").mkdir()
+    assert "coordinatePrecision" not in package(tmp_path / "exact")[0]
 
 
 @pytest.mark.real

@@ -20,6 +20,8 @@ from snowmatch.survey.folder import COUNTED, survey_manifest, write_output
 from snowmatch.survey.places import Place
 from snowmatch.survey.run import Survey
 
+DEGREE = 111_320.0  # m: one degree of latitude
+
 
 @dataclass(frozen=True, eq=False)
 class Export:
@@ -72,6 +74,12 @@ class Export:
     def degrees(self) -> dict[str, tuple[float, float]]:
         """The same as longitude and latitude (WGS 84)."""
         return shown_degrees(self.survey, self.coordinates)
+
+    @property
+    def precision(self) -> float | None:
+        """The step of rounded positions, in degrees of latitude; None if they are exact, or none are written."""
+        step = self.coordinates.step if self.coordinates is not None else 0.0
+        return round(step / DEGREE, 5) if step else None
 
     def photo_size(self, path: str) -> tuple[int, int] | None:
         """Return (width, height) of an upright photo, from the index or from its header; None if it cannot be read."""

@@ -208,6 +208,7 @@ class CamtrapDp:
                 "observationLevel": ["media", "event"],
             },
             "sources": [{"title": "snowmatch", "version": __version__}],
+            **({} if given.precision is None else {"coordinatePrecision": given.precision}),
             "spatial": spatial,
             "temporal": {
                 "start": min(str(d["deploymentStart"]) for d in deployments)[:10],

@@ -42,7 +42,6 @@ TERMS = {
     **{name: AC + name for name in ("captureDevice", "resourceCreationTechnique", "accessURI", "serviceExpectation")},
 }
 KINGDOM = "Animalia"  # the lowest taxon with a scientific name, of a sighting whose species has only a common one
-DEGREE = 111_320.0  # m: one degree of latitude
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ class DarwinCore:
         dated = {event_id(c) for c in given.survey.seen if c.dated}
         days = {key_of("media", a.path) for a in given.survey.data.annotations if a.dated}
         where = {row["deploymentID"]: row for row in deployments}
-        step = given.coordinates.step if given.coordinates is not None else 0.0
-        precision = f"{step / DEGREE:.5f}" if step else ""
+        precision = "" if (rounded := given.precision) is None else f"{rounded:.5f}"
         occurrences: list[dict[str, Any]] = []
         multimedia: list[dict[str, Any]] = []
         shown: dict[str, list[str]] = {}
