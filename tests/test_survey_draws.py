@@ -85,6 +85,27 @@ def test_who_identified_a_capture_and_whether_they_agree(tmp_path):
     assert found["e7"].probability is None
 
 
+def test_camtrap_dp_tells_persons_from_the_machine(tmp_path):
+    folder, later = catalog(tmp_path), "2026-05-05T10:00:00.250Z"
+    decide(
+        folder,
+        pair(0, 2),
+        pair(0, 2, observer="ben", mode="blind")._replace(decided_at=later),
+        pair(4, 5, role="machine", observer="machine", shown={"probability": 0.9})._replace(decided_at=later),
+    )
+    given = {"options": {"timezone": "+06:00"}, "coordinates": Coordinates()}
+    export_survey(open_survey(folder), "camtrap_dp", tmp_path / "out", **given)
+    columns = [f"classifi{name}" for name in ("cationMethod", "edBy", "cationTimestamp", "cationProbability")]
+    told = {}
+    for row in read_rows(tmp_path / "out" / "observations.csv"):
+        told.setdefault(row["eventID"].partition("#")[0], set()).add(tuple(row[column] for column in columns))
+    assert {encounter: rows.pop() for encounter, rows in told.items() if len(rows) == 1} == {
+        **dict.fromkeys(("e1", "e2"), ("human", "ann; ben", "2026-05-05T10:00:00+00:00", "")),
+        **dict.fromkeys(("e4", "e5"), ("machine", "snowmatch", "2026-05-05T10:00:00+00:00", "0.9")),
+        "e7": ("", "", "", ""),  # the name came with the catalog: nobody knows how
+    }
+
+
 def test_a_split_is_a_decision_about_what_it_takes_out_and_what_stays(tmp_path):
     folder = catalog(tmp_path)
     machine = {"role": "machine", "observer": "snowmatch"}

@@ -25,7 +25,8 @@ class Identified:
     """How the animal of one capture was identified.
 
     probability: that the identification is right; None if it is not known. decided_by: names of those who decided, or
-    `catalog` for a name of the catalog's table. observers: the most persons who say the same about one pair. status:
+    `catalog` for a name of the catalog's table. decided_at: when the last of them did, UTC, ISO 8601; "" for `catalog`.
+    observers: the most persons who say the same about one pair. status:
     agreed     two persons say the same, or an adjudicator decided
     disputed   observers disagree, and no adjudicator has decided
     single     one person decided
@@ -38,6 +39,7 @@ class Identified:
     decided_by: tuple[str, ...]
     observers: int
     status: str
+    decided_at: str = ""
 
 
 def identify_captures(
@@ -108,7 +110,7 @@ def _identified(
     every = [row for said in joining.values() for row in said]
     persons = [len({row.observer for row in said if row.role in PERSONS}) for said in joining.values()]
     observers, roles = max(persons, default=0), {row.role for row in every}
-    by = [row.observer for row in every if row.role in PERSONS] or [row.observer for row in every]
+    by = [row for row in every if row.role in PERSONS] or every
     if any(link in who.pairs and who.pairs[link].answer == DISPUTED for link in rows):
         status = "disputed"
     elif observers > 1 or "adjudicator" in roles:
@@ -119,10 +121,10 @@ def _identified(
         status = "import"
     else:
         status = "machine" if "machine" in roles else "unidentified"
-    names = tuple(sorted(set(by))) or (("catalog",) if in_table else ())
+    names = tuple(sorted({row.observer for row in by})) or (("catalog",) if in_table else ())
     if status in ("import", "unidentified"):
         probability = None
-    return Identified(probability, names, observers, status)
+    return Identified(probability, names, observers, status, max((row.decided_at for row in by), default=""))
 
 
 def _probability(said: Sequence[Decision], measured: Callable[[str], float]) -> float | None:

@@ -24,6 +24,7 @@ from snowmatch.interchange.exporters._names import scientific_names
 from snowmatch.interchange.exporters._periods import Period, nearest_period
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
+from snowmatch.survey.identification import Identified, identify_captures
 from snowmatch.survey.tables import event_id
 
 BASE = "https://raw.githubusercontent.com/tdwg/camtrap-dp/1.0.2"
@@ -95,8 +96,10 @@ class CamtrapDp:
         species = scientific_names(given, self.species)
         media: dict[str, dict[str, Any]] = {}
         observations: list[dict[str, Any]] = []
-        for c in survey.seen:
-            about = {"scientificName": " ".join(species[c]).strip()}
+        who = survey.identities
+        told = [None] * len(survey.seen) if who is None else identify_captures(survey.seen, who)
+        for c, by in zip(survey.seen, told, strict=True):
+            about = {"scientificName": " ".join(species[c]).strip(), **_classified(by)}
             observations += self._observations(given, c, about, periods, zone, media)
         return deployments, media, observations
 
@@ -216,6 +219,19 @@ class CamtrapDp:
             },
             "taxonomic": [{"scientificName": name} for name in species],
         }
+
+
+def _classified(by: Identified | None) -> dict[str, Any]:
+    """Return how an animal was identified. Of a name that came with the catalog, nothing says how."""
+    if by is None or by.status in ("import", "unidentified"):
+        return {}
+    machine = by.status == "machine"
+    return {
+        "classificationMethod": "machine" if machine else "human",
+        "classifiedBy": "snowmatch" if machine else "; ".join(by.decided_by),
+        "classificationTimestamp": datetime.fromisoformat(by.decided_at).isoformat(timespec="seconds"),
+        "classificationProbability": by.probability if machine else "",
+    }
 
 
 def _captured(given: Export) -> list[Annotation]:
