@@ -320,6 +320,24 @@ def test_a_session_in_which_no_camera_worked_is_an_error(tmp_path, name):
         export(tmp_path, name, sessions=["early=2023-05-01..2023-05-12", "late=2024-05-01..2024-05-12"])
 
 
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [
+        ("camtrapr", {"records.csv": ("Station", "Individual"), "cameras.csv": ("Station",)}),
+        ("oscr", {"edf.csv": ("trap",), "tdf-1.csv": ("Trap_ID",)}),
+    ],
+)
+def test_scripts_read_the_names_of_stations_and_animals_as_text(tmp_path, name, tables):
+    """Else R reads 01 as 1 where a column has numbers only, and finds no station of that name in the other table."""
+    out, _ = export(tmp_path, name)
+    script = (out / "read.R").read_text()
+    for file, columns in tables.items():
+        (line,) = [line for line in script.splitlines() if f'"{file}"' in line]
+        assert set(columns) <= read_rows(out / file)[0].keys()
+        told = line if "= text" not in line else script
+        assert all(f'{column} = "character"' in told for column in columns)
+
+
 # --- histories --------------------------------------------------------------------------------------------------------
 
 

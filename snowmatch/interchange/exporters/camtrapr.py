@@ -90,8 +90,9 @@ class CamtrapR:
 records$Species <- "{self.species}"  # all individuals are counted together, whatever they are called in the table"""
         return f"""# Reads the tables. Run it in this folder. UTC keeps R from moving the times of the cameras
 library(camtrapR)
-records <- read.csv("records.csv", stringsAsFactors = FALSE)
-cameras <- read.csv("cameras.csv", stringsAsFactors = FALSE)
+read <- function(file, ...) read.csv(file, colClasses = c(...), na.strings = character())  # 007 and NA are names
+records <- read("records.csv", Station = "character", Individual = "character")
+cameras <- read("cameras.csv", Station = "character")
 begin <- list(occasionStartTime = {settings["start_hour"]})
 early <- "occasionStartTime" %in% names(formals(cameraOperation))  # newer versions take it here
 operated <- function(cameras) {{

@@ -78,11 +78,12 @@ class Oscr:
 
 
 def _script(sessions: int, occasions: list[str], counts: list[str], sex: bool, covariates: list[str]) -> bytes:
-    tables = ", ".join(f'read.csv("tdf-{n + 1}.csv", check.names = FALSE)' for n in range(sessions))
+    tables = ", ".join(f'read.csv("tdf-{n + 1}.csv", check.names = FALSE, colClasses = text)' for n in range(sessions))
     by_sex = ' sex.col = 5, sex.nacode = "U",' if sex else ""
     return f"""# Reads the tables. Run it in this folder
 library(oSCR)
-edf <- read.csv("edf.csv")
+edf <- read.csv("edf.csv", colClasses = c(trap = "character"))
+text <- c(Trap_ID = "character")  # 01 is a name
 tdf <- list({tables})
 data <- data2oscr(edf, tdf, sess.col = 1, id.col = 2, occ.col = 3, trap.col = 4,{by_sex}
   K = c({", ".join(occasions)}), ntraps = c({", ".join(counts)}), tdf.sep = "/",
