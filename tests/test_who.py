@@ -272,6 +272,30 @@ def test_a_name_that_a_merge_gave_up_is_no_second_name():
     assert {each.names for each in who_is_who(photos, rows).individuals} == {("Cholpon",), ("Bars",)}
 
 
+@pytest.mark.parametrize("name", ["Bob", ""])
+@pytest.mark.parametrize("moved", ["a00", "a01", "a02", "a03"])
+@pytest.mark.parametrize("names", [("Aika", "Aika", "Bars", "Bars"), ("Aika", "Aika", "Bars", None), (None,) * 4])
+def test_after_a_merge_a_sighting_that_is_named_leaves_alone(names, moved, name):
+    photos = [photo(n, f"e{n}", each) for n, each in enumerate(names)]
+    sides = (["a00", "a01"], ["a02", "a03"]) if any(names) else (["a00"], ["a01"])
+    rows = rows_of(act("merge", *sides, "Aika"), act("name", [moved], answer=name))
+    who = who_is_who(photos, rows)
+    stayed = {each for side in sides for each in side if names[3] or each != "a03"} - {moved}
+    assert {each.name for each in who.individuals} - {None} == {"Aika", name} - {""}
+    assert {of(who, each).name for each in stayed} == {"Aika"}
+    assert of(who, moved).name == (name or None)
+
+
+def test_an_individual_keeps_the_name_of_a_merge_when_all_who_had_it_before_leave():
+    photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Bars"), photo(2, "e2", "Bars"), photo(3, "e3")]
+    rows = rows_of(act("merge", ["a00"], ["a01", "a02"], "Aika"), act("name", ["a00"], answer="Bob"))
+    assert [each.name for each in who_is_who(photos, rows).individuals] == ["Bob", "Aika", None]
+    rows = rows_of(*rows, act("name", ["a03"], answer="Aika"))
+    assert of(who_is_who(photos, rows), "a03").names == ("Aika",)
+    rows = rows_of(*rows, act("split", ["a01", "a02"], ["a03"], "Bars"))
+    assert [each.names for each in who_is_who(photos, rows).individuals] == [("Bob",), ("Bars",), ("Aika",)]
+
+
 def test_split_withdraws_what_joined_the_sides():
     rows = rows_of(
         pair("a00", "a01"),

@@ -7,7 +7,7 @@ identifiers. So the state depends only on the rows, not on the order in which fi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -60,13 +60,14 @@ class Who:
     number_of: for each annotation's identifier, the number of its sighting. of: (S,) the number of each sighting's
     individual. names: (S,) what stands for the name that each sighting was given itself, or None: equal texts are equal
     names. labels: the name for each of these texts. preferred: of these texts, the later it was chosen for a merged
-    individual, the higher. merged: of these texts, those that a merge gave up, and for which one. pairs: the pairs that
-    were answered, in the order of their first answers. links: pairs that are joined by a merge or by a split's sides.
-    parted: pairs that a split parts. one_photo: pairs boxed in one photo. idle: decisions without effect, each with the
-    reason. undone: the ids that rows of the kind undo name; after a merge of two files, the decision itself may come
-    later. boxes: those that persons corrected, by annotation. former: names that were changed, by a rename or a merge,
-    and for each the text of which `labels` has the present one. disputed_names: sightings that observers named
-    differently, by number, each with the last name of each observer; the last one counts.
+    individual, the higher. merged: of these texts, those that a merge gave up, and for which one: sightings of both are
+    one individual. pairs: the pairs that were answered, in the order of their first answers. links: pairs that are
+    joined by a merge or by a split's sides. parted: pairs that a split parts. one_photo: pairs boxed in one photo.
+    idle: decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge
+    of two files, the decision itself may come later. boxes: those that persons corrected, by annotation. former: names
+    that were changed, by a rename or a merge, and for each the text of which `labels` has the present one.
+    disputed_names: sightings that observers named differently, by number, each with the last name of each observer; the
+    last one counts.
     """
 
     sightings: tuple[Sighting, ...]
@@ -135,6 +136,7 @@ class _Replay:
         self.given: dict[int, dict[str, str]] = defaultdict(dict)  # of a sighting the key of each observer's last name
         self.pairs: dict[Pair, PairState] = {}
         self.links: dict[Pair, str] = {}
+        self.named_by_merge: set[int] = set()  # sightings of which a merge says the name, and nobody else
         self.parted: dict[Pair, str] = {}
         self.idle: list[tuple[Decision, str]] = []
 
@@ -172,12 +174,16 @@ class _Replay:
         elif decision.kind == "name":
             key = self._key(decision.answer)
             for number in sides[0]:
-                self.name_of[number] = key
+                self._call(number, key)
                 self._give(number, key, decision, alone=decision.role == "adjudicator")
         elif decision.kind == "merge":
-            self._merge(decision)
+            self._merge(decision, *sides)
         elif decision.kind == "split":
             self._split(decision, *sides)
+
+    def _call(self, number: int, key: str | None) -> None:
+        self.name_of[number] = key
+        self.named_by_merge.discard(number)
 
     def _give(self, number: int, key: str | None, decision: Decision, *, alone: bool) -> None:
         """Take note of whose name a sighting has. alone: earlier names of others do not count any more."""
@@ -192,10 +198,7 @@ class _Replay:
         """Return the names of the sightings that observers named differently, by number."""
         found = {}
         for number, given in sorted(self.given.items()):
-            keys = dict(given)
-            for observer, key in given.items():
-                while key in self.merged:  # names that a merge made one
-                    keys[observer] = key = self.merged[key]
+            keys = {observer: chosen_key(key, self.merged) for observer, key in given.items()}
             if len(set(keys.values())) > 1:
                 found[number] = tuple((observer, self.label[key]) for observer, key in keys.items())
         return found
@@ -229,30 +232,28 @@ class _Replay:
         else:
             self._label(key, new)
 
-    def _merge(self, decision: Decision) -> None:
+    def _merge(self, decision: Decision, *sides: Sequence[int]) -> None:
         a, b = find_sightings(self.number_of, (decision.side_a, decision.side_b))
         if a is None or b is None:
             self.idle.append((decision, GONE))
             return
-        if a != b:
-            self.links[min(a, b), max(a, b)] = decision.id
         if not decision.answer:
+            if a != b:
+                self.links[min(a, b), max(a, b)] = decision.id
             return
-        known = decision.answer in self.key_of
-        carrier = next((self.name_of[n] for n in (a, b) if self.name_of[n] is not None), None)
-        if not known and carrier is not None:
-            self._label(carrier, decision.answer)
-            key: str | None = carrier
-        else:
-            key = self._key(decision.answer)
-            if carrier is None:
-                self.name_of[a] = key
-        if key is not None:
-            self.preferred[key] = len(self.preferred) + 1
-            self.merged.pop(key, None)
-            sides = (self.number_of.get(name) for name in (*decision.side_a, *decision.side_b))
-            given = {self.name_of[number] for number in sides if number is not None} - {key, None}
-            self.merged.update(dict.fromkeys(filter(None, given), key))
+        numbers = dict.fromkeys((a, b, *sides[0], *sides[1]))
+        had = {n: name for n in numbers if (name := self.name_of[n]) is not None}
+        given = dict.fromkeys(chosen_key(name, self.merged) for name in had.values())
+        key = self.key_of.get(decision.answer) or next(iter(given), None) or self._key(decision.answer)
+        assert key is not None
+        self._label(key, decision.answer)
+        for number, side in ((a, sides[0]), (b, sides[1])):
+            if had.keys().isdisjoint(side):
+                self.name_of[number] = key
+                self.named_by_merge.add(number)
+        self.preferred[key] = len(self.preferred) + 1
+        self.merged.pop(key, None)
+        self.merged.update(dict.fromkeys((given.keys() | had.values()) - {key}, key))
 
     def _split(self, decision: Decision, chosen: Sequence[int], rest: Sequence[int]) -> None:
         rest = [number for number in rest if number not in set(chosen)]
@@ -266,14 +267,23 @@ class _Replay:
         for pair in [p for p in self.links if _crosses(p, *both)]:
             del self.links[pair]
         key = self._key(decision.answer)
-        self.merged.pop(key or "", None)
+        if key is not None:
+            self._free(key)
         for number in chosen:
-            self.name_of[number] = key
+            self._call(number, key)
             self._give(number, key, decision, alone=True)
         for side in (chosen, rest):
             self.links.update({(side[0], other): decision.id for other in side[1:]})
         if chosen and rest:
             self.parted[min(chosen[0], rest[0]), max(chosen[0], rest[0])] = decision.id
+
+    def _free(self, key: str) -> None:
+        """Withdraw that merges gave up a name, or chose it."""
+        other = self.merged.pop(key, None)
+        for name in [name for name, chosen in self.merged.items() if chosen == key]:
+            del self.merged[name]
+            if other is not None:  # both were given up for it
+                self.merged[name] = other
 
 
 def _crosses(pair: Pair, one: set[int], other: set[int]) -> bool:
@@ -312,9 +322,17 @@ def _joined(
     for number, key in enumerate(state.name_of):
         if key is not None:
             by_name[key].append(number)
-    for members in by_name.values():
+    links = set(state.links)
+    parts: dict[str, list[int]] = defaultdict(list)  # of a chosen name, a sighting of each name given up for it
+    for key, members in by_name.items():
         joined.join_all(members)
-    for a, b in state.links:
+        parts[chosen_key(key, state.merged)].append(members[0])
+    links.update((min(a, b), max(a, b)) for a, *others in parts.values() for b in others)
+    for number in state.named_by_merge:
+        other = next((n for n in by_name[state.name_of[number] or ""] if n != number), number)
+        if other != number:
+            links.add((min(number, other), max(number, other)))
+    for a, b in links:
         joined.join(a, b)
     for (a, b), pair in pairs.items():
         if pair.answer in (SAME, DISPUTED):
@@ -335,9 +353,8 @@ def _joined(
     )
     place = {first: n for n, first in enumerate(groups)}
     numbers = tuple(place[first] for first in of)
-    links, parted = frozenset(state.links), frozenset(state.parted)
-    idle = tuple(state.idle)
-    found = (sightings, number_of, numbers, *shown, individuals, pairs, links, parted, one_photo, idle)
+    parted, idle = frozenset(state.parted), tuple(state.idle)
+    found = (sightings, number_of, numbers, *shown, individuals, pairs, frozenset(links), parted, one_photo, idle)
     return Who(*found, former=state.former, disputed_names=state.disputed_names())
 
 
@@ -352,24 +369,20 @@ def make_individual(
 ) -> Individual:
     """Return the individual of these sightings. Its name is the one that was chosen last, or else the most frequent.
 
-    A name that a merge gave up for another one of the individual is none of its names.
+    A name that a merge gave up counts as the one that it chose.
     """
-    counts = Counter(key for n in members if (key := name_of[n]) is not None)
-    counts = Counter({key: number for key, number in counts.items() if not _given_up(key, merged, counts)})
+    counts = Counter(chosen_key(key, merged) for n in members if (key := name_of[n]) is not None)
     keys = sorted(counts, key=lambda key: (-preferred.get(key, 0), -counts[key], labels[key]))
     names = tuple(labels[key] for key in keys)
     handle = names[0] if names else handle_of(sightings[n].key for n in members)
     return Individual(handle, names[0] if names else None, names, tuple(members), tuple(quarrels))
 
 
-def _given_up(key: str, merged: Mapping[str, str], present: Collection[str]) -> bool:
-    """Return whether merges gave up the name of this key for one of those that are present."""
-    seen = {key}
-    while (key := merged.get(key, "")) and key not in seen:
-        if key in present:
-            return True
-        seen.add(key)
-    return False
+def chosen_key(key: str, merged: Mapping[str, str]) -> str:
+    """Return the key of the name that merges chose for the name with this key: the key itself if none gave it up."""
+    while key in merged:
+        key = merged[key]
+    return key
 
 
 def handle_of(keys: Iterable[str]) -> str:

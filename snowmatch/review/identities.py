@@ -31,7 +31,7 @@ from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
 from snowmatch.decisions.who import UNNAMED as UNNAMED
 from snowmatch.decisions.who import Individual as Individual
-from snowmatch.decisions.who import Who, who_is_who, with_names
+from snowmatch.decisions.who import Who, chosen_key, who_is_who, with_names
 
 LATER = "~"  # the ids of decisions that are only tried begin so, and come after all others
 
@@ -160,6 +160,7 @@ def called(identities: Identities, individual: Individual) -> set[str]:
     """Return all names of an individual's sightings, also those that a merge or a rename gave up."""
     who = identities.who
     keys = {key for n in individual.sightings if (key := who.names[n]) is not None}
+    keys |= {chosen_key(key, who.merged) for key in keys}
     return {who.labels[key] for key in keys} | {old for old, key in who.former.items() if key in keys}
 
 
@@ -329,8 +330,9 @@ def _sightings_of_names(identities: Identities, individual: Individual, names: S
     groups: dict[str, list[int]] = {same_name(name): [] for name in names}
     for number in individual.sightings:
         key = who.names[number]
-        if key is not None and who.labels[key] in groups:
-            groups[who.labels[key]].append(number)
+        label = who.labels[chosen_key(key, who.merged)] if key is not None else ""
+        if label in groups:
+            groups[label].append(number)
     return [tuple(group) for group in groups.values() if group]
 
 
