@@ -23,6 +23,7 @@ from snowmatch.features.extractors.sift import Sift
 from snowmatch.review.accuracy import ACCURACY, accuracy_by_name, truth_tag
 from snowmatch.review.auto import Policy, auto_drafts
 from snowmatch.review.contradictions import contradictions_of
+from snowmatch.review.divide import split_photos
 from snowmatch.review.identities import (
     answer_pair,
     append,
@@ -46,6 +47,7 @@ from snowmatch.review.observer_name import observer_name
 from snowmatch.review.queue import Queue, _chosen, answer_item, doubtful_answers
 from snowmatch.views import pairs
 from snowmatch.views.identities import format_individual, format_item, format_pair
+from snowmatch.web.adding import _check_new
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
@@ -396,6 +398,47 @@ def test_an_individual_may_get_a_name_that_nobody_has_any_more(catalog):
     who, _ = decide(who, [rename(who, "Aika", "Bars", "Anna")])
     assert who.who.idle == ()
     assert find_individual(who, "Bars").sightings == (0, 1)
+
+
+def test_a_rename_of_another_observer_to_a_name_that_nobody_has_any_more_is_no_second_opinion(catalog):
+    who = open_identities(catalog)
+    who, _ = decide(who, [name_sightings(who, [0], "Cat", "Boris")])
+    who, _ = decide(who, [name_sightings(who, [0], "Eva", "Anna")])
+    who, _ = decide(who, [rename(who, "Eva", "Cat", "Ben")])
+    assert who.who.disputed_names == {}
+    assert find_individual(who, "Cat").sightings == (0,)
+    named, _ = decide(who, [name_sightings(who, [1], "Cat", "Anna")])
+    assert find_individual(named, "Cat").sightings == (0, 1)
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_name_that_a_merge_gave_up_and_a_further_name_are_not_free(catalog, merged):
+    who = open_identities(catalog)
+    names = {"Aika": [0, 1], "Bars": [2], "Cat": [3], "Dog": [4, 5]}
+    who, _ = decide(who, [name_sightings(who, numbers, name, "Anna") for name, numbers in names.items()])
+    drafts = merge(who, ["Aika", "Bars"], "Anna") if merged else [answer_pair(who, 0, 2, "same", "Anna")]
+    who, _ = decide(who, drafts)
+    photos = who.who.sightings[4].annotations
+    for change in (
+        lambda: rename(who, "Cat", "Bars", "Anna"),
+        lambda: merge(who, ["Cat", "Dog"], "Anna", "Bars"),
+        lambda: split(who, "Dog", [4], "Anna", "Bars"),
+        lambda: split(who, "Aika", [0], "Anna", "Bars"),
+        lambda: split_photos(who, "Dog", photos[:1], "Anna", "Bars"),
+        lambda: _check_new(who, "Bars"),
+    ):
+        with pytest.raises(SnowmatchError, match="'Bars' is a name of 'Aika'"):
+            change()
+    for drafts in (
+        [rename(who, "Aika", "Bars", "Anna")],  # a name of its own
+        merge(who, ["Cat", "Aika"], "Anna", "Bars"),
+        [split(who, "Aika", [2], "Anna", "Bars")],
+    ):
+        after, _ = decide(who, drafts)
+        assert 2 in find_individual(after, "Bars").sightings
+        assert after.who.idle == ()
+        assert all(len(each.names) < 2 for each in after.who.individuals)
+        who, _ = decide(after, undo(after, last_of(after, "Anna"), "Anna"))
 
 
 @pytest.mark.parametrize(

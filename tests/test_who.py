@@ -296,6 +296,18 @@ def test_an_individual_keeps_the_name_of_a_merge_when_all_who_had_it_before_leav
     assert [each.names for each in who_is_who(photos, rows).individuals] == [("Bob",), ("Bars",), ("Aika",)]
 
 
+def test_a_merge_takes_no_name_from_another_individual():
+    photos = [photo(n, f"e{n}", name) for n, name in enumerate(["Aika", "Bars", "Cat", "Dog", None])]
+    first = act("merge", ["a00"], ["a01"], "Aika")
+    who = who_is_who(photos, rows_of(first, act("merge", ["a02"], ["a03"], "Bars")))
+    assert [each.names for each in who.individuals] == [("Aika",), ("Cat",), ()]
+    act_of_two = [act("merge", ["a02"], [other], "Aika") for other in ("a03", "a00")]
+    who = who_is_who(photos, rows_of(first, *act_of_two))
+    assert [each.names for each in who.individuals] == [("Aika",), ()]  # three merged into the last of them
+    rows = rows_of(act("name", ["a00"], answer="Umut"), act("merge", ["a02"], ["a03"], "Aika"))
+    assert {each.name for each in who_is_who(photos, rows).individuals} == {"Umut", "Bars", "Aika", None}
+
+
 def test_split_withdraws_what_joined_the_sides():
     rows = rows_of(
         pair("a00", "a01"),

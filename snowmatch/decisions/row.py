@@ -52,7 +52,8 @@ class Decision(_Values):  # not a dataclass: 200,000 of them must be made in a m
       pair     two sightings; the answer is one of ANSWERS
       name     side_a gets the name `answer`; an empty answer takes its name away
       rename   the individual that has the name side_b[0] has the name `answer` from now on
-      merge    the individuals of side_a and side_b are one; the answer is its name ("" if both have none)
+      merge    the individuals of side_a and side_b are one; the answer is its name ("" if both have none); if another
+               individual has this name, it keeps one of its own
       split    side_a is one animal with the name `answer` ("": none), and side_b is another
       quality, sex, note   the answer is the value for the annotations of side_a
       body_part, species   the annotations of side_a show this; an empty answer: what the table says

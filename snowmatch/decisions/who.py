@@ -96,6 +96,16 @@ class Who:
     def _by_name(self) -> dict[str, Individual]:
         return {each.handle: each for each in self.individuals}
 
+    def bearer(self, name: str) -> Individual | None:
+        """Return the individual that has this name, also as a further one or as one that a merge gave up."""
+        return self._by_label.get(name)
+
+    @cached_property
+    def _by_label(self) -> dict[str, Individual]:
+        of = {chosen_key(key, self.merged): self.of[n] for n, key in enumerate(self.names) if key is not None}
+        chosen = {key: chosen_key(key, self.merged) for key in self.labels}
+        return {label: self.individuals[of[chosen[key]]] for key, label in self.labels.items() if chosen[key] in of}
+
     def sighting(self, name: str) -> int | None:
         """Return the number of the sighting with this key, annotation or encounter; None if it is not exactly one."""
         if name in self.number_of:
@@ -199,8 +209,9 @@ class _Replay:
         found = {}
         for number, given in sorted(self.given.items()):
             keys = {observer: chosen_key(key, self.merged) for observer, key in given.items()}
-            if len(set(keys.values())) > 1:
-                found[number] = tuple((observer, self.label[key]) for observer, key in keys.items())
+            names = {observer: self.label[key] for observer, key in keys.items()}
+            if len(set(names.values())) > 1:
+                found[number] = tuple(names.items())
         return found
 
     def _key(self, name: str) -> str | None:
@@ -224,29 +235,37 @@ class _Replay:
 
     def _rename(self, decision: Decision) -> None:
         old, new = decision.side_b[0], decision.answer
-        key = self.key_of.get(old)
+        key, other = self.key_of.get(old), self.key_of.get(new)
         if key is None:
             self.idle.append((decision, f"nobody has the name {old!r}"))
-        elif new != old and new in self.key_of:
+        elif new != old and other is not None and self._has(other):
             self.idle.append((decision, f"the name {new!r} existed already: merge, or choose another name"))
         else:
             self._label(key, new)
+
+    def _has(self, key: str) -> bool:
+        """Return whether a sighting has the name with this key, or one that merges made one with it."""
+        chosen = chosen_key(key, self.merged)
+        return any(name is not None and chosen_key(name, self.merged) == chosen for name in self.name_of)
 
     def _merge(self, decision: Decision, *sides: Sequence[int]) -> None:
         a, b = find_sightings(self.number_of, (decision.side_a, decision.side_b))
         if a is None or b is None:
             self.idle.append((decision, GONE))
             return
-        if not decision.answer:
-            if a != b:
-                self.links[min(a, b), max(a, b)] = decision.id
-            return
         numbers = dict.fromkeys((a, b, *sides[0], *sides[1]))
         had = {n: name for n in numbers if (name := self.name_of[n]) is not None}
         given = dict.fromkeys(chosen_key(name, self.merged) for name in had.values())
-        key = self.key_of.get(decision.answer) or next(iter(given), None) or self._key(decision.answer)
-        assert key is not None
-        self._label(key, decision.answer)
+        own, key = next(iter(given), None), self.key_of.get(decision.answer)
+        if key is not None and chosen_key(key, self.merged) not in given and self._has(key):
+            key = own  # the name of another individual
+        elif key is None and decision.answer:
+            key = own if own is not None else self._key(decision.answer)
+            self._label(key or "", decision.answer)
+        if key is None:
+            if a != b:
+                self.links[min(a, b), max(a, b)] = decision.id
+            return
         for number, side in ((a, sides[0]), (b, sides[1])):
             if had.keys().isdisjoint(side):
                 self.name_of[number] = key

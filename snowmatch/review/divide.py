@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import counted
 from snowmatch.decisions.row import DIFFERENT, Decision
-from snowmatch.review.identities import Identities, checked_name, draft, find_individual, sides_of, split
+from snowmatch.review.identities import (
+    Identities,
+    bearer_of,
+    checked_name,
+    draft,
+    find_individual,
+    sides_of,
+    split,
+    taken,
+)
 
 
 def split_photos(
@@ -39,6 +48,6 @@ def split_photos(
     if not parts:
         return (split(identities, name, sorted({who.number_of[each] for each in chosen}), observer, new),)
     new = checked_name(new) if new else ""
-    if new and who.named(new) is not None:
-        raise SnowmatchError(f"{new!r} is an individual already: choose another name")
+    if new and (other := bearer_of(identities, new, chosen)) is not None:
+        raise SnowmatchError(f"{new!r} is {taken(new, other)} already: choose another name")
     return (*parts, draft("split", observer, new, side_a=tuple(chosen), side_b=tuple(rest)))

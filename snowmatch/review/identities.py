@@ -269,27 +269,46 @@ def overruling(identities: Identities, draft: Decision) -> Decision:
     return draft._replace(role="adjudicator") if numbers & after.disputed_names.keys() else draft
 
 
+def bearer_of(identities: Identities, name: str, leaving: Sequence[str] = ()) -> Individual | None:
+    """Return the individual that has a name, also as a further one or as one that a merge gave up; None if it is free.
+
+    leaving: annotations that are taken out of an individual. A name that only they have, beside its own, is free.
+    """
+    who = identities.who
+    found = who.bearer(name)
+    if found is None or found.handle == name or not leaving:
+        return found
+    having = (who.sightings[n] for n in found.sightings if (key := who.names[n]) and who.labels[key] == name)
+    return None if set(leaving).issuperset(each for sighting in having for each in sighting.annotations) else found
+
+
+def taken(name: str, bearer: Individual, article: str = "an") -> str:
+    """Return in words what a name is that an individual has. article: `an` or `another`."""
+    return f"{article} individual" if bearer.handle == name else f"a name of {bearer.handle!r}"
+
+
 def rename(identities: Identities, old: str, new: str, observer: str) -> Decision:
     """Return the draft that renames an individual. An individual without a name gets one.
 
-    Raises SnowmatchError if another individual has the name, or if it is its name already.
+    One of its further names, or one that a merge gave up for it, is chosen by a merge. Raises SnowmatchError if another
+    individual has the name, or if it is its name already.
     """
     individual = find_individual(identities, old)
     new = checked_name(new)
-    if (other := identities.who.named(new)) is not None and other is not individual:
+    if (other := bearer_of(identities, new)) is not None and other is not individual:
         raise SnowmatchError(
-            f"{new!r} is another individual with {counted(len(other.sightings), 'sighting')}: merge "
+            f"{new!r} is {taken(new, other, 'another')} with {counted(len(other.sightings), 'sighting')}: merge "
             f"{old!r} with it, or choose another name",
             "merge-instead",
-            names=[old, new],
+            names=[old, other.handle],
         )
     if new == individual.name:
         raise SnowmatchError(f"{new!r} is its name already: expected another one", "name-as-before", name=new)
     side = sides_of(identities, individual.sightings)
-    if individual.name is None or (
-        other is None and new in identities.who.labels.values()
-    ):  # a name that nobody has now
+    if individual.name is None:
         return draft("name", observer, new, side_a=side)
+    if other is individual:
+        return draft("merge", observer, new, side_a=side, side_b=side)
     return draft("rename", observer, new, side_a=side, side_b=(individual.name,))
 
 
@@ -306,9 +325,12 @@ def merge(identities: Identities, names: Sequence[str], observer: str, into: str
     if len(groups) < 2:
         raise SnowmatchError(f"{', '.join(names) or 'nothing'} is one individual, expected two or more to merge")
     into = checked_name(into) if into else next((each.name for each in found if each.name is not None), "")
-    other = identities.who.named(into) if into else None
+    other = bearer_of(identities, into) if into else None
     if other is not None and other not in found:
-        raise SnowmatchError(f"{into!r} is another individual: name it among those to merge, or choose another name")
+        raise SnowmatchError(
+            f"{into!r} is {taken(into, other, 'another')}: name it among those to merge, or choose another name"
+        )
+    groups.sort(key=lambda group: other is None or group != other.sightings)  # each row is with the name
     one, *rest = (sides_of(identities, group) for group in groups)
     drafts = [draft("merge", observer, into, side_a=one, side_b=other) for other in rest]
     return tuple(each._replace(decided_at=drafts[0].decided_at) for each in drafts)  # one act, taken back as one
@@ -352,8 +374,10 @@ def split(identities: Identities, name: str, chosen: Sequence[int], observer: st
             "one or more of them, and leaves one or more"
         )
     new = checked_name(new) if new else ""
-    if new and identities.who.named(new) is not None:
-        raise SnowmatchError(f"{new!r} is an individual already: choose another name, or give the sightings its name")
+    if new and (other := bearer_of(identities, new, sides_of(identities, chosen))) is not None:
+        raise SnowmatchError(
+            f"{new!r} is {taken(new, other)} already: choose another name, or give the sightings its name"
+        )
     return draft(
         "split",
         observer,

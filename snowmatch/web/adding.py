@@ -17,9 +17,11 @@ from snowmatch.review.identities import (
     Decision,
     Identities,
     answer_pair,
+    bearer_of,
     checked_name,
     name_sightings,
     overruling,
+    taken,
     with_left_out,
 )
 from snowmatch.review.taking_in import extractors_here
@@ -129,8 +131,10 @@ def _check_new(identities: Identities, name: str) -> None:
     if not name or name.startswith(UNNAMED) or len(name) > 200:
         raise SnowmatchError("a new animal needs a name: type one", "name-missing")
     checked_name(name)
-    if identities.who.named(name) is not None:
-        raise SnowmatchError(f"{name!r} is an individual already: choose it, or another name", "name-taken", name=name)
+    if (other := bearer_of(identities, name)) is not None:
+        raise SnowmatchError(
+            f"{name!r} is {taken(name, other)} already: choose it, or another name", "name-taken", name=other.handle
+        )
 
 
 def _row_time(asked: Asked, upload: Upload, uploads: Sequence[Upload]) -> str:
