@@ -226,13 +226,13 @@ def test_merging_in_either_order_gives_the_same_decisions(steps, together):
         assert set(ids(one)) == set(ids(ours)) | set(ids(theirs))
         assert ids(one) == sorted(set(ids(one)))
         assert ids(result.added) == [key for key in ids(theirs) if key not in ids(ours)]
-        assert result.known == len(theirs) - len(result.added)
+        assert len(result.known) == len(theirs) - len(result.added)
         assert merge_file(files[0], files[1]).added == ()
         assert merge_file(files[0], files[0]).added == ()
         assert id_time(append(files[0], [pair()]).rows[0].id) >= max(map(id_time, ids(one)))
         lines = [f.with_suffix(".jsonl") for f in files]
         export_lines(files[1], lines[0])
-        assert import_lines(Path(folder) / "new", lines[0]).known == 0
+        assert import_lines(Path(folder) / "new", lines[0]).known == ()
         export_lines(Path(folder) / "new", lines[1])
         assert lines[0].read_bytes() == lines[1].read_bytes()
 
@@ -264,7 +264,7 @@ def test_a_merge_sees_what_another_process_added_meanwhile(filled, tmp_path, mon
         return opening.writing(path)
 
     monkeypatch.setattr(merge, "writing", writing)
-    assert merge_file(ours, filled).known == 9
+    assert len(merge_file(ours, filled).known) == 9
     assert len(read_decisions(ours).rows) == 10
 
 

@@ -489,6 +489,34 @@ def test_two_files_merge(catalog, tmp_path):
     assert {each.name for each in here.who.individuals} >= {"Aika", "Bars"}
 
 
+@pytest.mark.parametrize("command", ["merge-files", "import-decisions"])
+def test_names_that_a_merge_of_files_changes_are_told(catalog, tmp_path, command):
+    laptop, file = tmp_path / "laptop.sqlite", tmp_path / "sent"
+    one, other, third, *_ = encounters(catalog)
+
+    def merged():
+        if command == "merge-files":
+            return run(catalog, command, str(laptop))
+        file.unlink(missing_ok=True)
+        run(catalog, "export-decisions", str(file), "--decisions", str(laptop))
+        return run(catalog, command, str(file))
+
+    run(catalog, "name", "Aika", third, "--observer", "Anna")
+    run(catalog, "export-decisions", str(file))
+    run(catalog, "import-decisions", str(file), "--decisions", str(laptop))
+    run(catalog, "name", "M1", one)
+    run(catalog, "name", "M1", other, "--observer", "Ben", "--decisions", str(laptop))
+    told = merged()
+    assert "without a name -> M1: 1 sighting" in told
+    assert f"'M1' was a new name on both sides, here of {one}, there of {other}: one individual now" in told
+    run(catalog, "rename", "Aika", "Umut")
+    run(catalog, "name", "Aika", encounters(catalog)[3], "--decisions", str(laptop))
+    told = merged()
+    assert "without a name -> Aika: 1 sighting" in told
+    assert "what the added decisions call 'Aika' is Aika (1 sighting) and Umut (1 sighting) now" in told
+    assert "M1" not in told
+
+
 def test_two_names_of_two_observers_are_told_when_files_merge_and_until_somebody_settles_it(catalog, tmp_path):
     other_file = tmp_path / "laptop.sqlite"
     here, there = open_identities(catalog), open_identities(catalog, other_file)

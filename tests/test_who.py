@@ -222,6 +222,13 @@ def test_a_name_that_exists_is_not_taken_by_renaming():
     assert "existed already" in who.idle[0][1]
 
 
+def test_a_rename_of_another_catalog_changes_nothing():
+    rows = rows_of(act("rename", ["z00"], ["Aika"], "Zulu"))
+    who = who_is_who([photo(0, "e0", "Aika")], rows)
+    assert of(who, "a00").name == "Aika"
+    assert who.idle == ((rows[0], "its photos are not in the catalog, or not indexed"),)
+
+
 def test_names_of_two_observers_for_one_sighting_are_told_until_it_is_settled():
     anna, boris = act("name", ["a00"], answer="Tulpar"), act("name", ["a00"], answer="Boris", observer="Boris")
     other = act("name", ["a01"], answer="Tulpar")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.identities_group import Place, dry_option, identities, placed, say_effect, store
+from snowmatch.cli.identities_group import Place, dry_option, identities, placed, say_merged, store
 from snowmatch.cli.shared import PATH, json_option, print_json, print_text, say_notes
-from snowmatch.core.text import counted
 
 
 @identities.command("list")
@@ -234,8 +233,7 @@ def merge_files(place: Place, other: Path) -> None:
 
     before = place.open()
     after, merged = merge_other(before, other)
-    print_text(f"{counted(len(merged.added), 'decision')} added, {counted(merged.known, 'was', 'were')} known")
-    say_effect(before, after, merged.added)
+    say_merged(before, after, merged)
 
 
 @identities.command("export-decisions")
@@ -269,5 +267,4 @@ def import_command(place: Place, source: Path) -> None:
 
     before = place.open()
     after, merged = import_decisions(before, source)
-    print_text(f"{counted(len(merged.added), 'decision')} added, {counted(merged.known, 'was', 'were')} known")
-    say_effect(before, after, merged.added)
+    say_merged(before, after, merged)

@@ -14,7 +14,7 @@ import click
 from snowmatch.cli.shared import PATH, print_text, say, say_notes
 
 if TYPE_CHECKING:
-    from snowmatch.review.identities import Decision, Identities
+    from snowmatch.review.identities import Decision, Identities, Merged
 
 
 @dataclass
@@ -107,17 +107,31 @@ def store(place: Place, who: Identities, drafts: Sequence[Any], dry_run: bool, b
     say("stored; take it back with: " + (back or "undo " + " ".join(row.id[-8:] for row in appended.rows)))
 
 
-def say_effect(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
-    """Say which of some new decisions have no effect, whether they contradict others, and whether names do."""
-    from snowmatch.core.text import counted
+def say_merged(before: Identities, after: Identities, merged: Merged) -> None:
+    """Say what the decisions of another file changed, and which names meant other sightings there."""
+    from snowmatch.core.text import counted, printable
+    from snowmatch.review.both_names import names_apart, names_of_both
 
+    print_text(f"{counted(len(merged.added), 'decision')} added, {counted(len(merged.known), 'was', 'were')} known")
+    say_effect(before, after, merged.added)
+    for name, *ends in names_of_both(before, after, merged):
+        here, there = map(printable, ends)
+        say(f"{printable(name)!r} was a new name on both sides, here of {here}, there of {there}: one individual now")
+    for name, now in names_apart(after, merged):
+        told = " and ".join(f"{printable(each)} ({counted(count, 'sighting')})" for each, count in now)
+        say(f"what the added decisions call {printable(name)!r} is {told} now")
+
+
+def say_effect(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
+    """Say what new decisions changed, which of them have no effect, and whether names contradict others."""
+    from snowmatch.core.text import counted
+    from snowmatch.review.identities import change_of
+    from snowmatch.views.identities import format_change
+
+    print_text(format_change(change_of(before.who, after.who)))
     added = {decision.id for decision in decisions}
     reasons = Counter(reason for decision, reason in after.who.idle if decision.id in added)
     for reason, count in sorted(reasons.items()):
         say(f"{counted(count, 'new decision')} without effect here: {reason}")
-    more = sum(len(each.quarrels) for each in after.who.individuals)
-    more -= sum(len(each.quarrels) for each in before.who.individuals)
-    if more > 0:
-        say(f"{counted(more, 'new contradiction')}: `check` shows them")
     if disputed := len(after.who.disputed_names.keys() - before.who.disputed_names.keys()):
         say(f"{counted(disputed, 'more sighting')} with different names of observers: `check` shows them")

@@ -20,10 +20,10 @@ from snowmatch.decisions.row import Decision, canonical, from_json
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge or an import did. added: the new decisions, by id. known: how many are not new."""
+    """What a merge or an import did. added: the new decisions, by id. known: the ids of those that are not new."""
 
     added: tuple[Decision, ...]
-    known: int
+    known: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,8 @@ def add_missing(path: Path, decisions: Sequence[Decision], source: str) -> Merge
             ours, _ = read_since(path, ours)  # what another process added meanwhile
             added = _missing(ours, decisions, source, path)
             add_rows(connection, added)
-    return Merged(added, len(decisions) - len(added))
+    new = {decision.id for decision in added}
+    return Merged(added, tuple(decision.id for decision in decisions if decision.id not in new))
 
 
 def _missing(ours: Decisions, decisions: Sequence[Decision], source: str, path: Path) -> tuple[Decision, ...]:

@@ -51,7 +51,7 @@ class Decision(_Values):  # not a dataclass: 200,000 of them must be made in a m
     kind, side_a, side_b (identifiers of annotations), answer:
       pair     two sightings; the answer is one of ANSWERS
       name     side_a gets the name `answer`; an empty answer takes its name away
-      rename   the individual that has the name side_b[0] has the name `answer` from now on
+      rename   the individual that has the name side_b[0] has the name `answer` from now on; side_a are its annotations
       merge    the individuals of side_a and side_b are one; the answer is its name ("" if both have none); if another
                individual has this name, it keeps one of its own
       split    side_a is one animal with the name `answer` ("": none), and side_b is another

@@ -177,10 +177,10 @@ class _Replay:
             sorted({self.number_of[name] for name in side if name in self.number_of})
             for side in (decision.side_a, decision.side_b)
         ]
-        if decision.kind == "rename":
-            self._rename(decision)
-        elif decision.kind in ("name", "merge", "split") and not sides[0]:
+        if decision.kind in ("name", "rename", "merge", "split") and decision.side_a and not sides[0]:
             self.idle.append((decision, GONE))
+        elif decision.kind == "rename":
+            self._rename(decision)
         elif decision.kind == "name":
             key = self._key(decision.answer)
             for number in sides[0]:

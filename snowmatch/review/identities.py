@@ -26,7 +26,8 @@ from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_s
 from snowmatch.decisions.file import OvertakenError as OvertakenError
 from snowmatch.decisions.file import append as append
 from snowmatch.decisions.file import decisions_path as decisions_path
-from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lines, merge_file
+from snowmatch.decisions.merge import Exported, export_lines, import_lines, merge_file
+from snowmatch.decisions.merge import Merged as Merged
 from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
 from snowmatch.decisions.who import UNNAMED as UNNAMED
@@ -462,8 +463,11 @@ class Change:
 def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
     """Return what these decisions would change. Nothing is stored."""
     numbered = [each._replace(id=f"{LATER}{n:06d}") for n, each in enumerate(drafts)]
-    after = who_is_who(identities.annotations, (*identities.rows, *numbered))
-    before = identities.who
+    return change_of(identities.who, who_is_who(identities.annotations, (*identities.rows, *numbered)))
+
+
+def change_of(before: Who, after: Who) -> Change:
+    """Return what changed from one state of a catalog to a later one."""
     moved: dict[tuple[str, str], int] = defaultdict(int)
     captures = 0
     for number, sighting in enumerate(after.sightings):
