@@ -523,7 +523,10 @@ def test_two_names_of_two_observers_are_told_when_files_merge_and_until_somebody
     encounter = here.who.sightings[0].encounter
     decide(here, [name_sightings(here, [0], "Tulpar", "Anna")])
     decide(there, [name_sightings(there, [0], "Boris", "Boris")])
-    assert "1 more sighting with different names of observers" in run(catalog, "merge-files", str(other_file))
+    more = "1 more sighting with different names of observers"
+    assert more in run(catalog, "name", "Boris", encounter, "--observer", "Boris", "--dry-run")
+    assert more not in run(catalog, "name", "Boris", encounter, "--observer", "Boris", "--dry-run", "--adjudicator")
+    assert more in run(catalog, "merge-files", str(other_file))
     told = f"observers gave {encounter} different names (Anna: Tulpar, Boris: Boris); the last one counts"
     assert told in run(catalog, "check")
     doctor = CliRunner().invoke(main, ["doctor", str(catalog)]).output

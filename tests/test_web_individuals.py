@@ -173,6 +173,8 @@ def test_names_in_dispute_are_listed_and_settled_by_naming_the_sighting_on_its_p
     assert "settled" in preview["lines"][0]
     assert not state.identities().who.disputed_names
     assert state.identities().rows[-1].role == "adjudicator"
+    back = page.post("/changes", json={"kind": "undo", "ids": [state.identities().rows[-1].id]}).json()
+    assert "1 more sighting with different names of observers" in back["lines"]
     assert "Boris – Bars" not in page.get("/contradictions").text
     for wrong in ({"photos": [], "name": "Bars"}, {"photos": ["x"], "name": "Bars"}, {"photos": photos, "name": ""}):
         assert page.post("/changes", json={"kind": "name", **wrong}).status_code == 400

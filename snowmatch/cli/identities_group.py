@@ -123,7 +123,7 @@ def say_merged(before: Identities, after: Identities, merged: Merged) -> None:
 
 
 def say_effect(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
-    """Say what new decisions changed, which of them have no effect, and whether names contradict others."""
+    """Say what new decisions changed, and which of them have no effect."""
     from snowmatch.core.text import counted
     from snowmatch.review.identities import change_of
     from snowmatch.views.identities import format_change
@@ -133,5 +133,3 @@ def say_effect(before: Identities, after: Identities, decisions: Sequence[Decisi
     reasons = Counter(reason for decision, reason in after.who.idle if decision.id in added)
     for reason, count in sorted(reasons.items()):
         say(f"{counted(count, 'new decision')} without effect here: {reason}")
-    if disputed := len(after.who.disputed_names.keys() - before.who.disputed_names.keys()):
-        say(f"{counted(disputed, 'more sighting')} with different names of observers: `check` shows them")

@@ -449,7 +449,7 @@ class Change:
     sightings: number of sightings that get another name. captures: of these, with a station and a time. individuals:
     their number before and after. names: for each pair of names (before, after; "" for none), how many sightings.
     quarrels: new pairs of sightings in one individual that must be different. alike: new names, each with the names of
-    other individuals that it resembles.
+    other individuals that it resembles. disputed: number of sightings that newly have different names of observers.
     """
 
     sightings: int
@@ -458,6 +458,7 @@ class Change:
     names: tuple[tuple[str, str, int], ...]
     quarrels: tuple[tuple[int, int], ...]
     alike: tuple[tuple[str, ...], ...] = ()
+    disputed: int = 0
 
 
 def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
@@ -488,7 +489,8 @@ def change_of(before: Who, after: Who) -> Change:
     told = tuple((*names, count) for names, count in sorted(moved.items()))
     had, has = ({each.name for each in who.individuals if each.name is not None} for who in (before, after))
     alike = tuple(tuple(group) for group in alike_names(has) if not had.issuperset(group))
-    return Change(sum(moved.values()), captures, counts, told, tuple(fresh), alike)
+    disputes = [{who.sightings[n].key for n in who.disputed_names} for who in (before, after)]
+    return Change(sum(moved.values()), captures, counts, told, tuple(fresh), alike, len(disputes[1] - disputes[0]))
 
 
 def _keys(who: Who, individual: Individual) -> list[tuple[str, str]]:

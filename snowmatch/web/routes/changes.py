@@ -167,6 +167,8 @@ def _lines(identities: Identities, change: Change, t: Translate, values: Mapping
         lines.append(t("change.total", n=change.sightings, captures=change.captures, before=fewer, after=more))
     if change.quarrels:
         lines.append(t("change.quarrels", n=len(change.quarrels)))
+    if change.disputed:
+        lines.append(t("change.disputed", n=change.disputed))
     lines += [t("change.alike", names=", ".join(map(printable, names))) for names in change.alike]
     if not lines and values.get("kind") not in (PORTRAIT, BOX, *TRAITS):
         lines.append(t("change.nothing"))
