@@ -306,7 +306,8 @@ def test_a_decision_is_taken_back_once_and_given_back_as_it_is_told(catalog):
     one, other, *_ = encounters(catalog)
     run(catalog, "name", "Aika", one, other, "--observer", "Anna")
     name = open_identities(catalog).rows[0].id
-    run(catalog, "undo", name)
+    run(catalog, "undo", name, name[-8:], name)
+    assert len(open_identities(catalog).rows) == 2
     told = run(catalog, "undo", name, code=1)
     assert "taken back already" in told
     run(catalog, "undo", told.split("`undo ")[1].split("`")[0])

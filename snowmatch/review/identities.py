@@ -391,10 +391,10 @@ def split(identities: Identities, name: str, chosen: Sequence[int], observer: st
 def undo(identities: Identities, ids: Sequence[str], observer: str) -> tuple[Decision, ...]:
     """Return the drafts that take decisions back. A decision's id may be shortened to its last characters.
 
-    Raises SnowmatchError if there is no such decision, if several end so, or if it is taken back already: a second undo
-    would make it stay away when the first one is taken back.
+    A decision that is named twice is taken back once. Raises SnowmatchError if there is no such decision, if several
+    end so, or if it is taken back already: a second undo would make it stay away when the first one is taken back.
     """
-    drafts = []
+    drafts: dict[str, Decision] = {}
     holds = holding(identities.rows)
     for name in ids:
         found = [row for row in identities.rows if row.id == name] or [
@@ -406,8 +406,8 @@ def undo(identities: Identities, ids: Sequence[str], observer: str) -> tuple[Dec
         if found[0].id not in holds:
             by = next((row.id[-8:] for row in identities.rows if row.answer == found[0].id and row.id in holds), "ID")
             raise SnowmatchError(f"{name!r} is taken back already: `undo {by}` gives it back")
-        drafts.append(draft("undo", observer, found[0].id, side_a=found[0].side_a, side_b=found[0].side_b))
-    return tuple(drafts)
+        drafts[found[0].id] = draft("undo", observer, found[0].id, side_a=found[0].side_a, side_b=found[0].side_b)
+    return tuple(drafts.values())
 
 
 def last_of(identities: Identities, observer: str) -> tuple[str, ...]:
