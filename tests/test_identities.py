@@ -24,6 +24,7 @@ from snowmatch.review.accuracy import ACCURACY, accuracy_by_name, truth_tag
 from snowmatch.review.auto import Policy, auto_drafts
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.divide import split_photos
+from snowmatch.review.history import history_of
 from snowmatch.review.identities import (
     answer_pair,
     append,
@@ -314,6 +315,18 @@ def test_a_decision_is_taken_back_once_and_given_back_as_it_is_told(catalog):
     assert names_of(catalog)[one] == "Aika"
     run(catalog, "undo", name)
     assert names_of(catalog)[one] is None
+
+
+def test_an_undo_that_was_taken_back_is_told_as_such(catalog):
+    run(catalog, "name", "Aika", encounters(catalog)[0], "--observer", "Anna")
+    for _ in range(3):
+        run(catalog, "undo", open_identities(catalog).rows[-1].id)
+    who = open_identities(catalog)
+    valid = [False, True, False, True]  # the name, its undo, and so on
+    assert ["taken back" not in line for line in run(catalog, "log").splitlines()[1:]] == valid
+    assert [row["in_effect"] for row in json.loads(run(catalog, "log", "--json"))["decisions"]] == valid
+    past = history_of(who, who.who.sightings[0].annotations)
+    assert [each.valid for each in reversed(past)] == valid
 
 
 def test_the_table_is_never_changed(catalog):

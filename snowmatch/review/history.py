@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.effect import holding, in_effect
 from snowmatch.decisions.row import Decision
 from snowmatch.review.identities import Identities
 
@@ -32,10 +32,9 @@ def history_of(identities: Identities, annotations: Collection[str]) -> tuple[Pa
     annotations: their identifiers. Answers in training are left out. No decisions give ().
     """
     about = set(annotations)
-    valid = {row.id for row in in_effect(identities.rows)}
-    undone = {row.answer for row in identities.rows if row.kind == "undo"}
+    valid = holding(identities.rows)
     return tuple(
-        Past(row, row.id in valid or (row.kind == "undo" and row.id not in undone))
+        Past(row, row.id in valid)
         for row in reversed(identities.rows)
         if row.mode != "training" and not about.isdisjoint((*row.side_a, *row.side_b))
     )

@@ -9,7 +9,7 @@ from typing import Any
 from snowmatch.confidence.levels import MARKS
 from snowmatch.core.plain import plain
 from snowmatch.core.text import aligned, counted, percent, printable
-from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.effect import holding
 from snowmatch.decisions.row import Decision, to_json
 from snowmatch.decisions.sightings import Sighting
 from snowmatch.decisions.who import DISPUTED, Individual, Who
@@ -141,7 +141,7 @@ def format_change(change: Change) -> str:
 
 def format_log(rows: Sequence[Decision], most: int | None = None) -> str:
     """Return decisions as a table, the last one last. most: how many of the last ones; None: all."""
-    valid = {row.id for row in in_effect(rows)} | {row.id for row in rows if row.kind == "undo"}
+    valid = holding(rows)
     table = [
         (
             row.id[-8:],
@@ -163,11 +163,11 @@ def format_log(rows: Sequence[Decision], most: int | None = None) -> str:
 
 def log_to_json(rows: Sequence[Decision], most: int | None = None) -> dict[str, Any]:
     """Return decisions as plain values, the last one last. most: how many of the last ones; None: all."""
-    valid = {row.id for row in in_effect(rows)}
+    valid = holding(rows)
     shown = _last(rows, most)
     return {
         "schema": "snowmatch.decisions/1",
-        "decisions": [{**plain(to_json(row)), "in_effect": row.id in valid or row.kind == "undo"} for row in shown],
+        "decisions": [{**plain(to_json(row)), "in_effect": row.id in valid} for row in shown],
     }
 
 
