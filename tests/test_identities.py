@@ -691,6 +691,18 @@ def test_persons_check_at_least_one_pair_of_few_that_the_machine_joins(catalog):
     assert sampled(1e-9) == sampled(1e-9)
 
 
+def test_the_machine_decides_again_what_was_taken_back_unless_a_person_answers_it(catalog):
+    who = open_identities(catalog)
+    a, b = [n for n, s in enumerate(who.who.sightings) if s.body_parts == ("left_flank",)][:2]
+    evidence = Evidence({(a, b): Likely(a, b, 9.0, 0.9999, 0.9995, 60, ("", ""))}, 0.1, -4.0, 0)
+    who, appended = decide(who, auto_drafts(who, evidence, Levels(0.999, 0.99, 0.9), Policy()))
+    who, _ = decide(who, undo(who, [row.id for row in appended.rows], "Anna"))
+    assert len(auto_drafts(who, evidence, Levels(0.999, 0.99, 0.9), Policy())) == 1
+    for answer in ("different", "cannot_tell"):
+        answered, _ = decide(who, [answer_pair(who, a, b, answer, "Anna")])
+        assert auto_drafts(answered, evidence, Levels(0.999, 0.99, 0.9), Policy()) == ()
+
+
 def test_nothing_is_left_to_ask_only_if_a_new_queue_has_nothing_either(tmp_path):
     draw, names = random.Random(3), [f"a{n:02d}" for n in range(16)]
     table = "".join(f"{name}.jpg,left_flank,e{name},{name}\n" for name in names)

@@ -41,8 +41,9 @@ class Policy:
 def auto_drafts(identities: Identities, evidence: Evidence, levels: Levels, policy: Policy) -> tuple[Decision, ...]:
     """Return the decisions of the machine: pairs of sightings that are one animal, the most likely first.
 
-    A pair that follows from earlier decisions, or that one forbids, is left out. A sighting is never joined to an
-    individual with another name. Nothing is stored. No pair of that level gives ().
+    A pair that follows from earlier decisions, or that was answered, is left out. A decision that was taken back is
+    none: its pair is decided again, unless a person answers it. A sighting is never joined to an individual with
+    another name. Nothing is stored. No pair of that level gives ().
     """
     who, known = identities.who, Known(identities.who)
     names = {n: {each.name} - {None} for n, each in ((known.individual(i.sightings[0]), i) for i in who.individuals)}
@@ -61,7 +62,7 @@ def auto_drafts(identities: Identities, evidence: Evidence, levels: Levels, poli
         one, other = known.individual(a), known.individual(b)
         if one == other or known.different(a, b) or (names[one] and names[other] and names[one] != names[other]):
             continue
-        if (pair := who.pairs.get((a, b))) is not None and pair.answers:  # a person could not tell, or it was undone
+        if (pair := who.pairs.get((a, b))) is not None and pair.answers:  # a person could not tell
             continue
         shown = {
             "probability": round(likely.probability, 6),
