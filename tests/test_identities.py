@@ -378,6 +378,9 @@ def test_a_name_that_a_merge_gave_up_leads_to_the_individual_that_has_it(catalog
     run(catalog, "rename", "Aika", "Umut")
     assert "it was merged into 'Umut'" in run(catalog, "show", "Bars", code=1)
     assert "it was renamed to 'Umut'" in run(catalog, "show", "Aika", code=1)
+    run(catalog, "name", "Dog", other)
+    assert "it was merged into 'Umut'" in run(catalog, "show", "Bars", code=1)  # no sighting has it now
+    assert "'Bars' is a name of 'Umut'" in run(catalog, "rename", "Dog", "Bars", code=1)
     run(catalog, "decide", one, third, "same")
     names = find_individual(open_identities(catalog), "Umut" if "Umut" in run(catalog, "list") else "Cat7").names
     assert f"it is a further name of {names[0]!r}" in run(catalog, "show", names[1], code=1)

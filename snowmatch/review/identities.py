@@ -148,7 +148,8 @@ def find_individual(identities: Identities, name: str) -> Individual:
     found = identities.who.named(name) or identities.who.named(same_name(name))
     if found is not None:
         return found
-    now = next((each for each in identities.who.individuals if same_name(name) in called(identities, each)), None)
+    who, asked = identities.who, same_name(name)
+    now = who.bearer(asked) or next((each for each in who.individuals if asked in called(identities, each)), None)
     if now is not None:
         how = "is a further name of" if same_name(name) in now.names else "was merged into"
         how = "was renamed to" if same_name(name) in identities.who.former else how
