@@ -1,7 +1,9 @@
 """A watched folder: photos that arrive, that are half copied, that come back; nothing twice."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,23 @@ def test_a_file_that_is_no_photo_is_told(place):
     (folder / "broken.jpg").write_bytes(b"no photo")
     arrival = Watch(folder, catalog, quiet=0).look(now=1)
     assert [path for path, _ in arrival.failed] == [str(folder / "broken.jpg")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_path_that_is_no_text_is_told(place):
+    catalog, folder, photos = place
+    card = os.fsencode(folder) + b"/\xea\xe0\xf0\xf2\xe0"  # cp1251
+    os.mkdir(card)
+    shutil.copy(photos[0], card + b"/IMG_0001.JPG")
+    shutil.copy(photos[0], folder / "named.jpg")
+    watch = Watch(folder, catalog, quiet=0)
+    arrival = watch.look(now=1)
+    ((path, reason),) = arrival.failed
+    assert os.fsencode(path) == card + b"/IMG_0001.JPG"
+    assert "not valid text: rename" in reason
+    assert [event["photos"] for event in arrival.events] == [[str(folder / "named.jpg")]]
+    assert list(watch.memory.asked) == [str(folder / "named.jpg")]
+    assert not watch.look(now=2).news  # told once
 
 
 def test_hidden_files_are_left_out(tmp_path):

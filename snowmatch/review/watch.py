@@ -23,6 +23,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, STATIONS_NAME, features_path, settings_path
 from snowmatch.core.notes import Note
+from snowmatch.core.plain import plain
 from snowmatch.core.text import counted
 from snowmatch.decisions.file import decisions_path
 from snowmatch.photos.facts import read_facts
@@ -224,6 +225,9 @@ class Watch:
         known: list[tuple[Watched, Event]] = []
         new: dict[str, Watched] = {}
         for path, stamp in ready:
+            if plain(path) != path:  # neither events nor a table can name it
+                failed[path] = "its path is not valid text: rename the file, or the folder that is called so"
+                continue
             try:
                 sha256 = file_sha256(Path(path))
             except SnowmatchError as error:
