@@ -17,9 +17,12 @@ from snowmatch.cli import main
 from snowmatch.cli.identities_ask import _draw, _outlook
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import home_of
+from snowmatch.core.plain import with_json_sum
 from snowmatch.decisions.row import SAMPLE
 from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.extractors.sift import Sift
+from snowmatch.review import turns
 from snowmatch.review.accuracy import ACCURACY, accuracy_by_name, truth_tag
 from snowmatch.review.auto import Policy, auto_drafts
 from snowmatch.review.contradictions import contradictions_of
@@ -868,6 +871,32 @@ def test_two_individuals_that_an_observer_could_not_tell_apart_twice_come_last(c
     assert first(who) <= {a, b, c, d}
     who, _ = decide(who, [vague[1]])
     assert first(who) == {e, f}
+
+
+def test_identifiers_with_blanks_are_skipped_and_reserved_as_others(tmp_path):
+    lines = [f"p{n}.jpg,left_flank,e{n},photo {n}" for n in range(4)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    who = open_identities(tmp_path)
+    odds = {(0, 1): 3.0, (2, 3): 2.0}
+    evidence = Evidence({pair: Likely(*pair, of, 0.6, 0.5, 9, ("", "")) for pair, of in odds.items()}, 0.3, -6.0, 0)
+    queue = Queue(who, evidence, "Anna", repeats=0)
+    pair = queue.keys_of(queue.next()[0])
+    turns.skip(tmp_path, "Anna", pair)
+    assert turns.skipped_by(tmp_path, "Anna") == (pair,)
+    second = queue.keys_of(queue.next()[0])
+    assert second != pair
+    assert turns.take(tmp_path, "Ben", second)
+    assert turns.held_by_others(tmp_path, "Anna") == {second}
+    assert queue.keys_of(queue.next()[0]) == pair  # what was skipped comes last, and is free
+
+
+def test_turns_of_an_older_version_are_read(tmp_path):
+    old = {"held": {"a b": ["Ben", 1e12]}, "skipped": {"Anna": ["a c", "photo 1 photo 2"]}}
+    home_of(tmp_path).mkdir()
+    (home_of(tmp_path) / "turns.json").write_text(json.dumps(with_json_sum(old)), encoding="utf-8")
+    assert turns.held_by_others(tmp_path, "Anna") == {("a", "b")}
+    assert turns.skipped_by(tmp_path, "Anna") == (("a", "c"),)  # of the other, nobody can say which pair it was
 
 
 def true_names(folder):

@@ -22,6 +22,7 @@ from snowmatch.core.plain import read_summed_json, with_json_sum
 LASTS = 600.0  # seconds that a pair stays with an observer who does not answer; chosen
 WAIT = 5.0  # seconds to wait for another program
 Pair = tuple[str, str]  # the keys of two sightings, the smaller one first
+MARK = "\x1f"  # between two keys, which may have blanks: no identifier in a decision has it
 
 
 def take(folder: Path, observer: str, pair: Pair, now: float | None = None) -> bool:
@@ -74,12 +75,19 @@ def _path(folder: Path) -> Path:
 
 
 def _text(pair: Pair) -> str:
-    return " ".join(sorted(pair))
+    return MARK.join(sorted(pair))
 
 
 def _pair(text: str) -> Pair:
-    one, other = text.split(" ", 1)
+    one, other = text.split(MARK, 1)
     return one, other
+
+
+def _texts(text: str) -> list[str]:
+    """Return what is stored for a pair, in a list. Older versions had a blank as the mark: several tell no pair."""
+    if MARK not in text and text.count(" ") == 1:
+        text = text.replace(" ", MARK)
+    return [text] if MARK in text else []
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -91,8 +99,8 @@ def _known(folder: Path) -> dict[str, Any] | None:
     """Return the state; None if the file is missing or damaged."""
     try:
         state = read_summed_json(_path(folder).read_text(encoding="utf-8"))
-        held = {str(k): [str(v[0]), float(v[1])] for k, v in state["held"].items() if " " in k}
-        skipped = {str(k): [str(p) for p in v if " " in p] for k, v in state["skipped"].items()}
+        held = {key: [str(v[0]), float(v[1])] for k, v in state["held"].items() for key in _texts(k)}
+        skipped = {str(k): [key for p in v for key in _texts(p)] for k, v in state["skipped"].items()}
         return {"held": held, "skipped": skipped}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         return None
