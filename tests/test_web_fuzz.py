@@ -152,9 +152,9 @@ class Fuzzer:
 
     def ask(self, pattern, method):
         rng, holes = self.rng, self.holes(pattern)
-        right = {name: rng.choice(holes[name]) for name in re.findall(r"{(\w+)}", pattern)}
+        right = {name: rng.choice(holes[name]) for name in re.findall(r"{(\w+)[^}]*}", pattern)}
         inside = self.spoilt(right) | {name: right[name] for name in right if rng.random() < 0.5}
-        path = re.sub(r"{(\w+)}", lambda hole: quoted(self.text(inside.get(hole[1], ""))), pattern)
+        path = re.sub(r"{(\w+)[^}]*}", lambda hole: quoted(self.text(inside.get(hole[1], ""))), pattern)
         query = self.query(pattern)
         chosen = ["a", "b"] if "spots" in pattern else rng.sample(sorted(query), rng.randrange(6))
         query = self.spoilt({name: query[name] for name in chosen})

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pytest
 from PIL import Image
@@ -33,6 +34,7 @@ from snowmatch.review.identities import answer_pair, name_sightings
 from snowmatch.review.uploads import forget_old_uploads
 from snowmatch.web import job as job_process
 from snowmatch.web import jobs
+from snowmatch.web.animals import address_of_sighting
 from snowmatch.web.jobs import list_jobs, read_job, start_job
 from snowmatch.web.network import listen
 from snowmatch.web.security import TokenDoor
@@ -163,6 +165,45 @@ def test_a_search_among_photos_finds_an_identifier_with_capital_letters(tmp_path
         page = client.get("/photos", params={"q": text}).text
         assert 'href="/photos/SL-17"' in page
         assert 'href="/photos/SL-18"' not in page
+
+
+ODD = ("2023/IMG 1", "../card/2", "a?b#c", "50% &d", "ключ")  # identifiers of other programs
+
+
+def test_identifiers_with_any_characters_lead_to_their_photos_and_sightings(tmp_path):
+    lines = ["path,body_part,encounter,annotation"]
+    for n, name in enumerate(ODD):
+        (tmp_path / f"{n}.jpg").write_bytes(jpeg(n))
+        lines.append(f"{n}.jpg,left_flank,e{n},{name}")
+    (tmp_path / "catalog.csv").write_text("\n".join(lines), encoding="utf-8")
+    client = client_of(tmp_path)
+    for page, kind in (("/photos", "photos"), ("/individuals", "individuals")):
+        links = set(re.findall(rf'href="(/{kind}/[^"]+)"', client.get(page).text))
+        assert len(links) == len(ODD)
+        for link in links:
+            text = client.get(link).text
+            pictures = set(re.findall(r'(?:src|data-plain|data-picture)="(/picture/[^"]+)"', text))
+            assert pictures
+            for address in pictures:
+                assert client.get(html.unescape(address)).headers["content-type"] == "image/jpeg", address
+            more = re.findall(r'(?:href|data-poll)="(/(?:photos/[^"]+|individuals/[^"]+/passport))"', text)
+            assert [client.get(address).status_code for address in more] == [200] * len(more)
+            key = html.unescape(re.search(r'data-photo="([^"]*)"', text)[1])
+            values = {"kind": "quality", "photos": [key], "value": "good", "store": True}
+            head = client.post("/changes", json=values).json()["head"]
+            assert client.post("/changes", json={**values, "head": head}).json()["stored"]
+    identities = State(tmp_path).identities()
+    assert {row.side_a for row in identities.rows} == {(name,) for name in ODD}
+    link = address_of_sighting(identities, 0)
+    assert client.get(link.partition("#")[0]).status_code == 200
+    assert unquote(link).endswith("#2023/IMG 1")
+
+
+def test_scripts_ask_for_pictures_by_the_encoded_identifier():
+    for path in (PACKAGE / "static").glob("*.js"):
+        for address in re.findall(r"`/(?:picture|scenery|found|photos|individuals)/[^`]*`", path.read_text("utf-8")):
+            assert "encodeURIComponent(" in address
+            assert "key}" not in address
 
 
 def test_pages_of_a_catalog_that_was_never_indexed_say_so(tmp_path):

@@ -39,7 +39,7 @@ def quoted(text: str) -> str:
 
 def address_of_sighting(identities: Identities, sighting: int) -> str:
     """Return the address of a sighting, in the page of its individual."""
-    return f"{address_of(identities, identities.who.of[sighting])}#{identities.who.sightings[sighting].key}"
+    return f"{address_of(identities, identities.who.of[sighting])}#{quoted(identities.who.sightings[sighting].key)}"
 
 
 def find_number(identities: Identities, text: str) -> int | None:

@@ -21,6 +21,7 @@ from snowmatch.core.version import __version__
 from snowmatch.review.identities import UNNAMED
 from snowmatch.review.shares import Share
 from snowmatch.views.text import MARKS
+from snowmatch.web.animals import quoted
 from snowmatch.web.people import OBSERVER, asking, may
 from snowmatch.web.rights import may_open
 from snowmatch.web.state import State
@@ -59,7 +60,7 @@ def environment(language: str) -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(percent=partial(shown_percent, t), format=partial(_format, t), figures=partial(figures, t))
-    found.filters["shown"] = printable
+    found.filters.update(shown=printable, quoted=quoted)
     found.globals.update(
         NAV=NAV,
         may=may,

@@ -20,8 +20,8 @@ RIGHTS = {
     "/review": READER,  # in the ways of `desk.NEEDS`
     "/review/next": READER,
     "/review/results": READER,
-    "/picture/{kind}/{size}/{key}": READER,  # of the own questions
-    "/scenery/{size}/{key}": READER,
+    "/picture/{kind}/{size}/{key:path}": READER,  # of the own questions
+    "/scenery/{size}/{key:path}": READER,
     "/observer": NOBODY_MAY,  # everybody has an own name
     "/logout": READER,
     "/account/password": READER,

@@ -31,6 +31,7 @@ from snowmatch.views.pictures import draw_candidate
 from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.adding import add_answer, sign_of
+from snowmatch.web.animals import quoted
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
 from snowmatch.web.page import (
     called,
@@ -231,7 +232,7 @@ async def add(request: Request) -> Response:
     form = await read_form(request)
     who, name = form.get("who", ""), form.get("name", "")
     key = await run_in_threadpool(_added, request, request.path_params["name"], who, name)
-    return RedirectResponse(f"/photos/{key}", 303)
+    return RedirectResponse(f"/photos/{quoted(key)}", 303)
 
 
 def _added(request: Request, question: str, who: str, name: str) -> str:

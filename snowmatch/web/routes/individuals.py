@@ -222,7 +222,7 @@ def _link(identities: Identities, link: Any) -> dict[str, Any]:
 
 ROUTES = [
     Route("/individuals", individuals),
-    Route("/individuals/{handle}", individual),
-    Route("/individuals/{handle}/links", links),
-    Route("/individuals/{handle}/passport", passport),
+    Route("/individuals/{handle:path}/links", links),  # an identifier may have a slash
+    Route("/individuals/{handle:path}/passport", passport),
+    Route("/individuals/{handle:path}", individual),
 ]

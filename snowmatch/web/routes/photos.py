@@ -163,4 +163,8 @@ def photo_state(request: Request) -> Response:
     return render(request, "photo_state.html", status=202 if running else 200, indexed=shown, reading=running)
 
 
-ROUTES = [Route("/photos", photos), Route("/photos/{key}", photo), Route("/photos/{key}/state", photo_state)]
+ROUTES = [
+    Route("/photos", photos),
+    Route("/photos/{key:path}/state", photo_state),  # an identifier may have a slash
+    Route("/photos/{key:path}", photo),
+]

@@ -58,4 +58,4 @@ def found(request: Request) -> Response:
     return Response(content, media_type="image/png", headers={"cache-control": "private, no-cache"})
 
 
-ROUTES = [Route("/picture/{kind}/{size}/{key}", picture), Route("/found/{size}/{key}", found)]
+ROUTES = [Route("/picture/{kind}/{size}/{key:path}", picture), Route("/found/{size}/{key:path}", found)]

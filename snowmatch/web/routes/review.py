@@ -243,5 +243,5 @@ ROUTES = [
     Route("/review/spots", spots),
     Route("/review/outlook", outlook),
     Route("/review/results", results),
-    Route("/scenery/{size}/{key}", scenery),
+    Route("/scenery/{size}/{key:path}", scenery),
 ]

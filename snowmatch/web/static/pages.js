@@ -17,7 +17,7 @@
       line.className = "duo";
       pair.photos.forEach((key, n) => {
         const image = document.createElement("img");
-        image.src = `/picture/animal/320/${key}`;
+        image.src = `/picture/animal/320/${encodeURIComponent(key)}`;
         image.alt = pair.labels[n];
         line.append(image);
       });

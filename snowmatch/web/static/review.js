@@ -76,7 +76,7 @@
     for (const side of question.sides) {
       const frame = side.frames[side.first];
       for (const address of viewer.pictures(frame)) new Image().src = address;
-      if (side.frames.length > 1) for (const each of [frame, ...near(side, side.first)]) new Image().src = `/picture/animal/160/${each.key}`;
+      if (side.frames.length > 1) for (const each of [frame, ...near(side, side.first)]) new Image().src = `/picture/animal/160/${encodeURIComponent(each.key)}`;
     }
     if (!hiddenMode && viewer.shown.lines) spotsOf(question, [question.sides[0].first, question.sides[1].first]);
   }
@@ -201,7 +201,7 @@
       button.type = "button";
       const image = new Image();
       image.loading = "lazy";
-      image.src = `/picture/animal/160/${each.key}`;
+      image.src = `/picture/animal/160/${encodeURIComponent(each.key)}`;
       image.alt = say("photo_of", { n: k + 1, total: side.frames.length });
       button.append(image);
       button.addEventListener("click", () => turn(number, k));

@@ -45,7 +45,7 @@ window.makeViewer = function (root, changed) {
     });
   }
   // With its box in the address, the browser may keep the picture
-  const animal = (frame, size) => `/picture/animal/${size}/${frame.key}?box=${frame.box}`;
+  const animal = (frame, size) => `/picture/animal/${size}/${encodeURIComponent(frame.key)}?box=${frame.box}`;
   // The size of the picture that the pane needs. scale: px of the screen of a px of the photo
   function sizeOf(side, frame, scale) {
     const wide = (frame.part_shown[2] - frame.part_shown[0]) * scale * (window.devicePixelRatio || 1);
@@ -53,10 +53,10 @@ window.makeViewer = function (root, changed) {
   }
   // The addresses of what a photo needs when it is shown
   function pictures(frame) {
-    const side = sides[0], found = [`/picture/photo/640/${frame.key}`];
+    const side = sides[0], found = [`/picture/photo/640/${encodeURIComponent(frame.key)}`];
     const scale = frame.size ? fitting(side, frame) : 0;
     found.push(animal(frame, sizeOf(side, { part_shown: frame.part_shown || [0, 0, 0, 0] }, scale)));
-    if (look.scenery) found.push(`/scenery/640/${frame.key}`);
+    if (look.scenery) found.push(`/scenery/640/${encodeURIComponent(frame.key)}`);
     return found;
   }
   function source(image, address) {
@@ -82,7 +82,7 @@ window.makeViewer = function (root, changed) {
       lay(side.animal, at, ...frame.part_shown);
       source(side.animal, animal(frame, sizeOf(side, frame, at.scale)));
       side.shade.hidden = !look.scenery;
-      if (look.scenery) source(side.shade, `/scenery/640/${frame.key}`);
+      if (look.scenery) source(side.shade, `/scenery/640/${encodeURIComponent(frame.key)}`);
     }
     drawOver();
   }
@@ -255,7 +255,7 @@ window.makeViewer = function (root, changed) {
       side.frame = frame;
       side.animal.alt = alt;
       side.shade.removeAttribute("src");
-      source(side.photo, `/picture/photo/640/${frame.key}`);
+      source(side.photo, `/picture/photo/640/${encodeURIComponent(frame.key)}`);
       if (!place(side)) source(side.animal, animal(frame, 1280)); // else draw chooses the size
       draw();
     },
