@@ -13,6 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.who import who_is_who, with_names
 from snowmatch.review.identities import decide, draft, open_identities, preview
+from snowmatch.review.left_out import decided_photos
 from snowmatch.review.traits import trait_drafts
 from snowmatch.screening.species import NOTHING
 from snowmatch.survey.opening import open_survey
@@ -126,6 +127,37 @@ def test_a_box_or_species_by_hand_makes_it_a_sighting(catalog, kind, value):
     assert encounters(decided) == {"E1", "E2", "E4", "E5"}
     with pytest.raises(SnowmatchError, match="'a0' is no indexed photo"):
         trait_drafts(identities, kind, ["a0"], value, "Anna")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "photo"),
+    [
+        ("species", "nothing", "rocks.png"),
+        ("species", "Blank", "rocks.png"),
+        ("species", "other mammal", "rocks.png"),
+        ("species", "Other mammal", "sheep.png"),
+        ("species", "person", "rocks.png"),
+        ("quality", "poor", "rocks.png"),
+        ("sex", "unknown", "rocks.png"),
+        ("note", "only snow", "rocks.png"),
+    ],
+)
+def test_what_does_not_contradict_the_screening_makes_no_sighting(catalog, kind, value, photo):
+    identities = open_identities(catalog)
+    name = next(a.annotation for a in identities.annotations if a.path == photo)
+    decided, _ = decide(identities, trait_drafts(identities, kind, [name], value, "Anna"))
+    assert encounters(decided) == {"E1", "E4", "E5"}
+    assert decided_photos(decided) == frozenset()
+    assert encounters(open_identities(catalog)) == {"E1", "E4", "E5"}
+
+
+def test_the_last_species_by_hand_tells_whether_it_is_a_sighting(catalog):
+    identities = open_identities(catalog)
+    (rocks,) = [a for a in identities.annotations if a.path == "rocks.png"]
+    for value, counted in (("cat", True), ("nothing", False), ("cat", True), ("", False)):
+        identities, _ = decide(identities, trait_drafts(identities, "species", [rocks.annotation], value, "Anna"))
+        assert ("E2" in encounters(identities)) == counted, value
+        assert decided_photos(identities) == ({("rocks.png", rocks.row)} if counted else frozenset())
 
 
 def test_the_survey_and_the_command_line_say_what_is_left_out(catalog):

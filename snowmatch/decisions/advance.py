@@ -27,6 +27,9 @@ def advanced(who: Who, annotations: Sequence[Annotation], rows: Sequence[Decisio
         return who_is_who(annotations, rows)
     if list(rows[len(rows) - len(new) :]) != list(new) or fresh & who.undone:
         return who_is_who(annotations, rows)  # a merged file has rows in between, or took a new row back before
+    told = {name for row in new if row.kind == "species" for name in row.side_a}
+    if told and any(a.left_out and a.annotation in told for a in annotations):
+        return who_is_who(annotations, rows)  # the animal may be a sighting no longer
     for decision in new:
         after = _with_answer(who, decision)
         if after is None:

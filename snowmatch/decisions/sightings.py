@@ -7,9 +7,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from snowmatch.catalog.species import is_wanted
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.effect import counts
 from snowmatch.decisions.row import DIFFERENT, SAME, Decision
+
+# Decisions that say that their photos show an animal to identify
+IDENTIFYING = frozenset(("pair", "name", "merge", "split", "box", "body_part"))
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,16 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
 
     decisions: those in effect, in their order. If one says that two sides of a sighting are different animals, the
     second side becomes a sighting of its own, also if observers disagree; so do photos that got another name, when
-    their encounters were two. An animal that the screening left out is none, unless a decision is about it. Nothing on
-    record gives an empty tuple.
+    their encounters were two. An animal that the screening left out is none, unless it is among the `wanted_after_all`.
+    Nothing on record gives an empty tuple.
     """
     decisions = tuple(decisions)
-    asked_about = frozenset[str]()
-    if any(a.left_out for a in annotations):
-        asked_about = frozenset(name for d in decisions for side in (d.side_a, d.side_b) for name in side)
+    wanted = wanted_after_all(annotations, decisions) if any(a.left_out for a in annotations) else frozenset[str]()
     groups: dict[tuple[str, str | None, int], list[int]] = defaultdict(list)
     for a in annotations:
         if a.annotation:
             groups[a.encounter, a.individual, 0 if a.individual is not None else a.animal].append(a.row)
-    groups = {key: rows for key, rows in groups.items() if _counts(annotations, rows, asked_about)}
+    groups = {key: rows for key, rows in groups.items() if _counts(annotations, rows, wanted)}
     place = {annotations[row].annotation: n for n, rows in enumerate(groups.values()) for row in rows}
     keys = list(groups)
     inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], list[Decision]]] = defaultdict(dict)
@@ -84,6 +86,24 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
         for part in _parts(members, map(_counting, inner.get(key, {}).values()), called):
             found.append(_sighting([annotations[row] for row in part]))
     return tuple(sorted(found, key=lambda sighting: sighting.rows))
+
+
+def wanted_after_all(annotations: Iterable[Annotation], decisions: Iterable[Decision]) -> frozenset[str]:
+    """Return the identifiers of annotations of which decisions say that they show an animal to identify.
+
+    decisions: those in effect, in their order. A species does if it `is_wanted`; a quality, sex or remark says nothing.
+    """
+    found: set[str] = set()
+    species: dict[str, str] = {}
+    for decision in decisions:
+        if decision.kind in IDENTIFYING:
+            found.update(decision.side_a, decision.side_b)
+        elif decision.kind == "species":
+            species.update(dict.fromkeys(decision.side_a, decision.answer))
+    if species:
+        screened = {a.annotation: a.left_out for a in annotations}
+        found.update(name for name, answer in species.items() if is_wanted(answer, screened.get(name, "")))
+    return frozenset(found)
 
 
 def last_answers(said: Iterable[Decision]) -> tuple[Decision, ...]:
@@ -124,8 +144,8 @@ def _not_of_two(decisions: Iterable[Decision], place: Mapping[str, int]) -> list
     ]
 
 
-def _counts(annotations: Sequence[Annotation], rows: Sequence[int], asked_about: Collection[str]) -> bool:
-    return any(not annotations[row].left_out or annotations[row].annotation in asked_about for row in rows)
+def _counts(annotations: Sequence[Annotation], rows: Sequence[int], wanted: Collection[str]) -> bool:
+    return any(not annotations[row].left_out or annotations[row].annotation in wanted for row in rows)
 
 
 def _parts(

@@ -8,21 +8,14 @@ from pathlib import Path
 
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.sheet import plain_heading, read_sheet
+from snowmatch.catalog.species import NOTHING
+from snowmatch.catalog.species import PEOPLE as PEOPLE
+from snowmatch.catalog.species import label_of as label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, same_name, some
-from snowmatch.screening.species import NOTHING
+from snowmatch.core.text import counted, some
 
 SPECIES_COLUMN, FOLDERS = "species", "folders"
-BLANK = frozenset((NOTHING, "blank", "empty", "none", "no animal", "false trigger", "vide", "leer", "пусто"))
-
-PEOPLE = frozenset(("person", "people", "human", "homo sapiens"))  # photos with these labels are not shown
-
-
-def label_of(text: str) -> str:
-    """Return a species as it is compared: without blanks around it; NOTHING for a word such as `blank` or `empty`."""
-    text = same_name(text.strip())
-    return NOTHING if text.casefold() in BLANK else text
 
 
 def read_labels(data: CatalogData, source: str, notes: list[Note]) -> dict[str, str]:

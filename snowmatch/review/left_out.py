@@ -9,6 +9,7 @@ from snowmatch.catalog.screened import KEPT, PERSON, Screened, seen_instead
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.sightings import wanted_after_all
 from snowmatch.identify.session import Session
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.groups import Group
@@ -21,9 +22,9 @@ OTHER_SPECIES = "other species"
 
 
 def decided_photos(identities: Identities) -> frozenset[tuple[str, int]]:
-    """Return the path and row of each annotation that a decision in effect is about."""
-    about = {name for row in in_effect(identities.rows) for side in (row.side_a, row.side_b) for name in side}
-    return frozenset((a.path, a.row) for a in identities.annotations if a.annotation in about)
+    """Return the path and row of each annotation of which a decision in effect says that it has to be asked."""
+    wanted = wanted_after_all(identities.annotations, in_effect(identities.rows))
+    return frozenset((a.path, a.row) for a in identities.annotations if a.annotation in wanted)
 
 
 def screening_answer(
@@ -32,9 +33,9 @@ def screening_answer(
     """Return what the screening says of an animal's photos: NOTHING, a species, PERSON, or "" if it has to be asked.
 
     screened: the last screening of the catalog; None without one: everything is asked. decided: as `decided_photos`
-    tells. The photos are judged together: one photo that is kept is enough, or a name or another decision of a person.
-    Photos that the screening has not seen are given to the classifier; without one, or with one that does not know the
-    species, they have to be asked.
+    tells. The photos are judged together: one photo that is kept is enough, or a name, or one of `decided`. Photos that
+    the screening has not seen are given to the classifier; without one, or with one that does not know the species,
+    they have to be asked.
     """
     if screened is None:
         return ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-NOTHING = "nothing"  # the name of the class without an animal, in every classifier
+from snowmatch.catalog.species import NOTHING as NOTHING
+
 CATS = ("snow leopard", "other cat")
 
 

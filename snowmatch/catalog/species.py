@@ -1,0 +1,23 @@
+"""What the words for species mean, in the column `species`, in decisions and in labels."""
+
+from __future__ import annotations
+
+from snowmatch.core.text import same_name
+
+NOTHING = "nothing"  # the name of the class without an animal, in every classifier
+BLANK = frozenset((NOTHING, "blank", "empty", "none", "no animal", "false trigger", "vide", "leer", "пусто"))
+PEOPLE = frozenset(("person", "people", "human", "homo sapiens"))  # photos with these labels are not shown
+OTHERS = "other "  # the beginning of the classes of the animals that nobody asked for, such as `other mammal`
+
+
+def label_of(text: str) -> str:
+    """Return a species as it is compared: without blanks around it; NOTHING for a word such as `blank` or `empty`."""
+    text = same_name(text.strip())
+    return NOTHING if text.casefold() in BLANK else text
+
+
+def is_wanted(text: str, screened: str) -> bool:
+    """Return whether a species that a person gave is one to identify, so that the answer `screened` was wrong."""
+    label = label_of(text).casefold()
+    none = label in ("", NOTHING, "vehicle", screened.casefold()) or label in PEOPLE
+    return not none and not label.startswith(OTHERS)
