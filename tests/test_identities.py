@@ -14,11 +14,12 @@ from PIL import Image
 
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
-from snowmatch.cli.identities_ask import _draw, _outlook
+from snowmatch.cli.identities_ask import _ask_all, _draw, _outlook
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import home_of
 from snowmatch.core.plain import with_json_sum
+from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import SAMPLE
 from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.extractors.sift import Sift
@@ -897,6 +898,31 @@ def test_turns_of_an_older_version_are_read(tmp_path):
     (home_of(tmp_path) / "turns.json").write_text(json.dumps(with_json_sum(old)), encoding="utf-8")
     assert turns.held_by_others(tmp_path, "Anna") == {("a", "b")}
     assert turns.skipped_by(tmp_path, "Anna") == (("a", "c"),)  # of the other, nobody can say which pair it was
+
+
+def test_undo_while_asking_takes_back_the_last_answer_of_this_mode_and_tells_it(tmp_path, monkeypatch, capsys):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(6)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    who = open_identities(tmp_path)
+    blind = draft("pair", "Anna", "same", side_a=("a2",), side_b=("a3",), mode="blind")
+    who, _ = decide(who, [answer_pair(who, 0, 1, "same", "Anna"), answer_pair(who, 0, 1, "same", "Boris"), blind])
+    who, _ = decide(who, [name_sightings(who, [3], "Aika", "Anna")])
+    odds = {(0, 2): 3.0, (4, 5): 1.0}
+    evidence = Evidence({pair: Likely(*pair, of, 0.6, 0.5, 9, ("", "")) for pair, of in odds.items()}, 0.3, -6.0, 0)
+    said = iter(["d", "u", "u", "u", "q"])
+    monkeypatch.setattr("click.prompt", lambda *words, **options: next(said))
+    assert _ask_all(Queue(who, evidence, "Anna", repeats=0), None, None, None) == 0
+    told = capsys.readouterr().err
+    first, second = told.split("taken back:")[1:]
+    assert first.startswith(" different\n  e0")
+    assert "  e2 " in first
+    assert second.startswith(" same\n  e0")
+    assert "  e1 " in second
+    assert "nothing to take back" in second
+    after = open_identities(tmp_path)
+    assert [row.kind for row in after.rows] == ["pair", "pair", "pair", "name", "pair", "undo", "undo"]
+    assert {row.kind for row in in_effect(after.rows) if row.observer == "Anna"} == {"pair", "name"}
 
 
 def true_names(folder):

@@ -130,13 +130,14 @@ def _left(queue: Queue) -> int:
 
 def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | None) -> int:
     """Ask until nothing is left, the person quits, or `number` answers are given. Returns the number of answers."""
-    from snowmatch.review.identities import decide, last_of, timestamp, undo
+    from snowmatch.review.history import last_answer
+    from snowmatch.review.identities import decide, timestamp, undo
     from snowmatch.review.queue import answer_item
     from snowmatch.review.turns import skip, take
     from snowmatch.views.identities import format_item
 
-    folder, hidden, answered = queue.identities.data.folder, queue.mode == "blind", 0
-    while number is None or answered < number:
+    folder, hidden, answered = queue.identities.data.folder, queue.mode == "blind", set[str]()
+    while number is None or len(answered) < number:
         items = queue.next()
         if not items:
             break
@@ -158,11 +159,11 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             queue.skipped_now.add(keys)
             continue
         if said == "u":
-            ids = last_of(queue.identities, queue.observer)
+            ids = last_answer(queue.identities, queue.observer, queue.mode)
             after, _ = decide(queue.identities, undo(queue.identities, ids, queue.observer))
             queue.start_again(after)
-            say("taken back" if ids else "nothing to take back")
-            answered = max(answered - bool(ids), 0)
+            say(_taken_back(after, ids, hidden) if ids else "nothing to take back")
+            answered.difference_update(ids)
             continue
         answer, certainty = ANSWERS.get(said[:1]), said[1:]
         if answer is None or certainty not in ("", "1", "2", "3", "4"):
@@ -171,8 +172,20 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
         after, appended = decide(queue.identities, [draft])
         queue.take(after, item, appended.rows[0])
-        answered += 1
-    return answered
+        answered.add(appended.rows[0].id)
+    return len(answered)
+
+
+def _taken_back(identities: Identities, ids: Sequence[str], hidden: bool) -> str:
+    """Return in words which answer was taken back."""
+    from snowmatch.views.identities import format_pair
+
+    row = next(row for row in identities.rows if row.id in ids)
+    number_of, text = identities.who.number_of, f"taken back: {row.answer.replace('_', ' ')}"
+    a, b = (next((number_of[name] for name in side if name in number_of), None) for side in (row.side_a, row.side_b))
+    if a is None or b is None:
+        return f"{text}, about photos that are gone"
+    return f"{text}\n{format_pair(identities, a, b, hidden=hidden)}"
 
 
 def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> None:
