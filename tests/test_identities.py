@@ -251,6 +251,22 @@ def test_animals_of_one_photo_are_told_apart_by_their_places(tmp_path):
         find_sighting_named(who, "e2")
 
 
+def test_a_photo_is_named_as_a_terminal_completes_its_path(tmp_path, monkeypatch):
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    rows = ["in/p1.png,e1,a1", "in/p2.png,e2,a2", "in/p2.png,e2,a3", "in/p4.png,e4,a4", "in/p5.png,e4,a5"]
+    (folder / "catalog.csv").write_text("\n".join(["path,encounter,annotation", *rows]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    for start in ("", "./", "catalog/", f"{folder}/"):
+        for name in (f"{start}in/p1.png", f"{start}in/p1.png".replace("/", "\\")):
+            assert "unnamed a1: 1 sighting" in run("catalog", "show", name)
+            run("catalog", "name", "Aika", name, "--observer", "Anna", "--dry-run")
+    assert "catalog/in/p2.png shows 2 animals" in run(folder, "show", "catalog/in/p2.png", code=1)
+    assert "no individual 'in/p9.png'" in run(folder, "show", "in/p9.png", code=1)
+    run(folder, "decide", "catalog/in/p4.png", "in\\p5.png", "different", "--observer", "Anna")
+    assert len(open_identities(folder).who.sightings) == 5
+
+
 def test_lines_of_an_earlier_question_are_not_left_beside_a_hidden_one(tmp_path, monkeypatch):
     who = write_two_sightings(tmp_path / "c", ["2023-05-01"] * 2 + ["2023-06-02"] * 2)
     monkeypatch.setattr(pairs, "spots_between", lambda *_: pairs.NO_SPOTS)

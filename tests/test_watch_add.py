@@ -18,9 +18,8 @@ from snowmatch.catalog.screened import Screened, save_screened
 from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import HOME, home_of
+from snowmatch.core.home import HOME, home_of, path_inside
 from snowmatch.review.adding import NewPhoto, add_photos
-from snowmatch.review.taking_in import path_inside
 from snowmatch.review.watch import Watch
 from snowmatch.review.watched import read_memory
 from snowmatch.views.explorer import states_of

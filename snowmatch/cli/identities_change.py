@@ -39,11 +39,11 @@ def show(place: Place, name: str) -> None:
     Example:
       snowmatch identities catalog/ show Aika
     """
-    from snowmatch.review.identities import find_individual, find_sighting_named
+    from snowmatch.review.identities import find_individual, find_sighting_named, sightings_named
     from snowmatch.views.identities import format_individual
 
     who = place.open()
-    if who.who.named(name) is None and who.who.sighting(name) is not None:
+    if who.who.named(name) is None and sightings_named(who, name):
         individual = who.who.individuals[who.who.of[find_sighting_named(who, name)]]
     else:
         individual = find_individual(who, name)

@@ -1,7 +1,8 @@
-"""The paths of all files that snowmatch writes in a catalog's folder."""
+"""The paths of all files that snowmatch writes in a catalog's folder, and of photos there."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 HOME = ".snowmatch"  # the name of the folder, inside the catalog's folder, that holds all written files
@@ -64,3 +65,17 @@ def middle_path(folder: Path) -> Path:
 def imported_path(folder: Path) -> Path:
     """Return the path of the table of what was imported last (CSV): it tells corrections from changes of the source."""
     return home_of(folder) / "imported.csv"
+
+
+def path_inside(folder: Path, path: str) -> str:
+    """Return the path of a photo in the catalog's folder, with forward slashes; "" if it does not lie there."""
+    for home, photo in (
+        (os.path.abspath(folder), os.path.abspath(path)),
+        (os.path.realpath(folder), os.path.realpath(path)),
+    ):
+        try:
+            below = Path(photo).relative_to(home)
+        except ValueError:
+            continue
+        return "" if HOME in below.parts else below.as_posix()
+    return ""

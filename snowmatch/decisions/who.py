@@ -106,14 +106,6 @@ class Who:
         chosen = {key: chosen_key(key, self.merged) for key in self.labels}
         return {label: self.individuals[of[chosen[key]]] for key, label in self.labels.items() if chosen[key] in of}
 
-    def sighting(self, name: str) -> int | None:
-        """Return the number of the sighting with this key, annotation or encounter; None if it is not exactly one."""
-        if name in self.number_of:
-            return self.number_of[name]
-        found = [n for n, sighting in enumerate(self.sightings) if sighting.encounter == name]
-        return found[0] if len(found) == 1 else None
-
-
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:
     """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`."""
     with without_collection():

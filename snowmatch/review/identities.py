@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from snowmatch.api import Catalog
@@ -16,6 +16,7 @@ from snowmatch.catalog.names import alike_names
 from snowmatch.catalog.opened import open_data
 from snowmatch.catalog.table import UNIDENTIFIED, is_unidentified
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import path_inside
 from snowmatch.core.text import choices, counted, did_you_mean, same_name
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
@@ -69,6 +70,11 @@ class Identities:
         """Return the annotation of a row of the table, with the box that a person corrected."""
         a = self.data.annotations[row]
         return with_box(a, self.who.boxes.get(a.annotation))
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """The paths of all photos in the catalog."""
+        return frozenset(a.path for a in self.annotations)
 
     @cached_property
     def sightings_of_photo(self) -> Mapping[str, tuple[int, ...]]:
@@ -172,7 +178,7 @@ def with_left_out(identities: Identities, names: Iterable[str]) -> Identities:
     names: as in `find_sighting_named`. A photo or an encounter means all its animals, also beside one that counts. When
     the drafts are stored, these animals are sightings for all.
     """
-    named = {each for name in names for each in (name, same_name(name))}
+    named = {each for name in names for each in (name, same_name(name), _photo_named(identities, name))}
     chosen = {a.row for a in identities.annotations if a.left_out and named & {a.annotation, a.path, a.encounter}}
     if not chosen:
         return identities
@@ -181,26 +187,40 @@ def with_left_out(identities: Identities, names: Iterable[str]) -> Identities:
     return replace(identities, data=data, who=who_is_who(annotations, identities.rows))
 
 
-def _sightings_named(identities: Identities, name: str) -> list[int]:
+def sightings_named(identities: Identities, name: str) -> list[int]:
+    """Return the numbers of the sightings that `name` means, as in `find_sighting_named`; [] if there are none."""
     who = identities.who
     if name in who.number_of:
         return [who.number_of[name]]
-    found = list(identities.sightings_of_photo.get(name, ()))
-    return found or [n for n, sighting in enumerate(who.sightings) if sighting.encounter in (name, same_name(name))]
+    found = [n for n, sighting in enumerate(who.sightings) if sighting.encounter in (name, same_name(name))]
+    photos = identities.sightings_of_photo
+    return list(photos.get(name, ())) or found or list(photos.get(_photo_named(identities, name), ()))
+
+
+def _photo_named(identities: Identities, name: str) -> str:
+    """Return the path in the catalog of the photo that `name` means; `name` if it means none.
+
+    name: the path there or from the working directory, with slashes of either kind, as a terminal completes it.
+    """
+    text = name.replace("\\", "/")
+    paths = (name, PurePosixPath(text).as_posix(), path_inside(identities.data.folder, text))
+    return next((path for path in paths if path in identities.paths), name)
 
 
 def find_sighting_named(identities: Identities, name: str) -> int:
-    """Return the number of the sighting that `name` means: an annotation, a photo's path, or an encounter.
+    """Return the number of the sighting that `name` means: an annotation, an encounter, or the path of a photo, also
+    from the working directory.
 
     Raises SnowmatchError if there is none, or if the photo or encounter shows several animals.
     """
     who = identities.who
-    found = _sightings_named(identities, name)
+    found = sightings_named(identities, name)
     if len(found) == 1:
         return found[0]
     if found:
         several = counted(len(found), "animal")
-        raise SnowmatchError(f"{name} shows {several}; name one of the annotations {_places(identities, name, found)}")
+        places = _places(identities, _photo_named(identities, name), found)
+        raise SnowmatchError(f"{name} shows {several}; name one of the annotations {places}")
     known = sorted({sighting.encounter for sighting in who.sightings})
     if not known:
         raise SnowmatchError(
@@ -253,7 +273,7 @@ def find_sides(identities: Identities, one: str, other: str, answer: str, observ
     Raises SnowmatchError if both are the same photo, or if one is the whole sighting.
     """
     photos = {a.path: a.annotation for a in identities.annotations}
-    sides = [photos.get(name, name) for name in (one, other)]
+    sides = [photos.get(_photo_named(identities, name), name) for name in (one, other)]
     if sides[0] == sides[1] or any(name not in identities.who.number_of for name in sides):
         raise SnowmatchError(f"{one} and {other} are one sighting; to divide it, name two of its photos or annotations")
     return draft("pair", observer, answer, side_a=(sides[0],), side_b=(sides[1],), **values)

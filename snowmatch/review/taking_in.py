@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from snowmatch.catalog.folders import LAYOUTS
 from snowmatch.catalog.records import paths_with
 from snowmatch.catalog.table import UNIDENTIFIED
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME, HOME
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, path_inside
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation
@@ -116,20 +115,6 @@ def extractors_here(folder: Path) -> tuple[list[tuple[str, dict[str, str]]], lis
     if errors and not found:
         raise errors[0]
     return found or [("", {})], notes
-
-
-def path_inside(folder: Path, path: str) -> str:
-    """Return the path of a photo in the catalog's folder, with forward slashes; "" if it does not lie there."""
-    for home, photo in (
-        (os.path.abspath(folder), os.path.abspath(path)),
-        (os.path.realpath(folder), os.path.realpath(path)),
-    ):
-        try:
-            below = Path(photo).relative_to(home)
-        except ValueError:
-            continue
-        return "" if HOME in below.parts else below.as_posix()
-    return ""
 
 
 def _place(photo: ToAdd) -> str:
