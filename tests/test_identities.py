@@ -509,6 +509,15 @@ def test_an_observer_is_needed_once(catalog):
         observer_name(catalog, "Machine")
 
 
+@pytest.mark.parametrize("name", ["Zo\udceb", "An\u202ena", "An\x00na"])  # the first: bytes that are no UTF-8
+def test_an_observer_has_a_name_that_can_be_shown(tmp_path, name):
+    folder = write_catalog(tmp_path / "c", ROWS)
+    told = run(folder, "auto", "--undo", "--observer", name, code=1)
+    assert "is not a name: expected visible characters" in told
+    assert told.isascii()
+    assert open_identities(folder).rows == ()
+
+
 def test_an_observer_who_lets_the_machine_decide_is_remembered(tmp_path, monkeypatch):
     folder = write_catalog(tmp_path / "c", ROWS)
     monkeypatch.setattr("snowmatch.cli.identities_ask.gathered", lambda *_: (SimpleNamespace(calibration=None), None))

@@ -21,8 +21,8 @@ MACHINE = "machine"
 def observer_name(folder: Path, given: str | None = None) -> str:
     """Return the name of the person who decides: the given one, which is remembered, or the remembered one.
 
-    A catalog that cannot be written remembers nothing. Raises SnowmatchError if no name is known, or if it is that of
-    the machine.
+    A catalog that cannot be written remembers nothing. Raises SnowmatchError if no name is known, if it is no printable
+    text, or if it is that of the machine.
     """
     path, account = home_of(folder) / "observers.json", _account()
     known: dict[str, str] = {}
@@ -34,6 +34,8 @@ def observer_name(folder: Path, given: str | None = None) -> str:
         if not name:
             raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
         return name
+    if not name.isprintable():
+        raise SnowmatchError(f"{name!a} is not a name: expected visible characters")
     if name.casefold() == MACHINE:
         raise SnowmatchError(f"{name!r} stands for the program's own decisions: expected the name of a person")
     if known.get(account) != name:
