@@ -13,7 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.who import who_is_who, with_names
 from snowmatch.review.identities import decide, draft, open_identities, preview
-from snowmatch.review.left_out import decided_photos
+from snowmatch.review.left_out import decided_photos, species_notes
 from snowmatch.review.traits import trait_drafts
 from snowmatch.screening.species import NOTHING
 from snowmatch.survey.opening import open_survey
@@ -158,6 +158,58 @@ def test_the_last_species_by_hand_tells_whether_it_is_a_sighting(catalog):
         identities, _ = decide(identities, trait_drafts(identities, "species", [rocks.annotation], value, "Anna"))
         assert ("E2" in encounters(identities)) == counted, value
         assert decided_photos(identities) == ({("rocks.png", rocks.row)} if counted else frozenset())
+
+
+def of_species(tmp_path, named=2):
+    """A catalog of 3 sightings of a leopard, of which some have its name, 5 empty photos and 6 sightings of foxes."""
+    lines = ["path,individual,encounter,species,annotation"]
+    for n in range(14):
+        species = "snow leopard" if n < 3 else ("nothing", "Blank")[n % 2] if n < 8 else "red fox"
+        lines.append(f"p{n}.png,{'Aika' if n < named else ''},e{n},{species},a{n}")
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return open_identities(tmp_path)
+
+
+def test_unidentified_animals_of_other_species_are_no_sightings(tmp_path):
+    identities = of_species(tmp_path)
+    assert encounters(identities) == {"e0", "e1", "e2"}
+    result = CliRunner().invoke(main, ["identities", str(tmp_path), "list"])
+    note = "11 unidentified sightings of species without individuals: not counted (Blank, nothing, red fox)"
+    assert note in result.output + result.stderr
+    assert "1 individual with a name, 1 sighting that nobody" in result.stdout
+
+
+def test_without_names_only_empty_photos_are_no_sightings(tmp_path):
+    identities = of_species(tmp_path, named=0)
+    assert encounters(identities) == {f"e{n}" for n in (0, 1, 2, *range(8, 14))}
+    assert [(note.code, note.text.partition(":")[2]) for note in species_notes(identities)] == [
+        ("other-species", " not counted (Blank, nothing)"),
+        ("species-of-none", " 9 unidentified sightings counted, of red fox, snow leopard"),
+    ]
+
+
+def test_who_is_decided_about_is_a_sighting_whatever_the_species(tmp_path):
+    identities = of_species(tmp_path)
+    leopards, foxes = {"e0", "e1", "e2"}, {f"e{n}" for n in range(8, 14)}
+
+    def after(*drafts):
+        nonlocal identities
+        identities, appended = decide(identities, drafts)
+        afresh = who_is_who(identities.annotations, identities.rows)
+        assert (identities.who.sightings, identities.who.individuals) == (afresh.sightings, afresh.individuals)
+        return encounters(identities), [row.id for row in appended.rows]
+
+    called(tmp_path, "decide", "p2.png", "p8.png", "different")
+    called(tmp_path, "decide", "p2.png", "e3", "cannot_tell")
+    identities = open_identities(tmp_path)
+    assert encounters(identities) == leopards | {"e3", "e8"}
+    found, ids = after(draft("name", "Anna", "Foxy", side_a=("a9",)))
+    assert found == leopards | foxes | {"e3"}
+    assert after(draft("undo", "Anna", ids[0]))[0] == leopards | {"e3", "e8"}
+    assert after(draft("box", "Anna", "1,2,3,4", side_a=("a10",)))[0] == leopards | {"e3", "e8"}
+    assert after(draft("species", "Anna", "snow leopard", side_a=("a10",)))[0] == leopards | {"e3", "e8", "e10"}
+    assert after(draft("species", "Anna", "empty", side_a=("a2",)))[0] == leopards | {"e3", "e8", "e10"}  # answered
+    assert after(draft("species", "Anna", "", side_a=("a10",)))[0] == leopards | {"e3", "e8"}
 
 
 def test_the_survey_and_the_command_line_say_what_is_left_out(catalog):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from snowmatch.core.text import same_name
 
 NOTHING = "nothing"  # the name of the class without an animal, in every classifier
@@ -21,3 +23,17 @@ def is_wanted(text: str, screened: str) -> bool:
     label = label_of(text).casefold()
     none = label in ("", NOTHING, "vehicle", screened.casefold()) or label in PEOPLE
     return not none and not label.startswith(OTHERS)
+
+
+def species_of(texts: Iterable[str]) -> frozenset[str]:
+    """Return the species among some texts, as they are compared. Texts that name none are left out."""
+    return frozenset(label_of(text).casefold() for text in texts) - {"", NOTHING}
+
+
+def is_counted(text: str, named: Collection[str]) -> bool:
+    """Return whether an unidentified animal of a species counts beside individuals of the species `named`.
+
+    named: as `species_of` returns them. An empty photo never counts. Where no individual has a species, all others do.
+    """
+    label = label_of(text).casefold()
+    return label != NOTHING and (not named or not label or label in named)

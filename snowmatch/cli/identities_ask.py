@@ -39,11 +39,12 @@ def gathered(
 ) -> tuple[Session, Evidence]:
     """Return the session of the catalog, and the evidence of all its sightings."""
     from snowmatch.api import open_catalog
+    from snowmatch.review.left_out import species_notes
     from snowmatch.review.likely import gather_evidence
 
     method = method_of(tuple(extractors) if extractors else None, "lnbnn", options, False)
     session = open_catalog(place.catalog, decisions=place.decisions).session(**method)
-    say_notes(session.notes)
+    say_notes((*session.notes, *species_notes(who)))
     with Bar("comparing", "sighting") as bar:
         evidence = gather_evidence(session, who.who.sightings, again=again, progress=bar.update)
     say_notes(evidence.notes)

@@ -27,9 +27,8 @@ def advanced(who: Who, annotations: Sequence[Annotation], rows: Sequence[Decisio
         return who_is_who(annotations, rows)
     if list(rows[len(rows) - len(new) :]) != list(new) or fresh & who.undone:
         return who_is_who(annotations, rows)  # a merged file has rows in between, or took a new row back before
-    told = {name for row in new if row.kind == "species" for name in row.side_a}
-    if told and any(a.left_out and a.annotation in told for a in annotations):
-        return who_is_who(annotations, rows)  # the animal may be a sighting no longer
+    if any(row.kind == "species" for row in new):
+        return who_is_who(annotations, rows)  # animals may have become sightings, or be none any more
     for decision in new:
         after = _with_answer(who, decision)
         if after is None:
@@ -46,7 +45,7 @@ def _with_answer(who: Who, decision: Decision) -> Who | None:
         boxes = dict(who.boxes)
         take_box(boxes, decision)
         return replace(who, boxes=boxes)
-    if decision.kind in ("quality", "species", "sex", "note") or (decision.kind == "pair" and not counts(decision)):
+    if decision.kind in ("quality", "sex", "note") or (decision.kind == "pair" and not counts(decision)):
         return who
     if decision.kind != "pair":
         return None

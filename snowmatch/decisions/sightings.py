@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from snowmatch.catalog.species import is_wanted
+from snowmatch.catalog.species import is_counted, is_wanted, species_of
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.effect import counts
 from snowmatch.decisions.row import DIFFERENT, SAME, Decision
 
+Group = tuple[str, str | None, int]  # encounter, individual in the table, number of an unidentified animal
 # Decisions that say that their photos show an animal to identify
 IDENTIFYING = frozenset(("pair", "name", "merge", "split", "box", "body_part"))
 
@@ -47,24 +48,30 @@ def comparable(one: Sighting, other: Sighting) -> bool:
     return "unknown" in a or "unknown" in b or not a.isdisjoint(b)
 
 
-def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decision]) -> tuple[Sighting, ...]:
+def make_sightings(
+    annotations: Sequence[Annotation], decisions: Iterable[Decision], also: Collection[str] = ()
+) -> tuple[Sighting, ...]:
     """Return the sightings of all annotations that have an identifier, sorted by their first rows.
 
     decisions: those in effect, in their order. If one says that two sides of a sighting are different animals, the
     second side becomes a sighting of its own, also if observers disagree; so do photos that got another name, when
-    their encounters were two. An animal that the screening left out is none, unless it is among the `wanted_after_all`.
-    Nothing on record gives an empty tuple.
+    their encounters were two. An animal that the screening left out is none, unless it is among the `wanted_after_all`;
+    nor is an unidentified one of a species that no individual has, unless a decision says who it is. also: identifiers
+    of annotations that are sightings all the same. Nothing on record gives an empty tuple.
     """
     decisions = tuple(decisions)
     wanted = wanted_after_all(annotations, decisions) if any(a.left_out for a in annotations) else frozenset[str]()
-    groups: dict[tuple[str, str | None, int], list[int]] = defaultdict(list)
+    wanted = wanted.union(also)
+    groups: dict[Group, list[int]] = defaultdict(list)
     for a in annotations:
         if a.annotation:
             groups[a.encounter, a.individual, 0 if a.individual is not None else a.animal].append(a.row)
     groups = {key: rows for key, rows in groups.items() if _counts(annotations, rows, wanted)}
+    if any(a.species for a in annotations):
+        groups = _of_species(groups, annotations, decisions, also)
     place = {annotations[row].annotation: n for n, rows in enumerate(groups.values()) for row in rows}
     keys = list(groups)
-    inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], list[Decision]]] = defaultdict(dict)
+    inner: dict[Group, dict[frozenset[frozenset[str]], list[Decision]]] = defaultdict(dict)
     called: dict[str, str] = {}
     for decision in _not_of_two(decisions, place):
         if decision.kind in ("name", "split"):
@@ -104,6 +111,40 @@ def wanted_after_all(annotations: Iterable[Annotation], decisions: Iterable[Deci
         screened = {a.annotation: a.left_out for a in annotations}
         found.update(name for name, answer in species.items() if is_wanted(answer, screened.get(name, "")))
     return frozenset(found)
+
+
+def _of_species(
+    groups: Mapping[Group, list[int]],
+    annotations: Sequence[Annotation],
+    decisions: Iterable[Decision],
+    also: Collection[str],
+) -> dict[Group, list[int]]:
+    """Return the groups without unidentified animals of species that no individual has, and without empty photos.
+
+    Names by answers do not count here: else each answer might change what is asked about.
+    """
+    given, answered = set[str](), set(also)
+    for decision in decisions:
+        if decision.kind == "name" and not decision.answer:
+            given.difference_update(decision.side_a)
+        elif decision.kind in ("name", "merge", "split"):
+            given.update(decision.side_a, decision.side_b)
+        elif decision.kind == "pair":
+            answered.update(decision.side_a, decision.side_b)
+    species = {
+        key: next((text for row in rows if (text := annotations[row].species)), "") for key, rows in groups.items()
+    }
+    called = {key for key, rows in groups.items() if key[1] is not None or _any_of(annotations, rows, given)}
+    named = species_of(species[key] for key in called)
+    return {
+        key: rows
+        for key, rows in groups.items()
+        if key in called or is_counted(species[key], named) or _any_of(annotations, rows, answered)
+    }
+
+
+def _any_of(annotations: Sequence[Annotation], rows: Iterable[int], names: Collection[str]) -> bool:
+    return any(annotations[row].annotation in names for row in rows)
 
 
 def last_answers(said: Iterable[Decision]) -> tuple[Decision, ...]:

@@ -106,17 +106,20 @@ class Who:
         chosen = {key: chosen_key(key, self.merged) for key in self.labels}
         return {label: self.individuals[of[chosen[key]]] for key, label in self.labels.items() if chosen[key] in of}
 
-def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:
-    """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`."""
+def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision], also: Collection[str] = ()) -> Who:
+    """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`.
+
+    also: as in `make_sightings`.
+    """
     with without_collection():
         decisions = in_effect(rows)
         undone = frozenset(row.answer for row in rows if row.kind == "undo")
-        return replace(_who(annotations, decisions), undone=undone, boxes=corrected_boxes(decisions))
+        return replace(_who(annotations, decisions, also), undone=undone, boxes=corrected_boxes(decisions))
 
 
-def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision]) -> Who:
+def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision], also: Collection[str]) -> Who:
     annotations = with_corrections(annotations, decisions)
-    sightings = make_sightings(annotations, decisions)
+    sightings = make_sightings(annotations, decisions, also)
     number_of = {name: n for n, sighting in enumerate(sightings) for name in sighting.annotations}
     state = _Replay(sightings, number_of)
     state.take(decisions)

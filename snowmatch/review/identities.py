@@ -173,18 +173,24 @@ def called(identities: Identities, individual: Individual) -> set[str]:
 
 
 def with_left_out(identities: Identities, names: Iterable[str]) -> Identities:
-    """Return the identities with the animals that the screening left out and that `names` mean, for drafts about them.
+    """Return the identities with the animals that are no sightings and that `names` mean, for drafts about them: those
+    that the screening left out, and those of a species that no individual has.
 
     names: as in `find_sighting_named`. A photo or an encounter means all its animals, also beside one that counts. When
     the drafts are stored, these animals are sightings for all.
     """
+    known = identities.who.number_of
     named = {each for name in names for each in (name, same_name(name), _photo_named(identities, name))}
-    chosen = {a.row for a in identities.annotations if a.left_out and named & {a.annotation, a.path, a.encounter}}
+    chosen = {
+        a.row: a.annotation
+        for a in identities.annotations
+        if a.annotation and a.annotation not in known and named & {a.annotation, a.path, a.encounter}
+    }
     if not chosen:
         return identities
     annotations = tuple(replace(a, left_out="") if a.row in chosen else a for a in identities.annotations)
     data = replace(identities.data, annotations=annotations)
-    return replace(identities, data=data, who=who_is_who(annotations, identities.rows))
+    return replace(identities, data=data, who=who_is_who(annotations, identities.rows, chosen.values()))
 
 
 def sightings_named(identities: Identities, name: str) -> list[int]:

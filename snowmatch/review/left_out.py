@@ -1,4 +1,6 @@
-"""The animals of a batch that are not asked, because the screening says that their photos show no such animal."""
+"""Animals that are not asked about: the screening says that their photos show no such animal, or they are of a species
+that no individual has.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.screened import KEPT, PERSON, Screened, seen_instead
+from snowmatch.catalog.species import species_of
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.sightings import wanted_after_all
@@ -25,6 +30,32 @@ def decided_photos(identities: Identities) -> frozenset[tuple[str, int]]:
     """Return the path and row of each annotation of which a decision in effect says that it has to be asked."""
     wanted = wanted_after_all(identities.annotations, in_effect(identities.rows))
     return frozenset((a.path, a.row) for a in identities.annotations if a.annotation in wanted)
+
+
+def species_notes(identities: Identities) -> tuple[Note, ...]:
+    """Return notes on the unidentified animals that are no sightings because of their species, and on those that are
+    although nobody knows whether their species is one to identify.
+    """
+    who, named = identities.who, identities.named
+    gone: dict[tuple[str, int], str] = {}
+    for a in named:
+        if a.annotation and not a.left_out and a.annotation not in who.number_of:
+            gone[a.encounter, a.animal] = gone.get((a.encounter, a.animal)) or a.species
+    notes = []
+    if gone:
+        told = some(sorted({*gone.values()}))
+        text = f"{counted(len(gone), 'unidentified sighting')} of species without individuals: not counted ({told})"
+        notes.append(Note("other-species", text, {"count": len(gone)}))
+    called: list[str] = []
+    others: list[str] = []
+    for number, sighting in enumerate(who.sightings):
+        species = next((text for row in sighting.rows if (text := named[row].species)), "")
+        (called if who.individuals[who.of[number]].name is not None else others).append(species)
+    known = [species for species in others if species]
+    if known and not species_of(called) and (called or len(species_of(known)) > 1):
+        text = f"no individual has a species: {counted(len(known), 'unidentified sighting')} counted, of "
+        notes.append(Note("species-of-none", text + some(sorted(set(known)))))
+    return tuple(notes)
 
 
 def screening_answer(

@@ -11,13 +11,13 @@ from typing import TypedDict, Unpack
 import numpy as np
 
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.species import is_counted, species_of
 from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, some
 from snowmatch.review.identities import Identities
-from snowmatch.screening.species import NOTHING
 from snowmatch.survey.captures import (
     FLANKS,
     SIDES,
@@ -237,14 +237,13 @@ def uncounted_survey(data: CatalogData, identities: Identities | None = None) ->
 
 def _of_species(sightings: list[Sighting], notes: list[Note]) -> list[Sighting]:
     """Return the sightings without unidentified animals of species that no individual has, and without empty photos."""
-    named = {s.species for s in sightings if s.individual is not None and s.species}
-    if len(named) > 1:
-        text = f"individuals of {len(named)} species are counted together: {some(sorted(named))}"
+    told = {s.species for s in sightings if s.individual is not None and s.species}
+    if len(told) > 1:
+        text = f"individuals of {len(told)} species are counted together: {some(sorted(told))}"
         notes.append(Note("several-species", text))
-    if named:
-        kept = [s for s in sightings if s.individual is not None or s.species in ("", *named)]
-    else:
-        kept = [s for s in sightings if s.individual is not None or s.species != NOTHING]
+    named = species_of(told)
+    kept = [s for s in sightings if s.individual is not None or is_counted(s.species, named)]
+    if not named:
         others = [s for s in kept if s.individual is None and s.species]
         if others and any(s.individual is not None for s in kept):
             text = f"no individual has a species: {counted(len(others), 'unidentified sighting')} counted, of "

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from snowmatch.core.text import plain_cell
+from snowmatch.review.left_out import species_notes
 from snowmatch.review.observer_name import observer_name
 from snowmatch.web.page import read_form, render, state_of
 from snowmatch.web.people import OBSERVER, may
@@ -48,7 +49,8 @@ def waits(request: Request) -> Response:
     """What waits for the person, as a part of the first page; with status 202 until all of it is known."""
     state = state_of(request)
     found, known = waiting_now(state)
-    notes = state.identities().data.notes
+    identities = state.identities()
+    notes = (*identities.data.notes, *species_notes(identities))
     return render(request, "home_waits.html", status=200 if known else 202, found=found, notes=notes)
 
 
