@@ -137,7 +137,8 @@ def painted_photos(folder: Path, annotations: Sequence[Annotation]) -> Iterator[
 def nyala_photos(folder: Path, annotations: Sequence[Annotation]) -> Iterator[Photo]:
     """Yield the photos of the nyala, of pictures that are nearly equal only the first."""
     photos = list({a.path: a for a in annotations}.values())
-    copies = {j for _, j in nearly_equal_pairs([photo_likeness(folder / a.path) for a in photos])}
+    likenesses = [photo_likeness(folder / a.path) for a in photos]
+    copies = {j for _, j in nearly_equal_pairs(likenesses, names=range(len(photos)))}  # all pairs
     for number, a in enumerate(photos):
         if number not in copies:
             yield Photo(NYALA, a, a.individual or a.path, lambda path=folder / a.path: read_small(path, LEAST))

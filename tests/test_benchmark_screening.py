@@ -209,7 +209,7 @@ def data(tmp_path, monkeypatch):
 
 
 def test_a_run_on_drawn_photos_keeps_its_results(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(screening, "nearly_equal_pairs", lambda likenesses: [(0, 3)])  # drawn noise is all alike
+    monkeypatch.setattr(screening, "nearly_equal_pairs", lambda likenesses, names: [(0, 3)])  # drawn noise is all alike
     words = ["--data", str(data), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "screening.json")]
     threads = cv2.getNumThreads()
     screening.main(words)

@@ -1,9 +1,11 @@
 """Real photo files: copies, boxes and TIFFs. Each case is one that was read wrong in silence."""
 
+from datetime import datetime, timedelta
+
 import cv2
 import numpy as np
 import pytest
-from camera_files import note_of, photo, table, texture
+from camera_files import CHANGED, note_of, photo, table, texture
 from click.testing import CliRunner
 from PIL import Image
 
@@ -64,6 +66,80 @@ def test_one_picture_with_two_names_is_told(copies):
     table.write_text(table.read_text().replace("same.jpg,aika", "same.jpg,bars"))
     text = note_of(snowmatch.open_catalog(copies.folder).data, "copies-with-two-names")
     assert "a.jpg (aika) and same.jpg (bars)" in text
+
+
+@pytest.fixture
+def still(tmp_path):
+    """Photos of a fixed camera that hardly change from one month to the next, but much from May to July."""
+    folder = tmp_path / "still"
+    steps = [texture(5, (640, 480)), texture(6, (640, 480))]
+    mixed = [np.rint((1 - share) * steps[0] + share * steps[1]).astype(np.uint8) for share in (0, 0.08, 0.16, 0.24)]
+    for n, (name, pixels) in enumerate(zip(("leo1", "empty1", "empty2", "leo2"), mixed, strict=True)):
+        photo(folder / f"{name}.jpg", n * 30 * 24 * 60, pixels=pixels)
+    table(folder, "path,individual,station\nleo1.jpg,leo,S1\nempty1.jpg,,S1\nempty2.jpg,,S1\nleo2.jpg,leo,S1\n")
+    catalog = snowmatch.open_catalog(folder)
+    catalog.index(workers=1)
+    return catalog
+
+
+def test_exposures_at_different_times_are_no_copies(still, tmp_path):
+    paths = [a.path for a in still.data.annotations]
+    facts = [still.data.facts[path] for path in paths]
+    bits = [difference(facts[0].likeness, each.likeness) for each in facts]
+    assert bits[1] <= NEARLY_EQUAL < bits[-1]
+    assert len({a.passage for a in still.data.annotations}) == 4
+    assert not [note for note in still.data.notes if note.code == "copies"]
+    answer = still.query(still.folder / "leo1.jpg")
+    assert len(answer.excluded_encounters) == 1
+    later = photo(tmp_path / "later.jpg", 90000, pixels=read_photo(still.folder / "leo1.jpg"))
+    assert still.query(later).excluded_encounters == ()
+    soon = photo(tmp_path / "soon.jpg", 1, pixels=read_photo(still.folder / "leo1.jpg"))  # of the same passage
+    assert still.query(soon).excluded_encounters == answer.excluded_encounters
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(1, True), (90000, False)])
+def test_alike_frames_of_one_encounter_with_two_names_are_told(tmp_path, minutes, told):
+    for name, taken in (("a.jpg", 0), ("b.jpg", minutes)):
+        photo(tmp_path / name, taken, pixels=texture(5, (640, 480)))
+    table(tmp_path, "path,individual,station\na.jpg,aika,S1\nb.jpg,bars,S1\n")
+    catalog = snowmatch.open_catalog(tmp_path)
+    catalog.index(workers=1)
+    assert ("copies-with-two-names" in [note.code for note in catalog.data.notes]) == told
+
+
+@pytest.mark.parametrize("tag", [None, CHANGED])
+def test_a_copy_whose_time_was_lost_or_changed_is_found(still, tag):
+    pixels = read_photo(still.folder / "leo1.jpg")
+    copy = photo(still.folder / "copy.jpg", None if tag is None else 90000, tag=tag, pixels=pixels)
+    first, *_, last = [a.encounter for a in still.data.annotations]
+    excluded = still.query(copy).excluded_encounters
+    assert first in excluded
+    assert last not in excluded
+    rows = (still.folder / "catalog.csv").read_text()
+    (still.folder / "catalog.csv").write_text(rows + "copy.jpg,leo,S1\n")
+    still = snowmatch.open_catalog(still.folder)
+    still.index(workers=1)
+    by_path = {a.path: a for a in still.data.annotations}
+    assert by_path["copy.jpg"].passage == by_path["leo1.jpg"].passage
+    assert "copy.jpg and leo1.jpg" in note_of(still.data, "copies")
+
+
+def test_alike_photos_are_joined_without_all_their_pairs():
+    rng = np.random.default_rng(0)
+    bits = np.unpackbits(np.frombuffer(likeness(texture(1)[..., 0]), np.uint8))
+    alike = []
+    for _ in range(600):
+        changed = bits.copy()
+        changed[rng.choice(256, 4, replace=False)] ^= 1
+        alike.append(np.packbits(changed).tobytes())
+    pairs = nearly_equal_pairs(alike)
+    assert {n for pair in pairs for n in pair} == set(range(600))
+    assert len(pairs) < 2000  # all are 179,700
+    assert nearly_equal_pairs(alike, groups=[7] * 600) == []
+    assert nearly_equal_pairs(alike, moments=[datetime(2023, 1, 1) + timedelta(days=n) for n in range(600)]) == []
+    names = ["aika", None, "bars", *[None] * 597]
+    assert nearly_equal_pairs(alike, groups=[7] * 600, names=names) == [(0, 2)]
+    assert len(nearly_equal_pairs(alike, names=range(600))) == 179_700
 
 
 def test_likenesses():

@@ -87,8 +87,7 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
     same_day = _name_encounters(rows, known, how, notes)
     if how.boxes:
         _place_found(rows, load_found(folder, notes=notes), photos, notes)
-    likenesses = {path: facts.likeness for path, facts in known.read.items() if facts.likeness}
-    notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses, same_day)
+    notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, known.read, same_day)
     notes += number_animals(rows)
     _leave_out(rows, folder, photos, notes)
     for fields in rows:

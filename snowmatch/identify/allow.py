@@ -66,11 +66,17 @@ def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
 def _copies(
     session: Session, photos: Sequence[AskedPhoto], known: AbstractSet[str], notes: list[Note]
 ) -> frozenset[str]:
-    """Return the encounters on record with nearly the same picture as one of the photos, and add notes on new ones."""
+    """Return the encounters on record with nearly the same picture as one of the photos, and add notes on new ones.
+
+    A photo that the camera took more than the encounter gap before or after is not the same picture.
+    """
     paths, likenesses = session.likenesses
+    gap = session.data.settings.gap
     encounters: set[str] = set()
     for photo in photos:
-        same = {paths[n] for n in likenesses.nearly_equal(photo.facts.likeness)}
+        alike = [paths[n] for n in likenesses.nearly_equal(photo.facts.likeness)]
+        times = [(path, photo.facts.exposed, session.data.facts[path].exposed) for path in alike]
+        same = {path for path, one, other in times if one is None or other is None or abs(one - other) <= gap}
         found = {a.encounter for a in session.data.annotations if a.path in same} if same else set()
         if found - known:
             where = sorted({a.path for a in session.data.annotations if a.path in same and a.encounter not in known})

@@ -35,6 +35,11 @@ class PhotoFacts(NamedTuple):  # of each photo: a tuple is made faster than a da
     serial: str = ""
     likeness: bytes = b""
 
+    @property
+    def exposed(self) -> datetime | None:
+        """When the camera took the photo, if it is known from the EXIF tag that editing programs leave as it is."""
+        return self.taken if self.time_tag == _TIMES[0][0] else None
+
 
 NO_FACTS = PhotoFacts()
 

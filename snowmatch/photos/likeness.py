@@ -6,7 +6,7 @@ than the right one. Source: the difference hash (dHash), N. Krawetz, "Kind of Li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,36 +64,80 @@ class Likenesses:
         return self._known[bits <= NEARLY_EQUAL].tolist()
 
 
-def nearly_equal_pairs(likenesses: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Return all pairs (i, j), i < j, of likenesses that differ in at most NEARLY_EQUAL bits, sorted. Unknown ones have
-    none.
+def nearly_equal_pairs(
+    likenesses: Sequence[bytes],
+    moments: Sequence[Hashable | None] | None = None,
+    groups: Sequence[int] | None = None,
+    names: Sequence[Hashable | None] | None = None,
+) -> list[tuple[int, int]]:
+    """Return pairs (i, j), i < j, of likenesses that differ in at most NEARLY_EQUAL bits, sorted. They join all photos
+    that such pairs join; a pair inside what is joined already is returned only if it has two names.
 
-    Two such likenesses have at least one of _PARTS parts in common, so only those with an equal part are compared.
+    moments: when the photos were taken; photos of two known moments are no pair. groups: photos of equal ones are
+    joined from the start. names: what the photos show. None is not known, and an unknown likeness has no pair.
     """
     known = np.array([i for i, each in enumerate(likenesses) if len(each) == LENGTH], np.int64)
     if len(known) < 2:
         return []
+    moment, name = (_numbers(values, len(likenesses))[known] for values in (moments, names))
+    same = np.arange(len(known)) if groups is None else np.asarray(groups)[known]
+    _, first_of, member = np.unique(same, return_index=True, return_inverse=True)
+    group = first_of[member]
     words = _words([likenesses[i] for i in known])
     bits = np.unpackbits(words.view(np.uint8).reshape(len(known), -1), axis=1)
     # Bits of one region are equal in all photos of a station, so a part takes its bits from the whole picture
     places = np.random.default_rng(0).permutation(BITS)
     found: set[tuple[int, int]] = set()
+    # Two such likenesses have at least one of _PARTS parts in common, so only those with an equal part are compared
     for columns in np.array_split(places, _PARTS):
         packed = np.packbits(bits[:, columns], axis=1)
         padded = np.zeros((len(known), 4), np.uint8)
         padded[:, : packed.shape[1]] = packed
         part = padded.view(np.uint32).ravel()
-        order = np.argsort(part, kind="stable")
-        sorted_parts = part[order]
+        order = np.lexsort((moment, part))  # unknown moments are the first of each run of equal parts
+        part, time = part[order], moment[order]
+        starts = np.flatnonzero(np.concatenate([[True], part[1:] != part[:-1]]))
+        run = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
+        open_runs = _open_runs(group[order], name[order], starts)
         first, away = np.arange(len(order)), 1  # all pairs of neighbours, then of next but one neighbours, ...
         while len(first := first[first + away < len(order)]):
-            first = first[sorted_parts[first] == sorted_parts[first + away]]
+            at_once = (time[first] == 0) | (time[first] == time[first + away])
+            first = first[(part[first] == part[first + away]) & at_once & open_runs[run[first]]]
             one, other = order[first], order[first + away]
+            two_names = (name[one] != name[other]) & (name[one] > 0) & (name[other] > 0)
+            wanted = (group[one] != group[other]) | two_names
+            one, other = one[wanted], other[wanted]
             close = np.bitwise_count(words[one] ^ words[other]).sum(axis=1) <= NEARLY_EQUAL
-            found.update(zip(one[close].tolist(), other[close].tolist(), strict=True))
+            if close.any():
+                found.update(zip(one[close].tolist(), other[close].tolist(), strict=True))
+                _join(group, one[close], other[close])
+                open_runs = _open_runs(group[order], name[order], starts)
             away += 1
     numbers = known.tolist()
     return sorted({(min(i, j), max(i, j)) for i, j in ((numbers[i], numbers[j]) for i, j in found)})
+
+
+def _numbers(values: Sequence[Hashable | None] | None, count: int) -> np.ndarray:
+    """Return equal numbers for equal values, from 1; 0 for None."""
+    seen: dict[Hashable, int] = {}
+    numbers = [0 if v is None else seen.setdefault(v, len(seen) + 1) for v in values or [None] * count]
+    return np.array(numbers, np.int64)
+
+
+def _open_runs(group: np.ndarray, name: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return which runs, beginning at `starts`, have members of two groups or with two names."""
+    unnamed_last = np.where(name > 0, name, np.iinfo(name.dtype).max)
+    two_names = np.maximum.reduceat(name, starts) > np.minimum.reduceat(unnamed_last, starts)
+    return two_names | (np.minimum.reduceat(group, starts) != np.maximum.reduceat(group, starts))
+
+
+def _join(group: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
+    """Join the groups of each pair, in place. The number of a group is that of its first member."""
+    while len(one := one[apart := group[one] != group[other]]):
+        other = other[apart]
+        np.minimum.at(group, np.maximum(group[one], group[other]), np.minimum(group[one], group[other]))
+        while ((above := group[group]) != group).any():
+            group[:] = above
 
 
 def _words(likenesses: Sequence[bytes]) -> np.ndarray:
