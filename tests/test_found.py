@@ -433,3 +433,28 @@ def test_an_index_run_extracts_further_animals_and_identifiers_stay(tmp_path):
     assert catalog.query(further).photos[0].evidence == "centre"
     assert load_found(tmp_path, BY_MAPS) == dict.fromkeys(sha.values(), ())
     assert load_found(tmp_path, BY_SCREENING).keys() == {sha["1.png"]}  # the index run leaves these as they are
+
+
+def test_what_was_found_in_photos_that_are_away_is_not_pruned(tmp_path):
+    home, disk = tmp_path / "catalog", tmp_path / "disk"
+    home.mkdir()
+    disk.mkdir()
+    for n in range(2):
+        make_photo(disk / f"{n}.png", n)
+        (home / f"{n}.png").symlink_to(disk / f"{n}.png")
+    (home / "catalog.csv").write_text("path,individual\n0.png,Aika\n1.png,\n")
+    catalog = snowmatch.open_catalog(home, classifier="none")
+    catalog.index("sift", workers=1)
+    sha = {k.path: k.sha256 for k in load_ids(home)}
+    save_found(home, BY_MAPS, {sha["1.png"]: (animal((2, 2, 20, 20)), animal((25, 4, 20, 20)))}, ())
+    assert snowmatch.open_catalog(home, classifier="none").index("sift", workers=1).done == 2
+    kept, found = load_ids(home), load_found(home)
+    disk.rename(tmp_path / "elsewhere")
+    report = snowmatch.open_catalog(home, classifier="none").index("sift", workers=1, prune=True)
+    assert [path for path, _ in report.failed] == ["0.png", "1.png"]
+    assert report.removed == 1  # of the photo without its boxes
+    (tmp_path / "elsewhere").rename(disk)
+    report = snowmatch.open_catalog(home, classifier="none").index("sift", workers=1)
+    assert (report.done, report.reused, report.failed) == (0, 3, ())
+    assert load_found(home) == found
+    assert load_ids(home) == kept

@@ -49,8 +49,10 @@ def looked(monkeypatch):
     return paths
 
 
-def update(folder, number, photos=PHOTOS, contents=CONTENTS, sizes=SIZES, progress=None):
-    return mapping.update_maps(folder, photos, contents, sizes, 1, progress, Finders(Version(number)))
+def update(folder, number, photos=PHOTOS, contents=CONTENTS, sizes=SIZES, progress=None, recorded=None):
+    return mapping.update_maps(
+        folder, photos, contents, sizes, 1, progress, Finders(Version(number)), recorded=recorded
+    )
 
 
 def expected(number, contents=CONTENTS):
@@ -84,6 +86,17 @@ def test_photos_that_left_the_catalog_have_no_boxes(tmp_path):
     update(tmp_path, 12)
     fewer = dict(list(CONTENTS.items())[:2])
     update(tmp_path, 12, PHOTOS[:2], fewer)
+    assert load_found(tmp_path) == expected(12, fewer)
+
+
+def test_photos_that_cannot_be_read_for_a_while_keep_their_maps_and_boxes(tmp_path, looked):
+    update(tmp_path, 12)
+    fewer = dict(list(CONTENTS.items())[:2])
+    assert update(tmp_path, 12, PHOTOS, fewer, recorded=CONTENTS) == 0
+    assert load_found(tmp_path) == expected(12)
+    assert update(tmp_path, 12) == 0
+    assert len(looked) == len(CONTENTS)
+    update(tmp_path, 12, PHOTOS[:2], fewer, recorded=CONTENTS)  # no row has the others any more
     assert load_found(tmp_path) == expected(12, fewer)
 
 

@@ -227,6 +227,42 @@ def test_a_photo_that_left_the_catalog_is_no_failure_and_is_not_looked_at(catalo
     assert len(load_screened(catalog).answers) == 14
 
 
+@pytest.mark.parametrize("how", ["again", "another classifier", "the other card", "another species"])
+def test_photos_that_are_away_keep_their_answers_and_boxes(catalog, tmp_path, monkeypatch, how):
+    names = [name for name, *_ in ROWS]
+    seen = {name: [("1", 0.9, BOX)] for name in names[:2]} | {name: [("2", 0.9, BOX)] for name in names[2:4]}
+    file = results(tmp_path / "md.json", dict.fromkeys(names, ()) | seen)
+    assert run(catalog, "--results", file, "--out", tmp_path / "first").exit_code == 0
+    first, before = read_table(tmp_path / "first.csv"), stored(catalog)
+    away, sha = names[:8], {name: file_sha256(catalog / name) for name in names}
+    for name in away:
+        (catalog / name).rename(tmp_path / name)
+    words = []
+    if how == "another classifier":
+        monkeypatch.setattr(Colours, "REVISION", 2)
+        run(catalog, "--forget-results")
+    elif how == "the other card":
+        words = ["--results", results(tmp_path / "two.json", dict.fromkeys(names[8:], ()))]
+    elif how == "another species":
+        words = ["--species", "other mammal"]
+    told = run(catalog, *words, "--out", tmp_path / "out")
+    assert told.exit_code == 1
+    rows = read_table(tmp_path / "out.csv")
+    assert [rows[name]["answer"] for name in names[2:4]] == ["person", "person"]
+    if how != "another species":
+        assert {name: row["answer"] for name, row in rows.items()} == {name: r["answer"] for name, r in first.items()}
+        answers = load_screened(catalog).answers
+        assert {answers[sha[name]] for name in away} == {"kept", "person", "other mammal"}
+    assert ("answers of an earlier screening are used for" in told.output) == (how == "another classifier")
+    for name in away:
+        (tmp_path / name).rename(catalog / name)
+    if how in ("again", "the other card"):
+        monkeypatch.setattr(Colours, "classify", lambda self, photo: pytest.fail("a photo was looked at"))
+        assert run(catalog, "--out", tmp_path / "out").exit_code == 0
+        assert read_table(tmp_path / "out.csv") == first
+        assert stored(catalog) == before
+
+
 def test_a_catalog_of_one_photo(tmp_path, monkeypatch):
     fake_classifier.use(monkeypatch)
     folder = make_catalog(tmp_path / "one", [("a.jpg", "empty", "", "", "")])

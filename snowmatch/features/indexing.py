@@ -153,6 +153,7 @@ def index_catalog(
                 notes=lost,
                 workers=shared,
                 previews=run.previews,
+                recorded=run.contents(),
             )
             run.previews = None
             if again:

@@ -19,8 +19,10 @@ from snowmatch.catalog.screened import (
     drop_damaged_detections,
     load_classes,
     load_detections,
+    load_screened,
     save_detections,
     save_screened,
+    seen_instead,
 )
 from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.errors import SnowmatchError
@@ -119,7 +121,9 @@ def screen_catalog(
         save_records(folder, records, before)
     data = with_decisions(load_again(data, records), decisions)  # the photos' times make passages
     photos = sorted({a.path for a in data.annotations})
-    readable = {path: records.photos[path] for path in photos if path in records.photos and path not in unreadable}
+    recorded = {path: records.photos[path].sha256 for path in photos if path in records.photos}
+    away = recorded.keys() & unreadable.keys()  # what is known of them stays
+    readable = {path: records.photos[path] for path in recorded if path not in away}
     contents = {path: known.sha256 for path, known in readable.items()}
     sizes = {
         path: known.facts.image_size
@@ -138,6 +142,7 @@ def screen_catalog(
         all_classes=True,
         learning=False,  # index runs learn from the photos that are kept
         notes=notes,
+        recorded=recorded,
     )
     failed = dict(unreadable)
     detections: dict[str, tuple[Detection, ...]] = {}
@@ -149,13 +154,14 @@ def screen_catalog(
         save_detections(folder, RESULTS, {contents[path]: seen for path, seen in detections.items()})
     elif eyes is not None:
         detections = run_detector(folder, eyes, {path: contents[path] for path in sizes}, processes, detecting, failed)
-    if eyes is None and (stored := load_detections(folder, notes=notes)):  # a file of results may be of one card only
-        earlier = {p: stored[sha] for p, sha in contents.items() if sha in stored and p not in detections}
+    looked_before = recorded if eyes is None else {path: recorded[path] for path in away}
+    if looked_before and (stored := load_detections(folder, notes=notes)):  # a file of results may be of one card only
+        earlier = {p: stored[sha] for p, sha in looked_before.items() if sha in stored and p not in detections}
     if results is not None or eyes is not None:
         by = "results" if results is not None else "detector"
         boxes = {contents[path]: animals_in(d, by) for path, d in detections.items()}
-        kept = load_found(folder, BY_SCREENING) if earlier else {}
-        boxes = {contents[path]: kept[contents[path]] for path in earlier if contents[path] in kept} | boxes
+        kept = load_found(folder, BY_SCREENING) if earlier or away else {}
+        boxes = {sha: kept[sha] for sha in (recorded[path] for path in {*earlier, *away}) if sha in kept} | boxes
         save_found(folder, BY_SCREENING, boxes)
     if earlier:
         detections = earlier | detections
@@ -175,11 +181,13 @@ def screen_catalog(
             notes.append(Note("threshold-unused", text, {"threshold": threshold}))
     failed |= _unreadable(folder, [path for path in contents if path not in seen])
     _check_species(species, {name for each in classes.values() for name in each})
-    screening = _answers(data, contents, classes, detections, species, keep, threshold)
+    blind = {sha for path in away if (sha := recorded[path]) not in classes and path not in detections}
+    told_before = _earlier_answers(folder, blind, species, notes)
+    screening = _answers(data, recorded, classes, detections, told_before, species, keep, threshold)
     told: dict[str, str] = {}
     for photo in screening.photos:
-        if photo.path in contents:  # copies may be in several passages
-            told[contents[photo.path]] = _of_copies(told.get(contents[photo.path], ""), photo.answer)
+        if photo.path in recorded:  # copies may be in several passages
+            told[recorded[photo.path]] = _of_copies(told.get(recorded[photo.path], ""), photo.answer)
     save_screened(folder, Screened(told, species, screening.threshold.value))
     notes += screening.notes
     answered = screening.photos
@@ -201,6 +209,22 @@ def _of_copies(one: str, other: str) -> str:
     return next((answer for answer in (KEPT, PERSON, UNKNOWN) if answer in (one, other)), one or other)
 
 
+def _earlier_answers(folder: Path, contents: Collection[str], species: str, notes: list[Note]) -> dict[str, str]:
+    """Return the answers of the last screening for photos that cannot be read, by sha256, and add a note on them.
+
+    Of a screening for another species, only that a person is there is taken over.
+    """
+    last = load_screened(folder)
+    if last is None:
+        return {}
+    answers = {sha: last.answers[sha] for sha in sorted(contents) if last.answers.get(sha, UNKNOWN) != UNKNOWN}
+    answers = {sha: told for sha, told in answers.items() if last.species == species or told == PERSON}
+    if answers:
+        text = f"answers of an earlier screening are used for {counted(len(answers), 'photo')} that cannot be read"
+        notes.append(Note("earlier-answers", text, {"count": len(answers)}))
+    return answers
+
+
 def _unreadable(folder: Path, photos: Sequence[str]) -> dict[str, str]:
     """Return why photos cannot be read, by path; without those that can be read."""
     found = {}
@@ -217,11 +241,13 @@ def _answers(
     contents: Mapping[str, str],
     classes: Mapping[str, Mapping[str, float]],
     detections: Mapping[str, Sequence[Detection]],
+    earlier: Mapping[str, str],
     species: str,
     keep: float,
     given: float | None,
 ) -> Screening:
-    """Return the answer for each photo. given: the threshold; None to compute it from the named animals."""
+    """Return the answer for each photo. earlier: answers that photos had, by sha256, if nothing else tells about them.
+    given: the threshold; None to compute it from the named animals."""
     passages: dict[str, dict[str, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
     for a in data.annotations:
         passages[a.encounter][a.path].append(a)
@@ -244,15 +270,18 @@ def _answers(
         answer, probability = answer_of(seen_in(paths), species, limit.value)
         of_photos = [d for path in paths for d in detections.get(path, ())]
         looked = [path in detections for path in paths if path in contents]
-        people = any(d.label == PERSON and d.confidence >= SHOWS for d in of_photos)
+        before = [earlier[contents[path]] for path in paths if contents.get(path) in earlier]
+        people = [d.confidence for d in of_photos if d.label == PERSON and d.confidence >= SHOWS]
         animals = [d.confidence for d in of_photos if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
         if answer in (UNKNOWN, NOTHING) and animals:  # the detector saw an animal that the classifier did not name
             answer, probability = KEPT, max(animals)
         elif answer == UNKNOWN and looked and all(looked):
             weak = [d.confidence for d in of_photos if d.label not in NO_ANIMAL]
             answer, probability = NOTHING, 1 - max(weak, default=0.0)
-        if people and answer != KEPT:
-            answer, probability = PERSON, max(d.confidence for d in of_photos if d.label == PERSON)
+        if before and (KEPT in before or answer == UNKNOWN) and answer != KEPT:
+            answer, probability = (seen_instead(before) or KEPT), 0.0
+        if (people or PERSON in before) and answer != KEPT:
+            answer, probability = PERSON, max(people, default=0.0)
         for path, each in rows.items():
             content = contents.get(path, "")
             told = classes.get(content, {}).get(species)

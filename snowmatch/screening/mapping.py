@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -90,6 +90,7 @@ def update_maps(
     notes: list[Note] | None = None,
     workers: Workers | None = None,
     previews: Previews | None = None,
+    recorded: Mapping[str, str] | None = None,
 ) -> int:
     """Compute the foreground maps of all photos that are new or changed, or whose companions have changed.
 
@@ -99,7 +100,8 @@ def update_maps(
     classifier also looks at photos whose animals have masks. learning: whether the photos may teach where animals are;
     not if some of them may be left out later. A note on damaged maps, which are computed again, is added to `notes`.
     Maps of photos that are no longer in the catalog are removed. workers: as for `open_pool`. previews: those that were
-    made when photos were read. Returns the number of photos whose maps were computed.
+    made when photos were read. recorded: as `contents`, and the photos that cannot be read now: their maps stay.
+    Returns the number of photos whose maps were computed.
 
     Where nothing tells where the animal is, what the middles of such photos have in common tells it: it is learned when
     there are enough of them, and again when there are four times as many or half as many. Their maps are then computed
@@ -108,7 +110,8 @@ def update_maps(
     teach = learning and finders.sees
     finders = replace(finders, middle=_known_middle(folder, notes if teach else None) if finders.learns else None)
     steps, rows = _Steps(progress), list(annotations)
-    update = partial(_update, folder, rows, contents, sizes, processes, steps, all_classes, workers, previews)
+    held = {recorded[a.path] for a in rows if a.path in recorded} if recorded is not None else set[str]()
+    update = partial(_update, folder, rows, contents, held, sizes, processes, steps, all_classes, workers, previews)
     done, waiting = update(finders, notes)
     known = finders.middle
     if waiting and known is not None and not finders.sees and notes is not None:
@@ -193,6 +196,7 @@ def _update(
     folder: Path,
     annotations: Sequence[Annotation],
     contents: Mapping[str, str],
+    held: Collection[str],
     sizes: Mapping[str, tuple[int, int]],
     processes: int,
     steps: _Steps,
@@ -204,8 +208,9 @@ def _update(
     before: Finders | None = None,
 ) -> tuple[set[str], dict[str, str]]:
     """Compute maps as `update_maps`, with what was learned before. Returns the photos whose maps were computed, and
-    those in which nothing else tells where the animal is: their paths by sha256. before: with what the stored maps were
-    made, if that only lacks what was learned now.
+    those in which nothing else tells where the animal is: their paths by sha256. held: the sha256 of photos whose maps
+    stay, whether they can be read or not. before: with what the stored maps were made, if that only lacks what was
+    learned now.
     """
     stored = load_marks(folder)
     if notes is not None and (count := sum(mark is None for mark in stored.values())):
@@ -232,12 +237,12 @@ def _update(
         else:
             searched = before is not None and before.waits(seen, stored.get(photo))
             to_do[photo] = replace(seen, searched=searched)
-    gone = stored.keys() - current - to_do.keys()
+    gone = stored.keys() - current - to_do.keys() - {sha256[:KEY] for sha256 in held}
     del stored
     new: dict[str, dict[str, float]] = {}
     damage: list[Note] = []
     known = load_found(folder, BY_MAPS, damage)
-    no_photo = known.keys() - every.keys()
+    no_photo = known.keys() - every.keys() - set(held)
     if damage:
         known.clear()  # an entry with a damaged key may be missing from a photo that has other entries
     lost = [sha256 for sha256 in every if sha256 not in known and sha256[:KEY] in current]
