@@ -1,6 +1,7 @@
 """A classifier for species of one's own: the model on features, its file, and how the catalog teaches it."""
 
 import csv
+from dataclasses import replace
 
 import drawn_classifier
 import numpy as np
@@ -13,8 +14,10 @@ from PIL import Image
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
 from snowmatch.models.cache import weights_sum
 from snowmatch.review import teach as teaching
+from snowmatch.review.screen_looks import learned_from
 from snowmatch.screening import head as heads
 from snowmatch.screening.classifiers import efficientnet_lite0
 from snowmatch.screening.classifiers._imagenet import Backbone
@@ -175,6 +178,16 @@ def test_a_model_is_the_same_after_saving_and_the_bytes_are_always_the_same(tmp_
     assert (found.weights == head.weights).all()
     assert (found.bias == head.bias).all()
     assert is_head(tmp_path / "a.npz")
+
+
+def test_a_model_tells_the_photos_that_it_learned_from_and_older_files_do_not(tmp_path):
+    head = learn_head(*drawn())
+    for photos in (frozenset({"ab" * 32, "0c" * 32}), None):
+        save_head(tmp_path / "a.npz", replace(head, photos=photos))
+        assert load_head(tmp_path / "a.npz").photos == photos
+    assert learned_from(None) == frozenset()
+    np.savez(tmp_path / "a.npz", names=head.names, weights=head.weights, bias=head.bias, photos=np.zeros((2, 3)))
+    assert "teach it again" in refused(tmp_path / "a.npz")
 
 
 def refused(path):
@@ -417,6 +430,9 @@ def test_what_was_held_out_is_told(tmp_path, stations, words):
     rows = [(path, what, stations[int(place[1:])], species) for path, what, place, species in lesson(9)]
     taught = teaching.teach(open_catalog(make_catalog(tmp_path / "catalog", rows)).data, tmp_path / "ours.npz", 1)
     assert words in taught.summary()
+    photos = {file_sha256(tmp_path / "catalog" / path) for path, *_ in rows}
+    assert load_head(tmp_path / "ours.npz").photos == photos
+    assert learned_from(Learned(str(tmp_path / "ours.npz"))) == photos
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from snowmatch.review.identities import decide as store
 from snowmatch.review.screen import screen_catalog
 from snowmatch.review.traits import trait_drafts
 from snowmatch.screening import mapping
+from snowmatch.screening.passages import DEFAULT
 
 ROWS = fake_classifier.PASSAGES
 
@@ -369,6 +370,31 @@ def test_of_a_photo_with_a_copy_in_an_empty_passage_it_stays_known_that_a_person
     assert told == {"EA": answer, "EB": "nothing"}
     stored = load_screened(folder).answers
     assert stored[file_sha256(folder / "a.jpg")] == answer
+
+
+@pytest.mark.parametrize("taught", [0, 2, 5, None])
+def test_nothing_is_promised_by_passages_that_the_classifier_learned_from(tmp_path, monkeypatch, taught):
+    fake_classifier.use(monkeypatch)
+    rows = [(f"{n}{side}.jpg", "leopard", "", f"E{n:02}", "aika") for n in range(12) for side in "ab"]
+    folder = make_catalog(tmp_path / "named", rows)
+    (folder / "copy.jpg").write_bytes((folder / "0a.jpg").read_bytes())
+    write_rows(folder, [*((name, *rest) for name, _, *rest in rows), ("copy.jpg", "", "EX", "aika")])
+    contents = None if taught is None else frozenset(file_sha256(folder / f"{n}a.jpg") for n in range(taught))
+    monkeypatch.setattr(screen, "learned_from", lambda classifier: contents)
+    result = screen_catalog(snowmatch.open_catalog(folder).data, keep=0.9, workers=1)
+    left = {0: 13, 2: 10, 5: 7, None: 0}[taught]  # the copy is one of those that were learned from
+    assert (result.threshold.known, result.threshold.promised) == (left, left >= 9)
+    told = [note.text for note in result.notes if note.code == "passages-learned-from"]
+    assert bool(told) == (taught != 0)
+    if taught:
+        assert told == [
+            f"{13 - left} passages of named animals that the classifier learned from: the threshold does not follow "
+            "from them"
+        ]
+    if left < 9:
+        assert result.threshold.value == DEFAULT
+    given = screen_catalog(snowmatch.open_catalog(folder).data, keep=0.9, threshold=0.5, workers=1)
+    assert not [note for note in given.notes if note.code == "passages-learned-from"]
 
 
 def test_the_threshold_is_that_of_the_named_passages_or_the_given_one(tmp_path, monkeypatch):

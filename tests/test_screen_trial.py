@@ -21,7 +21,8 @@ from snowmatch.cli import main
 from snowmatch.confidence import kinds
 from snowmatch.confidence.metrics import interval
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.review import screen_folds, screen_looks
+from snowmatch.core.files import file_sha256
+from snowmatch.review import screen_folds, screen_looks, screen_trial
 from snowmatch.review.labels import grouped, label_of, read_groups, read_labels
 from snowmatch.review.screen_figures import Case, measure_kept, measure_told, passages_of
 from snowmatch.review.screen_looks import Seen
@@ -338,6 +339,14 @@ def test_the_classifier_in_use_is_measured(catalog, tmp_path):
     again = run("screen", catalog, "--evaluate", "--json", "--out", tmp_path / "proof", "--workers", 1)
     assert again.stdout == result.stdout
     assert (tmp_path / "proof" / "index.html").read_text() == page
+
+
+@pytest.mark.parametrize(("taught", "told"), [(2, "learned from 2 of 6 labelled photos"), (None, "does not tell its")])
+def test_a_classifier_that_learned_from_the_labelled_photos_is_told(catalog, monkeypatch, taught, told):
+    contents = None if taught is None else {file_sha256(catalog / row[0]) for row in ROWS[: taught - 1] + ROWS[-2:]}
+    monkeypatch.setattr(screen_trial, "learned_from", lambda classifier: contents)
+    (text,) = [note.text for note in prove(open_catalog(catalog).data, workers=1).notes if "learned-from" in note.code]
+    assert told in text
 
 
 def test_groups_of_species_are_told_apart(catalog, tmp_path):

@@ -181,6 +181,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "added-unscreened": _screened_by,
     "perhaps-same-passage": _passage,
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
+    "passages-learned-from": lambda data: "" if data["known"] else "--learn FILE.npz teaches it again",
     "named-left-out": lambda data: "--species NAME; --learn FILE.npz teaches a species of your own",
     "no-texture": lambda data: "snowmatch weights download efficientnet-lite0",
     "missing-annotations": _index,

@@ -38,6 +38,7 @@ from snowmatch.models.cache import weights_are_here
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.detections import NO_ANIMAL, animals_in, read_detections, reason_of, run_detector
 from snowmatch.review.flanks import boxes_to_tell, tell_flanks, with_flanks
+from snowmatch.review.screen_looks import learned_from
 from snowmatch.review.screened_photos import ScreenedPhoto, Screening
 from snowmatch.screening.finders import DEFAULT_WEIGHTS, choose_finders, without_classifier
 from snowmatch.screening.mapping import update_maps
@@ -62,6 +63,7 @@ _FIRST = (
     "species-not-told",
     "named-left-out",
     "screening-threshold",
+    "passages-learned-from",
 )
 Progress = Callable[[int, int], None]
 
@@ -183,7 +185,8 @@ def screen_catalog(
     _check_species(species, {name for each in classes.values() for name in each})
     blind = {sha for path in away if (sha := recorded[path]) not in classes and path not in detections}
     told_before = _earlier_answers(folder, blind, species, notes)
-    screening = _answers(data, recorded, classes, detections, told_before, species, keep, threshold)
+    taught = learned_from(finders.classifier)
+    screening = _answers(data, recorded, classes, detections, told_before, taught, species, keep, threshold)
     told: dict[str, str] = {}
     for photo in screening.photos:
         if photo.path in recorded:  # copies may be in several passages
@@ -242,12 +245,14 @@ def _answers(
     classes: Mapping[str, Mapping[str, float]],
     detections: Mapping[str, Sequence[Detection]],
     earlier: Mapping[str, str],
+    taught: Collection[str] | None,
     species: str,
     keep: float,
     given: float | None,
 ) -> Screening:
     """Return the answer for each photo. earlier: answers that photos had, by sha256, if nothing else tells about them.
-    given: the threshold; None to compute it from the named animals."""
+    taught: the sha256 of photos that the classifier has learned from; None if it may be any. given: the threshold; None
+    to compute it from the named animals."""
     passages: dict[str, dict[str, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
     for a in data.annotations:
         passages[a.encounter][a.path].append(a)
@@ -255,11 +260,15 @@ def _answers(
     def seen_in(paths: Sequence[str]) -> list[Mapping[str, float]]:
         return [classes[contents[path]] for path in paths if contents.get(path) in classes]
 
-    known = []
+    known, learned = [], 0
+    lessons = {a.passage for a in data.annotations if taught is None or contents.get(a.path) in taught}
     for rows in passages.values():
         named = any(_is_named(a) and a.species in ("", species) for each in rows.values() for a in each)
         if named and (photos := seen_in(list(rows))):
-            known.append(passage_score(photos, species))
+            if any(a.passage in lessons for each in rows.values() for a in each):
+                learned += 1
+            else:
+                known.append(passage_score(photos, species))
     limit = choose_threshold(known, keep)
     if given is not None:
         limit = Threshold(given, keep, len(known), sum(score < given for score in known), False)
@@ -289,6 +298,12 @@ def _answers(
             found[path] = _row(each, answer, probability, species, told, stored.get(content, ()), persons)
     order = dict.fromkeys(a.path for a in data.annotations)
     notes = _notes(limit, given, found, classes)
+    if learned and given is None:
+        what = f"{counted(learned, 'passage')} of named animals"
+        text = f"{what} that the classifier learned from: the threshold does not follow from them"
+        if taught is None:
+            text = f"the classifier's file does not tell its photos: the threshold does not follow from {what}"
+        notes.append(Note("passages-learned-from", text, {"count": learned, "known": taught is not None}))
     notes += _named_left_out(passages.values(), found, species) if classes else []
     return Screening(tuple(found[path] for path in order), limit, (), tuple(notes))
 

@@ -92,6 +92,11 @@ def network_of(classifier: Classifier) -> Classifier | None:
     return classifier if any(isinstance(classifier, module.PLUGIN) for module in NETWORKS.values()) else None
 
 
+def learned_from(classifier: Classifier | None) -> frozenset[str] | None:
+    """Return the sha256 of the photos that a user taught a classifier with; None if its file does not tell them."""
+    return classifier.photos if isinstance(classifier, Learned) else frozenset()
+
+
 def look_at(
     folder: Path,
     photos: Sequence[str],

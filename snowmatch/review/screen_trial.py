@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.review.labels import PEOPLE, SPECIES_COLUMN, grouped, read_groups, read_labels
 from snowmatch.review.screen_figures import Case, Kept, Told, measure_kept, measure_told, passages_of
 from snowmatch.review.screen_folds import hold_out, learn_heads, learnable
-from snowmatch.review.screen_looks import Progress, Seen, by_features, look_at, network_of, tell_held_out
+from snowmatch.review.screen_looks import Progress, Seen, by_features, learned_from, look_at, network_of, tell_held_out
 from snowmatch.screening.finders import choose_finders, without_classifier
 from snowmatch.screening.head import Head
 from snowmatch.screening.passages import SHOWS, SPECIES
@@ -117,6 +117,7 @@ def prove(
         )
     kinds = [shown[path] for path in photos]
     by, folds = hold_out(photos, kinds, first, seen, notes)
+    notes += _on_lessons(learned_from(classifier), {seen[path].sha256 for path in photos})
     known = {path: _merged(seen[path].classes, group) for path in photos}
     trials = [
         _trial(IN_USE, photos, kinds, first, folds, known, {}, group.get(species, species), keep, threshold, notes)
@@ -165,6 +166,22 @@ def prove(
         group,
         _of_people(data.folder, labelled, seen),
     )
+
+
+def _on_lessons(taught: Collection[str] | None, photos: Collection[str]) -> list[Note]:
+    """Return a note if the classifier in use has learned from labelled photos. taught: as `learned_from` returns them.
+
+    photos: the sha256 of the labelled ones.
+    """
+    if taught is None:
+        which = "the classifier's file does not tell its photos: if the labelled ones are among them,"
+    elif lessons := len({*photos} & {*taught}):
+        which = f"the classifier in use learned from {lessons} of {counted(len(photos), 'labelled photo')}:"
+    else:
+        return []
+    return [
+        Note("photos-learned-from", f"{which} its figures look better than they are", {"known": taught is not None})
+    ]
 
 
 def _of_people(folder: Path, labelled: Mapping[str, str], seen: Mapping[str, Seen]) -> frozenset[str]:

@@ -13,6 +13,7 @@ from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.settings import TAUGHT
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
+from snowmatch.core.files import file_sha256
 from snowmatch.core.outputs import check_file
 from snowmatch.core.plugins import Classifier, make_plugin
 from snowmatch.core.text import choices, share_text
@@ -48,15 +49,17 @@ class Taught:
 
 @dataclass(frozen=True)
 class Describe:
-    """The task to compute the features of one photo and its views. The result is (V, F), or the reason of a failure."""
+    """The task to compute the features of one photo and its views. The result is the photo's sha256 and the features
+    (V, F), or the reason of a failure."""
 
     photo: str
 
-    def run(self, folder: Path, classifier: Classifier) -> np.ndarray | Failure:
+    def run(self, folder: Path, classifier: Classifier) -> tuple[str, np.ndarray] | Failure:
         """Compute the features. folder: the catalog's folder."""
         try:
+            content = file_sha256(folder / self.photo)
             views = views_of(read_small(folder / self.photo, LEAST))
-            return np.array([classifier.classify(view).features for view in views])
+            return content, np.array([classifier.classify(view).features for view in views])
         except SnowmatchError as error:
             return str(error)
 
@@ -101,19 +104,21 @@ def teach(
     classifier = make_plugin("classifiers", network)
     classifier.check()
     found: dict[str, np.ndarray] = {}
+    contents: set[str] = set()
     failed: dict[str, str] = {}
     with open_pool(min(cores() if workers is None else workers, len(photos)), (data.folder, classifier)) as pool:
         for done, (photo, result) in enumerate(in_order(pool, photos, Describe), start=1):
             if isinstance(result, Failure):
                 failed[photo] = result
             else:
-                found[photo] = result
+                content, found[photo] = result
+                contents.add(content)
             if progress is not None:
                 progress(done, len(photos))
     labels = [next(iter(named[photo])) for photo in found]
     known_species(labels)  # photos that failed do not count
     features = np.array(list(found.values()), np.float64)
-    save_head(out, replace(learn_head(features, labels), network=network))
+    save_head(out, replace(learn_head(features, labels), network=network, photos=frozenset(contents)))
     right = held_out_share(features, labels, [place[photo] for photo in found])
     places = " and ".join(sorted({kinds[photo] for photo in found}, reverse=True))
     return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())), places)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ NETWORK = "efficientnet_lite0"
 STRENGTH = 1e-2  # of the penalty on large weights, for features with deviation 1 (chosen, not measured)
 STEPS = 300  # of the descent; more change no probability by 0.01 on the drawn examples of the tests
 ARRAYS = ("names", "weights", "bias")  # in a file
+SHA256 = 32  # bytes
 FEWEST = 5  # photos of each species
 
 
@@ -25,13 +27,15 @@ FEWEST = 5  # photos of each species
 class Head:
     """The model. names: C species, the last is `nothing`. weights: (C, F). bias: (C,). All float64.
 
-    network: the classifier whose features it is for.
+    network: the classifier whose features it is for. photos: the sha256 of those that it learned from; None if they are
+    not known, as in files of older versions.
     """
 
     names: tuple[str, ...]
     weights: np.ndarray
     bias: np.ndarray
     network: str = NETWORK
+    photos: frozenset[str] | None = None
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return the scores (C, ...) of features (F, ...)."""
@@ -126,21 +130,28 @@ def save_head(path: Path, head: Head) -> None:
     arrays = {"names": np.array(head.names), "weights": head.weights, "bias": head.bias}
     if head.network != NETWORK:
         arrays["network"] = np.array(head.network)
+    if head.photos is not None:
+        contents = b"".join(map(bytes.fromhex, sorted(head.photos)))
+        arrays["photos"] = np.frombuffer(contents, np.uint8).reshape(-1, SHA256)
     save_arrays(path, arrays)
 
 
 def load_head(path: Path) -> Head:
     """Return the model in a file. Raises SnowmatchError if the file is damaged or is not such a model."""
-    try:
-        arrays = load_arrays(path, (*ARRAYS, "network"), "classifier", "teach it again")
-    except SnowmatchError:  # without a network, or damaged
-        arrays = load_arrays(path, ARRAYS, "classifier", "teach it again")
+    arrays = load_arrays(path, ARRAYS, "classifier", "teach it again")
+    for more in ("network", "photos"):
+        with suppress(SnowmatchError):  # not in every file
+            arrays |= load_arrays(path, (more,), "classifier", "teach it again")
     names, weights, bias = arrays["names"], arrays["weights"], arrays["bias"]
+    photos = arrays.get("photos")
+    if photos is not None and (photos.dtype != np.uint8 or photos.ndim != 2 or photos.shape[1] != SHA256):
+        raise SnowmatchError(f"{path} is not a classifier that snowmatch wrote: teach it again")
     numbers = weights.dtype.kind == bias.dtype.kind == "f"
     sound = names.ndim == 1 and names.dtype.kind == "U" and weights.shape[:1] == bias.shape == names.shape and numbers
     if not (sound and len(names) > 1 and weights.ndim == 2 and np.isfinite(weights).all() and np.isfinite(bias).all()):
         raise SnowmatchError(f"{path} is not a classifier that snowmatch wrote: teach it again")
-    return Head(tuple(names.tolist()), weights, bias, str(arrays.get("network", NETWORK)))
+    learned_from = None if photos is None else frozenset(bytes(photo).hex() for photo in photos)
+    return Head(tuple(names.tolist()), weights, bias, str(arrays.get("network", NETWORK)), learned_from)
 
 
 def is_head(path: Path) -> bool:

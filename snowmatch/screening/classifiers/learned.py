@@ -56,6 +56,11 @@ class Learned:
         """The species that it tells, `nothing` last. Raises SnowmatchError if the file is wrong."""
         return self._head().names
 
+    @property
+    def photos(self) -> frozenset[str] | None:
+        """The sha256 of the photos that it learned from; None if the file does not tell. Raises as `names`."""
+        return self._head().photos
+
     def classify(self, photo: np.ndarray) -> Classes:
         """Return the species in a photo (H, W, 3) uint8 RGB. Probabilities and maps are as for efficientnet_lite0."""
         return tell(self._head(), photo, self.size)
