@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from snowmatch.catalog.screened import forget_screened, load_flanks
 from snowmatch.cli import main
 from snowmatch.core.home import database_path
+from snowmatch.photos.pixels import read_photo
 from snowmatch.review import screen
 from snowmatch.review.uploads import guess_body_part
 from snowmatch.screening import finders, flank
@@ -173,6 +174,22 @@ def test_a_mirrored_catalog_has_the_other_flanks(catalog, tmp_path):
         if row["flank"]:
             told = float(after[path]["flank_probability"])
             assert told == pytest.approx(float(row["flank_probability"]), abs=0.01)
+
+
+def test_a_box_outside_its_photo_is_listed_and_a_huge_one_is_that_of_the_photo(catalog, tmp_path):
+    text = (catalog / "catalog.csv").read_text().replace("20,15,40,30", "500,500,10,10", 1)
+    huge = "-400000000,-400000000,900000000,900000000"
+    (catalog / "catalog.csv").write_text(text.replace("20,15,40,30", huge, 1))
+    words = ["screen", str(catalog), "--out", str(tmp_path / "out"), "--workers", "1"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1, result.output
+    failed = [line for line in result.output.splitlines() if line.startswith("failed: ")]
+    assert failed[0].startswith("failed: left.png: box 500,500,10,10 lies outside the photo, which is 80 x 60 px")
+    assert len(failed) == 1
+    rows = read_table(tmp_path / "out.csv")
+    assert rows["left.png"]["flank"] == ""
+    whole = Flanks().left(read_photo(catalog / "right.png"), (0, 0, 80, 60))
+    assert float(rows["right.png"]["flank_probability"]) == pytest.approx(max(whole, 1 - whole), abs=1e-4)
 
 
 def test_the_catalogs_body_part_stays(catalog, tmp_path):

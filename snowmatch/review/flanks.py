@@ -13,6 +13,7 @@ from snowmatch.core.executor import in_order, open_pool
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.features.tasks import Failure
 from snowmatch.models.cache import weights_sum
+from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_photo
 from snowmatch.review.detections import SAVE_SECONDS, reason_of
 from snowmatch.review.screened_photos import ScreenedPhoto
@@ -30,7 +31,8 @@ class TellFlank:
     def run(self, folder: Path, flanks: Flanks) -> float | Failure:
         """Tell the flank. folder: the catalog's folder."""
         try:
-            return flanks.left(read_photo(folder / self.photo), self.box)
+            photo = read_photo(folder / self.photo)
+            return flanks.left(photo, clip_bbox(self.box, (photo.shape[1], photo.shape[0])))
         except SnowmatchError as error:
             return reason_of(error, folder / self.photo)
 

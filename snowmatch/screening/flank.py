@@ -14,7 +14,7 @@ from snowmatch.core.types import BBox
 from snowmatch.screening.classifiers.efficientnet_lite0 import see
 
 SHIPPED = Path(__file__).with_name("shipped_flank.npz")  # training/flank.py writes it
-REVISION = 1  # of the way from the photo to the probability; another one makes stored probabilities old
+REVISION = 2  # of the way from the photo to the probability; another one makes stored probabilities old
 SIZE = 320  # px: the side of the crop that the network sees
 MARGIN = 0.1  # of the longer side of the box, added on each side
 SURE = 0.9  # a flank is named from this probability
