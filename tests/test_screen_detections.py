@@ -4,6 +4,7 @@ import json
 import sqlite3
 from contextlib import closing
 
+import cv2
 import fake_classifier
 import fake_detector
 import pytest
@@ -19,7 +20,10 @@ from snowmatch.core.home import database_path
 from snowmatch.core.types import Detection
 from snowmatch.features.indexing import index_catalog
 from snowmatch.photos.pixels import read_photo
+from snowmatch.review.flanks import TellFlank
 from snowmatch.review.screen import screen_catalog
+from snowmatch.review.screen_looks import Look
+from snowmatch.review.teach import Describe
 from snowmatch.views import screening
 
 ROWS = fake_classifier.PASSAGES
@@ -72,6 +76,44 @@ def test_a_detector_may_name_a_person_with_a_capital(catalog, monkeypatch):
     result = screen_catalog(snowmatch.open_catalog(catalog).data, detector="eyes", workers=1)
     assert {answers(result)[name] for name, what, *_ in ROWS if what in ("empty", "ibex")} == {"person"}
     assert all(photo.persons and not photo.boxes for photo in result.photos)
+
+
+BAD = {
+    "needs more memory than there is": MemoryError(),
+    "OpenCV cannot handle it: bad": cv2.error("bad"),
+    "cannot be read: no such luck": OSError("no such luck"),
+}
+
+
+@pytest.mark.parametrize("why", BAD)
+def test_one_bad_photo_is_listed_and_stops_no_screening(catalog, monkeypatch, why):
+    asked = fake_detector.use(monkeypatch)
+    detect = fake_detector.Eyes.detect
+
+    def fail_once(self, photo):
+        found = detect(self, photo)
+        if len(asked) == 3:
+            raise BAD[why]
+        return found
+
+    monkeypatch.setattr(fake_detector.Eyes, "detect", fail_once)
+    result = screen_catalog(snowmatch.open_catalog(catalog).data, detector="eyes", workers=1)
+    assert result.failed == (("p02.jpg", why),)
+    assert len(load_detections(catalog)) == len(ROWS) - 1
+
+
+@pytest.mark.parametrize("why", BAD)
+def test_no_task_of_a_photo_ends_in_a_traceback(catalog, why):
+    class Bad:
+        def fail(self, *_):
+            raise BAD[why]
+
+        left = classify = fail
+
+    assert TellFlank("p00.jpg", (20, 15, 40, 30)).run(catalog, Bad()) == why
+    assert Look("p00.jpg").run(catalog, Bad(), None) == why
+    assert Describe("p00.jpg").run(catalog, Bad()) == why
+    assert Look("gone.jpg").run(catalog, Bad(), None) == Describe("gone.jpg").run(catalog, Bad())
 
 
 @pytest.mark.parametrize("how", ["not listed", "failed"])

@@ -17,11 +17,11 @@ from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
 from snowmatch.core.types import BBox, Chip, Features
 from snowmatch.features.extractors import batch_of, chip_of, extract_chips
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.screening.scenery import PREVIEW, make_preview
 
 LARGE = 50_000_000  # pixels: reading a JPEG of this size needs 360 MB, one of 178 megapixels 1.2 GB (measured)
-Failure = str  # the reason why a file or annotation cannot be used
 
 
 class Measured(NamedTuple):
@@ -49,11 +49,11 @@ class Measure:
     def run(self, folder: Path, extractor: Any) -> list[Measured]:
         measured = []
         if self.photo is not None:
-            seen = _or_failure(folder / self.photo, take_photo, PREVIEW)
+            seen = or_failure(folder / self.photo, take_photo, PREVIEW)
             taken, grey = (seen, None) if isinstance(seen, Failure) else seen
             measured.append(Measured(self.photo, True, taken, _small(grey) if self.preview else None))
         for mask in self.masks:
-            measured.append(Measured(mask, False, _or_failure(folder / mask, _fingerprint)))
+            measured.append(Measured(mask, False, or_failure(folder / mask, _fingerprint)))
         return measured
 
     @property
@@ -94,11 +94,11 @@ class Extract:
         for photo in self.photos:
             path = folder / photo.path
             with _turn(folder, photo.photo):
-                pixels = _or_failure(path, _read, photo.photo, read_photo)
+                pixels = or_failure(path, _read, photo.photo, read_photo)
                 for task in photo.annotations:
                     chip = pixels
                     if not isinstance(pixels, Failure):
-                        chip = _or_failure(path, _chip, pixels, task, folder, extractor)
+                        chip = or_failure(path, _chip, pixels, task, folder, extractor)
                     if isinstance(chip, Failure):
                         results[task.key] = chip
                     else:
@@ -148,11 +148,11 @@ def _extract(chips: dict[str, tuple[Path, Chip]], extractor: Any) -> dict[str, F
     keys, batch = list(chips), batch_of(extractor)
     for start in range(0, len(keys), batch):
         some = keys[start : start + batch]
-        found = _or_failure(chips[some[0]][0], _extract_chips, [chips[key][1] for key in some], extractor)
+        found = or_failure(chips[some[0]][0], _extract_chips, [chips[key][1] for key in some], extractor)
         if isinstance(found, Failure) and len(some) > 1:
             for key in some:
                 path, chip = chips[key]
-                alone = _or_failure(path, _extract_chips, [chip], extractor)
+                alone = or_failure(path, _extract_chips, [chip], extractor)
                 results[key] = alone if isinstance(alone, Failure) else alone[0]
         else:
             results |= dict.fromkeys(some, found) if isinstance(found, Failure) else dict(zip(some, found, strict=True))
@@ -161,18 +161,3 @@ def _extract(chips: dict[str, tuple[Path, Chip]], extractor: Any) -> dict[str, F
 
 def _extract_chips(path: Path, chips: list[Chip], extractor: Any) -> list[Features]:
     return extract_chips(extractor, chips)
-
-
-def _or_failure(path: Path, work: Callable[..., Any], *args: Any) -> Any:
-    """Return the result of `work`, or the reason why this photo cannot be used. The run continues."""
-    try:
-        return work(path, *args)
-    except SnowmatchError as error:
-        text = str(error)
-        return text.removeprefix(f"{path}: ").removeprefix(f"{path} ")
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    except MemoryError:
-        return "needs more memory than there is"
-    except cv2.error as error:
-        return f"OpenCV cannot handle it: {' '.join(str(error).split())}"

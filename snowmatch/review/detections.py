@@ -9,13 +9,12 @@ from pathlib import Path
 
 from snowmatch.catalog.found import Found
 from snowmatch.catalog.screened import forget_detections, load_detections, save_detections
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Detector, settings, settings_key
 from snowmatch.core.text import counted
 from snowmatch.core.types import Detection
-from snowmatch.features.tasks import Failure
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.passages import SHOWS
 from snowmatch.screening.results import OTHER_SHAPE, detections_of, for_photos, read_results
@@ -32,20 +31,12 @@ class Detect:
 
     def run(self, folder: Path, detector: Detector) -> tuple[Detection, ...] | Failure:
         """Run the detector. folder: the catalog's folder."""
-        try:
-            return detector.detect(read_photo(folder / self.photo))
-        except SnowmatchError as error:
-            return reason_of(error, folder / self.photo)
+        return or_failure(folder / self.photo, lambda path: detector.detect(read_photo(path)))
 
     @property
     def path(self) -> str:
         """The path of the photo."""
         return self.photo
-
-
-def reason_of(error: SnowmatchError, path: Path) -> str:
-    """Return the text of an error about a file, without the path in front."""
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
 
 
 def read_detections(

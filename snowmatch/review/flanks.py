@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snowmatch.catalog.screened import KEPT, load_flanks, save_flanks
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool
 from snowmatch.core.types import Annotation, BBox
-from snowmatch.features.tasks import Failure
 from snowmatch.models.cache import weights_sum
 from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_photo
-from snowmatch.review.detections import SAVE_SECONDS, reason_of
+from snowmatch.review.detections import SAVE_SECONDS
 from snowmatch.review.screened_photos import ScreenedPhoto
 from snowmatch.screening.flank import REVISION, SHIPPED, Flanks, flank_of
 
@@ -30,16 +29,16 @@ class TellFlank:
 
     def run(self, folder: Path, flanks: Flanks) -> float | Failure:
         """Tell the flank. folder: the catalog's folder."""
-        try:
-            photo = read_photo(folder / self.photo)
-            return flanks.left(photo, clip_bbox(self.box, (photo.shape[1], photo.shape[0])))
-        except SnowmatchError as error:
-            return reason_of(error, folder / self.photo)
+        return or_failure(folder / self.photo, self._left, flanks)
 
     @property
     def path(self) -> str:
         """The path of the photo."""
         return self.photo
+
+    def _left(self, path: Path, flanks: Flanks) -> float:
+        photo = read_photo(path)
+        return flanks.left(photo, clip_bbox(self.box, (photo.shape[1], photo.shape[0])))
 
 
 def tell_flanks(

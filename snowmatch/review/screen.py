@@ -35,8 +35,9 @@ from snowmatch.decisions.named import with_decisions
 from snowmatch.decisions.who import UNNAMED
 from snowmatch.features.hashing import hash_photos
 from snowmatch.models.cache import weights_are_here
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
-from snowmatch.review.detections import NO_ANIMAL, animals_in, read_detections, reason_of, run_detector
+from snowmatch.review.detections import NO_ANIMAL, animals_in, read_detections, run_detector
 from snowmatch.review.flanks import boxes_to_tell, tell_flanks, with_flanks
 from snowmatch.review.screen_looks import learned_from
 from snowmatch.review.screened_photos import ScreenedPhoto, Screening
@@ -232,10 +233,8 @@ def _unreadable(folder: Path, photos: Sequence[str]) -> dict[str, str]:
     """Return why photos cannot be read, by path; without those that can be read."""
     found = {}
     for photo in photos:
-        try:
-            read_small(folder / photo, LEAST)
-        except SnowmatchError as error:
-            found[photo] = reason_of(error, folder / photo)
+        if isinstance(why := or_failure(folder / photo, read_small, LEAST), Failure):
+            found[photo] = why
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool
-from snowmatch.core.files import read_file
+from snowmatch.core.files import file_sha256
 from snowmatch.core.plugins import Classifier
-from snowmatch.features.tasks import Failure
+from snowmatch.core.types import Classes
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
 from snowmatch.screening.augment import views_of
 from snowmatch.screening.classifiers.learned import NETWORKS, Learned, tell
@@ -41,21 +40,7 @@ class Look:
 
     def run(self, folder: Path, classifier: Classifier, network: Classifier | None) -> Seen | Failure:
         """Read the photo and look at it and its views. folder: the catalog's folder."""
-        try:
-            content = hashlib.sha256(read_file(folder / self.photo)).hexdigest()
-            pixels = read_small(folder / self.photo, LEAST)
-            told = classifier.classify(pixels)
-            views = [] if network is None else views_of(pixels)
-            same = network == classifier
-            features = [
-                told.features if same and not n else network.classify(view).features  # type: ignore[union-attr]
-                for n, view in enumerate(views)
-            ]
-        except SnowmatchError as error:
-            return str(error)
-        except OSError as error:
-            return error.strerror or str(error)
-        return Seen(content, dict(zip(told.names, map(float, told.probabilities), strict=True)), np.array(features))
+        return or_failure(folder / self.photo, _look, classifier, network)
 
     @property
     def path(self) -> str:
@@ -72,16 +57,29 @@ class Tell:
 
     def run(self, folder: Path, heads: Mapping[int, Head]) -> dict[str, float] | Failure:
         """Return the probability of each kind. folder: the catalog's folder."""
-        try:
-            told = tell(heads[self.fold], read_small(folder / self.photo, LEAST))
-        except SnowmatchError as error:
-            return str(error)
-        return dict(zip(told.names, map(float, told.probabilities), strict=True))
+        told = or_failure(folder / self.photo, lambda path: tell(heads[self.fold], read_small(path, LEAST)))
+        return told if isinstance(told, Failure) else _by_name(told)
 
     @property
     def path(self) -> str:
         """The path of the photo."""
         return self.photo
+
+
+def _look(path: Path, classifier: Classifier, network: Classifier | None) -> Seen:
+    content, pixels = file_sha256(path), read_small(path, LEAST)
+    told = classifier.classify(pixels)
+    views = [] if network is None else views_of(pixels)
+    same = network == classifier
+    features = [
+        told.features if same and not n else network.classify(view).features  # type: ignore[union-attr]
+        for n, view in enumerate(views)
+    ]
+    return Seen(content, _by_name(told), np.array(features))
+
+
+def _by_name(told: Classes) -> dict[str, float]:
+    return dict(zip(told.names, map(float, told.probabilities), strict=True))
 
 
 def network_of(classifier: Classifier) -> Classifier | None:

@@ -17,7 +17,7 @@ from snowmatch.core.files import file_sha256
 from snowmatch.core.outputs import check_file
 from snowmatch.core.plugins import Classifier, make_plugin
 from snowmatch.core.text import choices, share_text
-from snowmatch.features.tasks import Failure
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.labels import label_of
 from snowmatch.screening.augment import views_of
@@ -56,17 +56,17 @@ class Describe:
 
     def run(self, folder: Path, classifier: Classifier) -> tuple[str, np.ndarray] | Failure:
         """Compute the features. folder: the catalog's folder."""
-        try:
-            content = file_sha256(folder / self.photo)
-            views = views_of(read_small(folder / self.photo, LEAST))
-            return content, np.array([classifier.classify(view).features for view in views])
-        except SnowmatchError as error:
-            return str(error)
+        return or_failure(folder / self.photo, _describe, classifier)
 
     @property
     def path(self) -> str:
         """The path of the photo."""
         return self.photo
+
+
+def _describe(path: Path, classifier: Classifier) -> tuple[str, np.ndarray]:
+    content, views = file_sha256(path), views_of(read_small(path, LEAST))
+    return content, np.array([classifier.classify(view).features for view in views])
 
 
 def teach(
