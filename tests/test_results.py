@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Detection
 from snowmatch.screening.results import (
+    TEXTS,
     ObjectResult,
     PhotoResult,
     Results,
     Species,
+    Tally,
     detections_of,
     for_photos,
     read_results,
@@ -513,12 +515,17 @@ def test_many_photos_of_one_name_take_no_quadratic_step():
 SIDE = st.integers(1, 5000)
 
 
+def in_pixels(result, size):
+    tally = Tally()
+    return detections_of(result, size, tally), tally.notes(TEXTS)
+
+
 @given(SIDE, SIDE, st.data())
 def test_a_box_in_pixels_comes_back_from_its_shares(width, height, data):
     x0, x1 = sorted(data.draw(st.lists(st.integers(0, width), min_size=2, max_size=2, unique=True)))
     y0, y1 = sorted(data.draw(st.lists(st.integers(0, height), min_size=2, max_size=2, unique=True)))
     box = (x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height)
-    found, notes = detections_of(photo("a.jpg", box), (width, height))
+    found, notes = in_pixels(photo("a.jpg", box), (width, height))
     assert found == (Detection((x0, y0, x1 - x0, y1 - y0), "animal", 0.5),)
     assert not notes
 
@@ -528,7 +535,7 @@ SHARE = st.floats(-0.5, 1.5)
 
 @given(st.lists(st.tuples(SHARE, SHARE, st.floats(0, 1), st.floats(0, 1)), max_size=5), SIDE, SIDE)
 def test_boxes_lie_inside_the_photo_and_none_is_lost_in_silence(boxes, width, height):
-    found, notes = detections_of(photo("a.jpg", *boxes), (width, height))
+    found, notes = in_pixels(photo("a.jpg", *boxes), (width, height))
     for one in found:
         x, y, w, h = one.bbox
         assert 0 <= x < x + w <= width
@@ -537,27 +544,28 @@ def test_boxes_lie_inside_the_photo_and_none_is_lost_in_silence(boxes, width, he
 
 
 def test_boxes_without_an_area_are_counted():
-    found, notes = detections_of(photo("a.jpg", (0.5, 0.5, 0, 0.2), (0.1, 0.1, 1e-5, 1e-5), (0, 0, 1, 1)), (640, 480))
+    found, notes = in_pixels(photo("a.jpg", (0.5, 0.5, 0, 0.2), (0.1, 0.1, 1e-5, 1e-5), (0, 0, 1, 1)), (640, 480))
     assert [d.bbox for d in found] == [(0, 0, 640, 480)]
     assert codes(notes) == ["empty-boxes"]
-    assert "2 boxes" in str(notes[0])
+    assert notes[0].text == "2 detections without an area left out: a.jpg"
 
 
 def test_boxes_that_reach_beyond_the_photo_are_cut_off_and_noted():
-    found, notes = detections_of(photo("a.jpg", (-0.1, 0, 0.3, 1.001)), (100, 100))
+    found, notes = in_pixels(photo("a.jpg", (-0.1, 0, 0.3, 1.001)), (100, 100))
     assert [d.bbox for d in found] == [(0, 0, 20, 100)]
     assert codes(notes) == ["boxes-beyond-photo"]
-    assert not detections_of(photo("a.jpg", (-0.001, 0, 0.3, 1.001)), (100, 100))[1]
+    assert not in_pixels(photo("a.jpg", (-0.001, 0, 0.3, 1.001)), (100, 100))[1]
 
 
 def test_a_photo_of_another_shape_gives_no_boxes_but_a_note():
     turned = photo("a.jpg", (0, 0, 0.5, 0.5), size=(4000, 3000))
-    found, notes = detections_of(turned, (3000, 4000))
-    assert not found
+    found, notes = in_pixels(turned, (3000, 4000))
+    assert found is None
     assert codes(notes) == ["results-turned"]
-    found, notes = detections_of(turned, (1920, 1080))
-    assert not found
+    assert notes[0].text.endswith("upright photos: a.jpg (4000 x 3000 px, upright 3000 x 4000)")
+    found, notes = in_pixels(turned, (1920, 1080))
+    assert found is None
     assert codes(notes) == ["results-of-other-size"]
-    found, notes = detections_of(turned, (1999, 1500))  # a smaller copy: shares of the photo stay the same
+    found, notes = in_pixels(turned, (1999, 1500))  # a smaller copy: shares of the photo stay the same
     assert [d.bbox for d in found] == [(0, 0, 1000, 750)]
     assert not notes

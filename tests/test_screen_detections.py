@@ -226,11 +226,25 @@ def turn_first(file):
     file.write_text(json.dumps(content))
 
 
+def test_many_photos_of_one_kind_are_one_note(catalog, tmp_path):
+    file = results(tmp_path / "md.json", {name: [("1", 0.9, BOX)] for name, *_ in ROWS})
+    content = json.loads(file.read_text())
+    for n, image in enumerate(content["images"]):
+        image |= {"width": SIZE[1], "height": SIZE[0]} if n < 9 else {"failure": f"why {n % 2}", "detections": None}
+    file.write_text(json.dumps(content))
+    data = snowmatch.open_catalog(catalog).data
+    told = {note.code: note.text for note in screen_catalog(data, results=file, workers=1).notes}
+    assert told["results-turned"].startswith("9 photos turned in the results, boxes left out")
+    why = "7 photos of which MegaDetector found nothing out (why 0, why 1): p09.jpg"
+    assert told["result-failed"].startswith(why)
+    assert len(told) == len(screen_catalog(data, results=file, workers=1).notes)
+
+
 def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
     file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)], "p01.jpg": []})
     turn_first(file)
     result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
-    assert "the program saw it turned" in result.output
+    assert "1 photo turned in the results" in result.output
     assert read_table(tmp_path / "out.csv")["p00.jpg"]["boxes"] == ""
 
 
@@ -238,7 +252,7 @@ def test_a_photo_to_which_the_results_give_another_shape_is_not_told_to_show_not
     file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)]})
     turn_first(file)
     result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
-    assert "its boxes are left out" in result.output
+    assert "boxes left out" in result.output
     assert "; 0 photos (0 %) not kept" in result.output  # an unknown photo is asked about and counts
     assert read_table(tmp_path / "out.csv")["p00.jpg"]["answer"] == "unknown"
     assert not load_detections(catalog)

@@ -12,12 +12,12 @@ from snowmatch.catalog.screened import forget_detections, load_detections, save_
 from snowmatch.core.executor import in_order, open_pool
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Detector, settings, settings_key
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, some
 from snowmatch.core.types import Detection
 from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.passages import SHOWS
-from snowmatch.screening.results import OTHER_SHAPE, detections_of, for_photos, read_results
+from snowmatch.screening.results import TEXTS, Tally, detections_of, for_photos, read_results
 
 NO_ANIMAL = ("person", "vehicle")  # labels of detections that are not animals
 SAVE_SECONDS = 30.0  # between two saves: the work that is lost at most if the run is killed
@@ -51,15 +51,19 @@ def read_detections(
     results = read_results(path)
     paired = for_photos(results, photos)
     notes += [*results.notes, *paired.notes]
-    found = {}
+    found: dict[str, tuple[Detection, ...]] = {}
+    failed: dict[str, str] = {}
+    tally = Tally()
     for photo, result in paired.photos.items():
         if result.failure:
-            notes.append(Note("result-failed", f"{photo}: {results.program} found nothing out ({result.failure})"))
-        elif photo in sizes:
-            seen, told = detections_of(result, sizes[photo])
-            notes += told
-            if not any(note.code in OTHER_SHAPE for note in told):  # else the photo would show nothing
-                found[photo] = seen
+            failed[photo] = result.failure
+        elif photo in sizes and (seen := detections_of(result, sizes[photo], tally)) is not None:
+            found[photo] = seen
+    notes += tally.notes(TEXTS)
+    if failed:
+        reasons = some(sorted(set(failed.values())))
+        text = f"{counted(len(failed), 'photo')} of which {results.program} found nothing out ({reasons})"
+        notes.append(Note("result-failed", f"{text}: {some(list(failed))}", {"photos": list(failed)}))
     return found
 
 

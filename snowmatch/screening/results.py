@@ -13,14 +13,33 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, same_name, some
 from snowmatch.core.types import Detection
-from snowmatch.screening.result_parts import BadValueError, ObjectResult, PhotoResult, Results, Species
+from snowmatch.screening.result_parts import BadValueError, ObjectResult, PhotoResult, Results, Species, Tally
 from snowmatch.screening.results_megadetector import is_megadetector, read_megadetector
 from snowmatch.screening.results_speciesnet import is_speciesnet, read_speciesnet
 
-__all__ = ["ObjectResult", "Paired", "PhotoResult", "Results", "Species", "detections_of", "for_photos", "read_results"]
+__all__ = [
+    "TEXTS",
+    "ObjectResult",
+    "Paired",
+    "PhotoResult",
+    "Results",
+    "Species",
+    "Tally",
+    "detections_of",
+    "for_photos",
+    "read_results",
+]
 SAME_SHAPE = 0.02  # two sizes are of one shape if width / height differs by less: copies are scaled to whole pixels
 BEYOND = 0.01  # a box that reaches further beyond the photo is noted, as a share of the photo
-OTHER_SHAPE = ("results-turned", "results-of-other-size")  # notes on photos of which nothing is known
+TEXTS = {  # what `detections_of` counts
+    "empty-boxes": ("detection", "without an area left out"),
+    "boxes-beyond-photo": ("detection", "cut off at the edge; check that it is this photo"),
+    "results-turned": ("photo", "turned in the results, boxes left out; run the program again on upright photos"),
+    "results-of-other-size": (
+        "photo",
+        "of another shape in the results, boxes left out; check that it is this photo",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -98,30 +117,29 @@ def for_photos(results: Results, paths: Sequence[str]) -> Paired:
     return Paired({path: paired[path] for path in sorted(paired)}, tuple(notes))
 
 
-def detections_of(result: PhotoResult, image_size: tuple[int, int]) -> tuple[tuple[Detection, ...], tuple[Note, ...]]:
-    """Return the objects of a result in pixels of the upright photo, by descending confidence, and notes.
+def detections_of(result: PhotoResult, image_size: tuple[int, int], tally: Tally) -> tuple[Detection, ...] | None:
+    """Return the objects of a result in pixels of the upright photo, by descending confidence.
 
-    image_size: (width, height) of the upright photo. Boxes are cut off at its edge; boxes without an area are left out
-    and counted in a note. If the file gives the photo another shape, the boxes are of other pixels: there are no
-    detections, but a note.
+    image_size: (width, height) of the upright photo. Boxes are cut off at its edge; boxes without an area are left out.
+    None if the file gives the photo another shape: its boxes are of other pixels. `tally` counts all that, see TEXTS.
     """
-    if result.image_size is not None and not _same_shape(result.image_size, image_size):
-        return (), (_other_shape(result, result.image_size, image_size),)
     width, height = image_size
-    found, beyond = [], 0
+    given = result.image_size
+    if given is not None and not _same_shape(given, image_size):
+        code = "results-turned" if _same_shape(given[::-1], image_size) else "results-of-other-size"
+        tally.add(code, f"{result.file} ({given[0]} x {given[1]} px, upright {width} x {height})")
+        return None
+    found = []
     for one in result.detections:
         x, y, w, h = one.box
-        beyond += min(x, y) < -BEYOND or max(x + w, y + h) > 1 + BEYOND
+        if min(x, y) < -BEYOND or max(x + w, y + h) > 1 + BEYOND:
+            tally.add("boxes-beyond-photo", result.file)
         bbox = pixel_box(x * width, y * height, (x + w) * width, (y + h) * height, image_size)
         if bbox is not None:
             found.append(Detection(bbox, one.label, one.confidence))
-    notes = []
-    if empty := len(result.detections) - len(found):
-        notes.append(Note("empty-boxes", f"{result.file}: {counted(empty, 'box', 'boxes')} without an area left out"))
-    if beyond:
-        text = f"{result.file}: {counted(beyond, 'box', 'boxes')} cut off at the edge: check that it is this photo"
-        notes.append(Note("boxes-beyond-photo", text))
-    return tuple(sorted(found, key=lambda d: (-d.confidence, d.bbox, d.label))), tuple(notes)
+        else:
+            tally.add("empty-boxes", result.file)
+    return tuple(sorted(found, key=lambda d: (-d.confidence, d.bbox, d.label)))
 
 
 def _json(path: Path) -> object:
@@ -193,12 +211,3 @@ def _ends(path: str) -> list[str]:
 def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
     across, down = one[0] * other[1], one[1] * other[0]
     return abs(across - down) <= SAME_SHAPE * max(across, down)
-
-
-def _other_shape(result: PhotoResult, given: tuple[int, int], image_size: tuple[int, int]) -> Note:
-    sizes = f"{given[0]} x {given[1]} px in the results, {image_size[0]} x {image_size[1]} px upright"
-    if _same_shape(given[::-1], image_size):
-        why = "the program saw it turned; run it again on upright photos"
-        return Note("results-turned", f"{result.file}: {sizes}, its boxes are left out: {why}")
-    why = "check that it is the same photo"
-    return Note("results-of-other-size", f"{result.file}: {sizes}, its boxes are left out: {why}")
