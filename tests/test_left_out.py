@@ -18,8 +18,9 @@ from PIL import Image
 import snowmatch
 from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, load_screened, save_screened
 from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
-from snowmatch.review import batch
+from snowmatch.review import batch, left_out
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import BatchPhoto, Group
 from snowmatch.review.left_out import OTHER_SPECIES, decision_of, kept_first, screening_answer
@@ -270,6 +271,47 @@ def test_photos_outside_the_catalog_are_judged_when_they_are_asked(catalog, tmp_
     told = {row.photos[0].split("/")[-2]: row.decision for row in rows}
     assert told == {"leopard": "not comparable", "empty": "nothing", "ibex": "other species", "catalog": "nothing"}
     assert rows[0].photos == (photos[2].as_posix(),)
+
+
+def test_what_the_classifier_sees_in_new_photos_is_kept_and_has_a_bar(catalog, tmp_path, monkeypatch):
+    screen(catalog, tmp_path)
+    new = [GREY, BLUE, RED, GREY]
+    photos = [draw(tmp_path / str(n) / "new.png", colour, 50 + n) for n, colour in enumerate(new)]
+    photos.append(tmp_path / "bad.png")
+    photos[-1].write_bytes(b"no photo")
+    looked, classify = [], Colours.classify
+
+    def stop(self, photo):
+        looked.append(1)
+        if len(looked) == 3:
+            raise KeyboardInterrupt
+        return classify(self, photo)
+
+    monkeypatch.setattr(Colours, "classify", stop)
+    calls = []
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(snowmatch.open_catalog(catalog), photos, looking=lambda *now: calls.append(now))
+    assert calls == [(1, 5), (2, 5)]
+    calls.clear()
+    first = run_batch(snowmatch.open_catalog(catalog), photos, looking=lambda *now: calls.append(now))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+    monkeypatch.setattr(Colours, "classify", lambda self, photo: pytest.fail("a photo was looked at"))
+    again = run_batch(snowmatch.open_catalog(catalog), photos)
+    assert again.rows == first.rows
+    assert sorted(row.decision for row in first.rows) == ["", "not comparable", "nothing", "nothing", "other species"]
+
+
+def test_a_catalog_that_cannot_be_written_screens_new_photos_with_a_note(catalog, tmp_path, monkeypatch):
+    screen(catalog, tmp_path)
+
+    def full(*_):
+        raise SnowmatchError("the disk is full")
+
+    monkeypatch.setattr(left_out, "save_classes", full)
+    found = run_batch(snowmatch.open_catalog(catalog), [draw(tmp_path / "new.png", GREY, 50)])
+    assert [row.decision for row in found.rows] == ["nothing"]
+    (text,) = [note.text for note in found.notes if note.code == "classes-not-kept"]
+    assert text == "what the classifier sees in new photos is not kept for the next batch: the disk is full"
 
 
 def test_a_photo_that_cannot_be_read_fails_as_it_did(catalog, tmp_path):

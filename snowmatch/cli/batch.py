@@ -108,7 +108,7 @@ def batch(
     from snowmatch.review.tables import rows_to_csv
 
     try:
-        with Bar("matching", "animal") as bar:
+        with Bar("looking", "photo") as looks, Bar("matching", "animal") as bar:
             result = run_batch(
                 open_catalog(catalog, decisions),
                 None if unidentified else photos,
@@ -119,6 +119,7 @@ def batch(
                 bom=bom,
                 again=again,
                 force=force,
+                looking=looks.update,
                 progress=bar.update,
                 **method_of(extractors, matcher, options, fast),
             )

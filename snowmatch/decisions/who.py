@@ -7,7 +7,7 @@ identifiers. So the state depends only on the rows, not on the order in which fi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -105,6 +105,7 @@ class Who:
         of = {chosen_key(key, self.merged): self.of[n] for n, key in enumerate(self.names) if key is not None}
         chosen = {key: chosen_key(key, self.merged) for key in self.labels}
         return {label: self.individuals[of[chosen[key]]] for key, label in self.labels.items() if chosen[key] in of}
+
 
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision], also: Collection[str] = ()) -> Who:
     """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`.

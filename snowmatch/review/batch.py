@@ -35,7 +35,7 @@ from snowmatch.models.cache import whole_path
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
 from snowmatch.review.identities import open_identities
 from snowmatch.review.kept import Record, group_keys, keep, read_kept, state_of
-from snowmatch.review.left_out import decided_photos, kept_first, screening_answer
+from snowmatch.review.left_out import decided_photos, kept_first, look_at_new, screening_answer
 from snowmatch.review.rows import Batch, PartAnswer, join, left_out_record, part_answer, settle
 from snowmatch.review.tables import check_out, rows_to_csv, rows_to_jsonl
 
@@ -55,6 +55,7 @@ def run_batch(
     force: bool = False,
     again: bool = False,
     screened: Screened | None = None,
+    looking: Callable[[int, int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     **method: Unpack[MethodOptions],
 ) -> Batch:
@@ -62,8 +63,9 @@ def run_batch(
 
     body_part: what the photos show whose part is not on record. new: as in `make_question`. out: the files OUT.csv and
     OUT.jsonl are written; bom: OUT.csv begins with a byte order mark, which Excel needs; force: OUT.csv is replaced
-    even if somebody edited it. again: answers that the catalog keeps from earlier runs are not used. progress is called
-    with (done, total) animals. All else is as in `Catalog.query`.
+    even if somebody edited it. again: answers that the catalog keeps from earlier runs are not used. looking is called
+    with (done, total) photos that the classifier looks at, since no screening has seen them, and progress with
+    (done, total) animals. All else is as in `Catalog.query`.
 
     The own encounter of a photo is never compared. A photo that cannot be read is in the reasons of its row and in
     `failed`. No unidentified annotation gives no rows. Raises SnowmatchError for problems that the user can fix.
@@ -89,7 +91,9 @@ def run_batch(
         decided = frozenset[tuple[str, int]]()
         if screened is not None:
             decided = decided_photos(open_identities(catalog, catalog.decisions))
-        groups, left_out = kept_first(groups, [screening_answer(session, group, screened, decided) for group in groups])
+        seen = look_at_new(session, groups, screened, decided, notes, looking)
+        told = [screening_answer(session, group, screened, decided, seen) for group in groups]
+        groups, left_out = kept_first(groups, told)
         asked = groups[: left_out.count("")]
         keys = group_keys(session, asked, body_part, locations, new)
         asker = Asker(session, catalog.decisions, method, locations, new)
