@@ -563,6 +563,19 @@ def test_names_that_a_merge_of_files_changes_are_told(catalog, tmp_path, command
     assert "M1" not in told
 
 
+def test_a_name_whose_sighting_does_not_count_after_a_merge_of_files_is_told(tmp_path):
+    folder, laptop = tmp_path / "c", tmp_path / "laptop.sqlite"
+    folder.mkdir()
+    rows = [f"p{n}.png,{'Aika' if n < 4 else ''},e{n},{'snow leopard' if n < 6 else 'ibex'},a{n}" for n in range(9)]
+    (folder / "catalog.csv").write_text("\n".join(["path,individual,encounter,species,annotation", *rows]) + "\n")
+    run(folder, "name", "Ivan", "e8", "--observer", "Ben", "--decisions", str(laptop))
+    for name, encounter in (("Ivan", "e4"), ("Max", "e8"), ("", "e8")):
+        run(folder, "name", name, encounter, "--observer", "Anna")
+    told = run(folder, "merge-files", str(laptop))
+    assert "1 new decision without effect here: its photos are not in the catalog, not indexed, or do not count" in told
+    assert "both sides" not in told
+
+
 def test_two_names_of_two_observers_are_told_when_files_merge_and_until_somebody_settles_it(catalog, tmp_path):
     other_file = tmp_path / "laptop.sqlite"
     here, there = open_identities(catalog), open_identities(catalog, other_file)

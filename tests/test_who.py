@@ -12,7 +12,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
-from snowmatch.decisions.who import DISPUTED, who_is_who, with_names
+from snowmatch.decisions.who import DISPUTED, GONE, who_is_who, with_names
 from snowmatch.review.counting import count_individuals
 from snowmatch.review.graph import silence, weights_of
 from snowmatch.review.likely import Evidence, Likely
@@ -226,7 +226,7 @@ def test_a_rename_of_another_catalog_changes_nothing():
     rows = rows_of(act("rename", ["z00"], ["Aika"], "Zulu"))
     who = who_is_who([photo(0, "e0", "Aika")], rows)
     assert of(who, "a00").name == "Aika"
-    assert who.idle == ((rows[0], "its photos are not in the catalog, or not indexed"),)
+    assert who.idle == ((rows[0], GONE),)
 
 
 def test_names_of_two_observers_for_one_sighting_are_told_until_it_is_settled():
@@ -332,7 +332,7 @@ def test_split_withdraws_what_joined_the_sides():
 
 def test_decisions_about_photos_that_left_wait_for_them():
     rows = rows_of(pair("a00", "a09"))
-    assert who_is_who(FOUR, rows).idle[0][1] == "its photos are not in the catalog, or not indexed"
+    assert who_is_who(FOUR, rows).idle[0][1] == GONE
     back = [*FOUR, replace(photo(4, "e9"), annotation="a09")]
     assert of(who_is_who(back, rows), "a00") == of(who_is_who(back, rows), "a09")
 

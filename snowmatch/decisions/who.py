@@ -23,7 +23,7 @@ from snowmatch.decisions.sightings import Sighting, find_sightings, in_one_photo
 
 DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has decided
 UNNAMED = "unnamed "  # the beginning of what stands for an individual without a name
-GONE = "its photos are not in the catalog, or not indexed"
+GONE = "its photos are not in the catalog, not indexed, or do not count because of their species"
 Pair = tuple[int, int]  # numbers of two sightings, the smaller one first
 
 

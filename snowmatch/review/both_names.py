@@ -22,8 +22,9 @@ def names_of_both(before: Identities, after: Identities, merged: Merged) -> tupl
         if other.name is None or own is None or common.bearer(other.handle) is not None:
             continue
         here, there = _annotations(before.who, own), _annotations(theirs, other)
-        places = {after.who.of[after.who.number_of[min(names)]] for names in (here, there)}
-        if here.isdisjoint(there) and len(places) == 1:
+        numbers = [after.who.number_of.get(min(names)) for names in (here, there)]  # None: no sighting after the merge
+        places = {None if number is None else after.who.of[number] for number in numbers}
+        if here.isdisjoint(there) and len(places) == 1 and None not in places:
             ends = (before.who.sightings[own.sightings[0]], theirs.sightings[other.sightings[0]])
             found.append((other.handle, ends[0].encounter, ends[1].encounter))
     return tuple(sorted(found))
