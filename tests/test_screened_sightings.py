@@ -212,6 +212,34 @@ def test_who_is_decided_about_is_a_sighting_whatever_the_species(tmp_path):
     assert after(draft("species", "Anna", "", side_a=("a10",)))[0] == leopards | {"e3", "e8"}
 
 
+@pytest.mark.parametrize("named", [2, 0])
+def test_the_survey_counts_the_unidentified_animals_that_are_sightings(tmp_path, named):
+    of_species(tmp_path, named)
+    table = (tmp_path / "catalog.csv").read_text().splitlines()
+    rows = [f"{line},S1,2026-05-{n:02}T10:00:00" for n, line in enumerate(table[1:], start=1)]
+    (tmp_path / "catalog.csv").write_text("\n".join([f"{table[0]},station,timestamp", *rows]) + "\n")
+
+    def after(*words):
+        called(tmp_path, *words)
+        survey = open_survey(tmp_path)
+        found = {survey.data.annotations[row].encounter for u in survey.unnamed for row in u.rows}
+        found |= {encounter for capture in survey.captures for encounter in capture.encounters}
+        assert found == encounters(open_identities(tmp_path))
+        return found, [note.text for note in survey.notes if note.code in ("other-species", "species-of-none")]
+
+    leopards, foxes = {"e0", "e1", "e2"}, {f"e{n}" for n in range(8, 14)}
+    gone = "unidentified sightings of species without individuals: not counted"
+    compared, joined = after("decide", "p2.png", "p8.png", "different"), after("decide", "p9.png", "p10.png", "same")
+    if named:
+        assert compared == (leopards | {"e8"}, [f"10 {gone}"])
+        assert joined == (leopards | {"e8", "e9", "e10"}, [f"8 {gone}"])  # an individual that nobody has named
+        assert after("name", "Foxy", "p9.png") == (leopards | foxes, [f"5 {gone}"])
+    else:
+        assert compared == (leopards | foxes, [f"5 {gone}"])
+        told = "no individual has a species: 3 unidentified sightings counted, of snow leopard"
+        assert joined == (leopards | foxes, [told, f"5 {gone}"])
+
+
 def test_the_survey_and_the_command_line_say_what_is_left_out(catalog):
     survey = open_survey(catalog)
     assert sum(int(table.sum()) for table in survey.unidentified.values()) == 2  # E1 and E4

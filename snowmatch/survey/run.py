@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -137,7 +137,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         text = f"no sex: {some(traits.unread)} in the column sex; expected female or male"
         notes.append(Note("sexes-unread", text, {"texts": list(traits.unread)}))
     sightings = make_sightings(data.annotations, traits.known, notes)
-    sightings = _of_species(sightings, notes)
+    sightings = _of_species(sightings, identities, notes)
     places, crs = find_places(sightings, deployments, table is not None, notes)
     spans = working_periods(places, data, notes)
     sessions = find_sessions(places, spans, options.get("sessions", ()), length, start_hour)
@@ -235,16 +235,21 @@ def uncounted_survey(data: CatalogData, identities: Identities | None = None) ->
     )
 
 
-def _of_species(sightings: list[Sighting], notes: list[Note]) -> list[Sighting]:
-    """Return the sightings without unidentified animals of species that no individual has, and without empty photos."""
+def _of_species(sightings: list[Sighting], identities: Identities | None, notes: list[Note]) -> list[Sighting]:
+    """Return the sightings without unidentified animals of species that no individual has, and without empty photos.
+
+    Who is who tells it, for photos with identifiers: an animal that a person compared counts, and individuals without a
+    name do not tell which species do.
+    """
     told = {s.species for s in sightings if s.individual is not None and s.species}
     if len(told) > 1:
         text = f"individuals of {len(told)} species are counted together: {some(sorted(told))}"
         notes.append(Note("several-species", text))
-    named = species_of(told)
-    kept = [s for s in sightings if s.individual is not None or is_counted(s.species, named)]
+    nameless = {i.handle for i in identities.who.individuals if i.name is None} if identities is not None else ()
+    named = species_of(s.species for s in sightings if s.individual is not None and s.individual not in nameless)
+    kept = [s for s in sightings if s.individual is not None or _is_counted(s, named, identities)]
     if not named:
-        others = [s for s in kept if s.individual is None and s.species]
+        others = [s for s in kept if s.individual is None and s.species and s.species not in told]
         if others and any(s.individual is not None for s in kept):
             text = f"no individual has a species: {counted(len(others), 'unidentified sighting')} counted, of "
             notes.append(Note("species-of-none", text + some(sorted({s.species for s in others}))))
@@ -252,6 +257,13 @@ def _of_species(sightings: list[Sighting], notes: list[Note]) -> list[Sighting]:
         text = f"{counted(gone, 'unidentified sighting')} of species without individuals: not counted"
         notes.append(Note("other-species", text, {"count": gone}))
     return kept
+
+
+def _is_counted(s: Sighting, named: Collection[str], identities: Identities | None) -> bool:
+    """Return whether an unidentified sighting counts beside individuals of the species `named`."""
+    if identities is not None and any(names := [identities.annotations[row].annotation for row in s.rows]):
+        return any(name in identities.who.number_of for name in names)
+    return is_counted(s.species, named)
 
 
 def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -> tuple[list[Capture], list[LeftOut]]:
