@@ -343,7 +343,7 @@ def test_the_species_of_a_capture_is_that_of_the_catalog(tmp_path, name, file, c
     export_survey(survey, name, tmp_path / "out", options={"species": "Lynx lynx"}, coordinates=EXACT, notes=notes)
     told = {tuple(row[column] for column in columns) for row in read_rows(tmp_path / "out" / file)}
     assert told == {("Panthera", "pardus"), ("Panthera", "uncia"), ("", ""), ("Lynx", "lynx")}
-    assert any("no scientific names, which the format needs: ibex" in note.text for note in notes)
+    assert any("may be no scientific names, which the format needs: ibex" in note.text for note in notes)
     table = [{**row, "species": "ibex"} for row in table]
     write_csv(folder / "catalog.csv", table)
     survey = make_survey(snowmatch.open_catalog(folder).data)

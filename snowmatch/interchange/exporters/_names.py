@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from snowmatch.core.notes import Note
 from snowmatch.core.text import some, transliterated
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
@@ -13,6 +14,9 @@ from snowmatch.survey.tables import to_csv
 
 SEX = {"female": "F", "male": "M"}
 SCIENTIFIC = {"snow leopard": "Panthera uncia"}  # what imports and screening call it
+SPECIES = "[A-Z][a-z]+( [a-z-]+){1,2}"  # a genus alone looks like a common name, such as Ibex
+FAMILY = "[A-Z][a-z]+idae"
+AUTHOR = r" \(?[A-Z][^()]*, [0-9]{4}\)?"
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\s[0-9]{3})+(\.[0-9]*)?")  # 1 250
 
@@ -69,27 +73,38 @@ def sexes(captures: Iterable[Capture], unknown: str) -> dict[str, str]:
     return found if set(found.values()) - {unknown} else {}
 
 
-def scientific_names(given: Export, usual: str) -> dict[Capture, tuple[str, str]]:
-    """Return genus and epithet of each capture. usual: the species where the catalog has none.
+def scientific_names(given: Export, usual: str) -> dict[Capture, str]:
+    """Return the scientific name of each capture, of a species or a family. usual: that where the catalog has none.
 
-    A common name, such as ibex, gives neither, and is noted as left out. But if all sightings have the same one, it is
-    `usual`, unless that is the snow leopard.
+    A common name, such as ibex, gives none, and is noted as left out. But if all sightings have the same one, it is
+    `usual`, unless that is the snow leopard. A common name of two words may look like a scientific one: a note tells
+    what is written as one.
     """
-    names: dict[Capture, str] = {}
+    return _scientific(given, usual, rf"{SPECIES}({AUTHOR})?|{FAMILY}({AUTHOR})?")
+
+
+def genus_and_epithet(given: Export, usual: str) -> dict[Capture, tuple[str, str]]:
+    """Return the same as genus and epithet, without an author. The name of a family gives neither."""
+    names = _scientific(given, usual, rf"{SPECIES}({AUTHOR})?")
+    parts = {c: re.sub(rf"{AUTHOR}$", "", name).partition(" ") for c, name in names.items()}
+    return {c: (genus, epithet) for c, (genus, _, epithet) in parts.items()}
+
+
+def _scientific(given: Export, usual: str, pattern: str) -> dict[Capture, str]:
+    told: dict[Capture, str] = {}
     for c in given.survey.seen:
-        told = next((text for row in c.rows if (text := given.survey.data.annotations[row].species)), "")
-        names[c] = SCIENTIFIC.get(told.lower(), told)
-    common = [name for name in names.values() if not re.fullmatch(r"([A-Z][a-z]+( [a-z-]+){1,2})?", name)]
+        told[c] = next((text for row in c.rows if (text := given.survey.data.annotations[row].species)), "")
+    names = {c: SCIENTIFIC.get(text.lower(), text) for c, text in told.items()}
+    common = [name for name in names.values() if name and not re.fullmatch(pattern, name)]
     known = dict.fromkeys(common, "")
     if common and len({name.lower() for name in names.values()}) == 1 and usual not in SCIENTIFIC.values():
         known, common = dict.fromkeys(common, usual), []
-    found: dict[Capture, tuple[str, str]] = {}
-    for c, name in names.items():
-        genus, _, epithet = known.get(name, name or usual).partition(" ")
-        found[c] = genus, epithet
-    why = f"no scientific names, which the format needs: {some(sorted(set(common)))}"
+    if alike := sorted({text for c, text in told.items() if text and text == names[c]} - known.keys()):
+        text = f"written as scientific names, as they look like them: {', '.join(alike)}"
+        given.notes.append(Note("names-as-scientific", text))
+    why = f"may be no scientific names, which the format needs: {some(sorted(set(common)))}"
     given.leave_out(len(common), "species of a sighting", why, "species of sightings")
-    return found
+    return {c: known.get(name, name or usual) for c, name in names.items()}
 
 
 def ages(captures: Iterable[Capture]) -> dict[str, str]:

@@ -99,7 +99,7 @@ class CamtrapDp:
         who = survey.identities
         told = [None] * len(survey.seen) if who is None else identify_captures(survey.seen, who)
         for c, by in zip(survey.seen, told, strict=True):
-            about = {"scientificName": " ".join(species[c]).strip(), **_classified(by)}
+            about = {"scientificName": species[c], **_classified(by)}
             observations += self._observations(given, c, about, periods, zone, media)
         return deployments, media, observations
 

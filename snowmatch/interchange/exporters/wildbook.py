@@ -11,7 +11,7 @@ from itertools import count
 from typing import ClassVar
 
 from snowmatch.core.text import transliterated
-from snowmatch.interchange.exporters._names import scientific_names
+from snowmatch.interchange.exporters._names import genus_and_epithet
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.tables import event_id, to_csv
 
@@ -44,7 +44,7 @@ class Wildbook:
         bad = sorted({n for own in names.values() for n in own if not re.fullmatch(r"[A-Za-z0-9. ]+", n)})
         twice = sorted({n for own in names.values() for n in own if often[_bare(n)] > 1})
         rename = _assets(path for c in survey.seen for path in c.photos) if bad or twice else {}
-        species = scientific_names(given, self.species)
+        species = genus_and_epithet(given, self.species)
         degrees, places = given.degrees, {p.label: p for p in survey.places}
         sightings = _identifiers(event_id(c) for c in survey.seen)
         most = max((len(own) for own in names.values()), default=0)

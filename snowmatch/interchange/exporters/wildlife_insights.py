@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from snowmatch.interchange.exporters._names import scientific_names
+from snowmatch.interchange.exporters._names import genus_and_epithet
 from snowmatch.interchange.exporters._periods import Period, camera_times, nearest_period
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.run import Survey
@@ -49,7 +49,7 @@ class WildlifeInsights:
         """
         survey, degrees = given.survey, given.degrees
         given.only_captures()
-        species = scientific_names(given, self.species)
+        species = genus_and_epithet(given, self.species)
         periods = _periods(survey)
         images: list[Any] = []
         days = 0
