@@ -305,6 +305,21 @@ def test_camtrapr_keeps_seasons_apart(tmp_path):
     assert "1 session left out: camtrapR makes no detection history without captures" in notes
 
 
+def test_camtrapr_has_the_effort_of_sessions_without_captures_where_it_makes_no_histories(tmp_path):
+    row = [("aika", "left_flank", "S1", "2023-05-02T10:00:00", "2023", "")]
+    out, _ = export(tmp_path, "camtrapr", row, SEASONS, coordinates=None)
+    cameras = read_rows(out / "cameras.csv")
+    assert [(row["Station"], row["session"]) for row in cameras] == [
+        *(("S1", "1"), ("S1", "2"), ("S1", "2"), ("S2", "2"), ("S3", "3"))
+    ]
+    assert 'sessions <- c("2023", "2024", "2025")' in (out / "read.R").read_text()
+    asked = ["early=2023-05-01..2023-05-12", "late=2024-05-01..2024-05-12"]
+    (tmp_path / "asked").mkdir()
+    out, _ = export(tmp_path / "asked", "camtrapr", coordinates=None, sessions=asked)
+    assert "1 session left out: no camera worked" in json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "session" not in read_rows(out / "cameras.csv")[0]
+
+
 def test_camtrapr_keeps_left_and_right_apart_as_sessions(tmp_path):
     out, survey = export(tmp_path, "camtrapr", flanks="sessions")
     records, cameras = read_rows(out / "records.csv"), read_rows(out / "cameras.csv")

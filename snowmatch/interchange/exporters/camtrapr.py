@@ -40,9 +40,11 @@ class CamtrapR:
         """
         given.only_captures()
         survey = given.survey
-        held = {c.session for c in survey.captures}
+        if given.positions:
+            held, why = {c.session for c in survey.captures}, "camtrapR makes no detection history without captures"
+        else:  # only what operated
+            held, why = {s.name for s in survey.sessions if survey.effort[s.name].any()}, "no camera worked"
         names = {name: safe for name, safe in session_names(survey).items() if name in held or not held}
-        why = "camtrapR makes no detection history without captures"
         given.leave_out(len(survey.sessions) - len(names), "session", why)
         number = {name: n for n, name in enumerate(names, start=1)}
         cameras = _cameras(given, number)
