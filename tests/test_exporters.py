@@ -541,15 +541,21 @@ def test_what_the_screening_left_out_is_no_animal_in_an_export(tmp_path, name):
     assert sorted(told) == sorted({*others} if name == "timelapse" else others)
 
 
-def test_an_empty_photo_is_category_0_in_coco(tmp_path):
+@pytest.mark.parametrize("word", ["nothing", "Blank", " empty"])
+def test_an_empty_photo_is_category_0_in_coco(tmp_path, word):
     data = snowmatch.open_catalog(photo_catalog(tmp_path)).data
-    told = tuple(replace(a, species="nothing" if a.individual is None else "ibex") for a in data.annotations)
+    told = tuple(replace(a, species=word if a.individual is None else "ibex") for a in data.annotations)
     export_survey(uncounted_survey(replace(data, annotations=told)), "coco", tmp_path / "out")
     about = json.loads((tmp_path / "out" / "coco.json").read_text())
     assert about["categories"] == [{"id": 0, "name": "empty"}, {"id": 1, "name": "ibex"}]
     empty = [a for a in about["annotations"] if a["category_id"] == 0]
     assert len(empty) == 1
     assert "bbox" not in empty[0]
+    named = tuple(replace(a, species=word) for a in data.annotations)  # a named animal is there
+    export_survey(uncounted_survey(replace(data, annotations=named)), "coco", tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "coco.json").read_text())["annotations"]
+    assert {"individual_id" in a for a in told if a["category_id"] == 0} == {False}
+    assert {"individual_id" in a for a in told if a["category_id"] == 1} == {True}
 
 
 def test_hloc_has_the_stored_features_in_its_layout(own_survey, tmp_path):

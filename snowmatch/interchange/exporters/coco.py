@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from snowmatch.catalog.species import NOTHING, label_of
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporting import Export
-from snowmatch.screening.species import NOTHING
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,14 @@ class Coco:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return coco.json. Boxes are in pixels of the upright photo; an unidentified animal has no individual_id.
 
-        An annotation of the species `nothing` is one of an empty photo, and has no box.
+        An annotation of the species `nothing`, or of a word such as `Empty`, is one of an empty photo, and has no box,
+        unless it has a name.
         """
         kept = given.kept_annotations()
         photos: dict[str, list[Annotation]] = defaultdict(list)
         for a in kept:
             photos[a.path].append(a)
-        names = sorted({a.species or self.species for a in kept} - {NOTHING})
+        names = sorted({self._category(a) for a in kept} - {NOTHING})
         number = {NOTHING: 0} | {name: n for n, name in enumerate(names, start=1)}
         frames = _frames(photos)
         images, annotations = [], []
@@ -58,8 +59,12 @@ class Coco:
         content = {"info": info, "images": images, "annotations": annotations, "categories": categories}
         return {"coco.json": (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()}
 
+    def _category(self, a: Annotation) -> str:
+        label = label_of(a.species)
+        return self.species if not label or (label == NOTHING and a.individual is not None) else label
+
     def _annotation(self, a: Annotation, place: int, number: Mapping[str, int]) -> dict[str, Any]:
-        category = number[a.species or self.species]
+        category = number[self._category(a)]
         found: dict[str, Any] = {
             "id": f"{a.path}#{place}",
             "image_id": a.path,
