@@ -409,6 +409,11 @@ def test_photos_of_nothing_and_of_people_in_timelapse_are_left_out_and_counted(t
     report = import_source(people, tmp_path / "third")
     assert dict(report.left_out) == {"photos of people or vehicles": 1}
     assert [row["individual"] for row in read_rows(tmp_path / "third" / "catalog.csv")] == ["Aika"]  # a name says more
+    named = two_photos(tmp_path / "named", kind, {"Species": ("Empty", "ibex"), "Individual": ("Aika", "Berk")})
+    report = import_source(named, tmp_path / "fourth")
+    assert dict(report.left_out) == {"words such as Empty for named animals": 1}
+    rows = read_rows(tmp_path / "fourth" / "catalog.csv")
+    assert [(row["individual"], row["species"]) for row in rows] == [("Aika", ""), ("Berk", "ibex")]
 
 
 def test_a_table_of_photos_arrives_whole(tmp_path):

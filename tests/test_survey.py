@@ -608,6 +608,21 @@ def test_empty_photos_are_no_sightings_and_other_species_are_told(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["Snow leopard", "snow leopard", "Empty"], None),
+        (["Snow leopard", "snow leopard", "ibex"], "individuals of 2 species are counted together: ibex, snow leopard"),
+    ],
+)
+def test_several_species_are_not_several_spellings(tmp_path, words, told):
+    folder = write_catalog(tmp_path / "c", ROWS)
+    lines = (folder / "catalog.csv").read_text().splitlines()
+    species = ["species", *words, *["snow leopard"] * (len(ROWS) - len(words))]
+    (folder / "catalog.csv").write_text("\n".join(f"{line},{kind}" for line, kind in zip(lines, species, strict=True)))
+    assert {n.code: n.text for n in survey_of(folder).notes}.get("several-species") == told
+
+
 def test_an_unknown_choice_of_flanks_is_an_error(tmp_path):
     with pytest.raises(SnowmatchError, match="did you mean 'left'"):
         survey_of(write_catalog(tmp_path / "c"), flanks="lef")

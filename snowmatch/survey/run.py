@@ -241,7 +241,7 @@ def _of_species(sightings: list[Sighting], identities: Identities | None, notes:
     Who is who tells it, for photos with identifiers: an animal that a person compared counts, and individuals without a
     name do not tell which species do.
     """
-    told = {s.species for s in sightings if s.individual is not None and s.species}
+    told = species_of(s.species for s in sightings if s.individual is not None)
     if len(told) > 1:
         text = f"individuals of {len(told)} species are counted together: {some(sorted(told))}"
         notes.append(Note("several-species", text))
@@ -249,7 +249,7 @@ def _of_species(sightings: list[Sighting], identities: Identities | None, notes:
     named = species_of(s.species for s in sightings if s.individual is not None and s.individual not in nameless)
     kept = [s for s in sightings if s.individual is not None or _is_counted(s, named, identities)]
     if not named:
-        others = [s for s in kept if s.individual is None and s.species and s.species not in told]
+        others = [s for s in kept if s.individual is None and species_of([s.species]) - told]
         if others and any(s.individual is not None for s in kept):
             text = f"no individual has a species: {counted(len(others), 'unidentified sighting')} counted, of "
             notes.append(Note("species-of-none", text + some(sorted({s.species for s in others}))))

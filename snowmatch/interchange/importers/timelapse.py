@@ -150,8 +150,8 @@ def _rows(
         if Path(cells["file"]).suffix.lower() in VIDEO_EXTENSIONS:
             left_out["videos"] += 1
             continue
-        nameless = not name_or_none(reader.cell(cells, "individual"))
-        species = label_of(reader.cell(cells, "species")) if nameless else ""
+        label, nameless = label_of(reader.cell(cells, "species")), not name_or_none(reader.cell(cells, "individual"))
+        species = label if nameless else ""
         if species.casefold() in WITHOUT_ANIMAL:
             left_out["photos of people or vehicles"] += 1
             continue
@@ -162,7 +162,9 @@ def _rows(
         animals = [] if species == NOTHING else boxes.get(cells.get("id", ""), [])
         if len(animals) > 1:
             several.append(reader.photo(cells))
-        nothing = {"species": NOTHING} if species == NOTHING else {}
+        nothing = {"species": species} if label == NOTHING else {}
+        if label == NOTHING and not nameless:
+            left_out["words such as Empty for named animals"] += 1
         known = {"data_id": cells["id"]} if cells.get("id") else {}  # of the data file; photos are found by their paths
         for one in named:
             row = reader.row(one, where, "share", problems)
