@@ -106,6 +106,28 @@ def test_camtrap_dp_tells_persons_from_the_machine(tmp_path):
     }
 
 
+def test_camtrap_dp_does_not_tell_who_decided_in_another_program(tmp_path):
+    folder = catalog(tmp_path, ROWS)
+    imported = {"role": "import", "observer": "wbia"}
+    decide(folder, pair(0, 2, **imported), pair(0, 2, "different"))  # e1, e2: a person disputes what was imported
+    decide(folder, pair(4, 5, **imported), pair(4, 5), pair(4, 5, "different", observer="ben"))  # e4, e5: two persons
+    decide(folder, pair(5, 6, **imported))
+    assert {e: (f.status, f.decided_by) for e, f in told(folder).items()} == {
+        **dict.fromkeys(("e1", "e2"), ("disputed", ("wbia",))),
+        **dict.fromkeys(("e3", "e7"), ("import", ("catalog",))),
+        **dict.fromkeys(("e4", "e5"), ("disputed", ("ann",))),
+        "e6": ("import", ("wbia",)),
+    }
+    given = {"options": {"timezone": "+06:00"}, "coordinates": Coordinates()}
+    export_survey(open_survey(folder), "camtrap_dp", tmp_path / "out", **given)
+    rows = read_rows(tmp_path / "out" / "observations.csv")
+    assert {(row["eventID"].partition("#")[0], row["classifiedBy"]) for row in rows if row["classificationMethod"]} == {
+        ("e4", "ann"),
+        ("e5", "ann"),
+    }
+    assert {bool(row["classificationTimestamp"]) for row in rows if not row["classificationMethod"]} == {False}
+
+
 def test_a_split_is_a_decision_about_what_it_takes_out_and_what_stays(tmp_path):
     folder = catalog(tmp_path)
     machine = {"role": "machine", "observer": "snowmatch"}

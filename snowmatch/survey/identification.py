@@ -25,7 +25,8 @@ class Identified:
     """How the animal of one capture was identified.
 
     probability: that the identification is right; None if it is not known. decided_by: names of those who decided, or
-    `catalog` for a name of the catalog's table. decided_at: when the last of them did, UTC, ISO 8601; "" for `catalog`.
+    `catalog` for a name of the catalog's table. decided_at: when the last of them did, UTC, ISO 8601; "" if none of
+    them did here, as of an import.
     observers: the most persons who say the same about one pair. status:
     agreed     two persons say the same, or an adjudicator decided
     disputed   observers disagree, and no adjudicator has decided
@@ -124,7 +125,8 @@ def _identified(
     names = tuple(sorted({row.observer for row in by})) or (("catalog",) if in_table else ())
     if status in ("import", "unidentified"):
         probability = None
-    return Identified(probability, names, observers, status, max((row.decided_at for row in by), default=""))
+    here = by if observers or status == "machine" else []
+    return Identified(probability, names, observers, status, max((row.decided_at for row in here), default=""))
 
 
 def _probability(said: Sequence[Decision], measured: Callable[[str], float]) -> float | None:

@@ -222,8 +222,8 @@ class CamtrapDp:
 
 
 def _classified(by: Identified | None) -> dict[str, Any]:
-    """Return how an animal was identified. Of a name that came with the catalog, nothing says how."""
-    if by is None or by.status in ("import", "unidentified"):
+    """Return how an animal was identified. Of what came with the catalog or an import, nothing says how."""
+    if by is None or not by.decided_at:
         return {}
     machine = by.status == "machine"
     return {
