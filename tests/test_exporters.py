@@ -310,6 +310,13 @@ def test_timelapse_gets_paths_below_links_and_two_photos_never_one_name(tmp_path
     rows = read_rows(tmp_path / "out" / "timelapse.csv")
     assert ["/".join(filter(None, (r["RelativePath"].replace("\\", "/"), r["File"]))) for r in rows] == told
     assert [note.code for note in notes] == [code] * bool(code)
+    data, notes = snowmatch.open_catalog(folder).data, []
+    screened = tuple(replace(a, left_out="person" if a.row else "") for a in data.annotations)  # only the first is kept
+    export_survey(uncounted_survey(replace(data, annotations=screened)), "timelapse", tmp_path / "out", notes=notes)
+    row, texts = read_rows(tmp_path / "out" / "timelapse.csv")[0], " ".join(note.text for note in notes)
+    assert (row["File"], row["RelativePath"] == "") == (paths[0].rpartition("/")[2], "one" in paths[0])
+    assert not any(path in texts for path in paths[1:])
+    assert "two" not in texts
 
 
 def test_wildbook_has_a_row_an_encounter_with_unapproved_names(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from snowmatch.catalog.further import read_further
 from snowmatch.core.imported import source_column
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
+from snowmatch.core.types import Annotation
 from snowmatch.interchange.exporting import Export
 from snowmatch.interchange.photo_files import links_of
 from snowmatch.survey.tables import to_csv
@@ -36,7 +37,7 @@ class Timelapse:
         photos: dict[str, list[Any]] = {}
         for a in annotations:
             photos.setdefault(a.path, []).append(a)
-        names = _names(given)
+        names = _names(given, annotations)
         rows: list[Any] = []
         days = 0
         for path, own in sorted(photos.items()):
@@ -51,8 +52,8 @@ class Timelapse:
         return {"timelapse.csv": to_csv((("RelativePath", "File", "DateTime", "Individual", "BodyPart"), rows))}
 
 
-def _names(given: Export) -> dict[str, str]:
-    """Return the path of each photo in Timelapse, by its path in the catalog.
+def _names(given: Export, annotations: Sequence[Annotation]) -> dict[str, str]:
+    """Return the path of each photo of these annotations in Timelapse, by its path in the catalog.
 
     It is the one that Timelapse's own data had at the import, and else the one below a link of the catalog.
     """
@@ -60,12 +61,12 @@ def _names(given: Export) -> dict[str, str]:
     told = read_further(data.folder, data.annotations).get(source_column("timelapse"), {})
     links = links_of(data.folder)
     names: dict[str, str] = {}
-    for a in data.annotations:
+    for a in annotations:
         name = re.sub(r"#\d+$", "", told.get(a.row, "").removesuffix(f"@{a.path}").replace("\\", "/"))
         if name.rpartition("/")[2].casefold() == a.path.rpartition("/")[2].casefold():
             names[a.path] = name
     cut: dict[str, str] = {}
-    for path in {a.path for a in data.annotations} - names.keys():
+    for path in {a.path for a in annotations} - names.keys():
         link = next((at for at in links if path.startswith(f"{at}/")), "")
         names[path] = path.removeprefix(f"{link}/")
         cut |= {path: link} if link else {}
