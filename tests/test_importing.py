@@ -992,10 +992,22 @@ def test_a_line_that_a_table_of_stations_has_twice_counts_once_and_is_told(tmp_p
 
 def test_cells_of_a_second_row_of_a_deployment_are_told_and_no_position(tmp_path):
     posts = [{"deployment": "d1", "Site": S01, "Longitude": x, "Latitude": "41.5", "Habitat": h}
-             for x, h in (("76.1", ""), ("76.3", "ridge"))]  # fmt: skip
+             for x, h in (("76.1", "cliff"), ("76.3", "ridge"))]  # fmt: skip
     report = import_source(megadetector(tmp_path), tmp_path, stations=write_csv(tmp_path / "posts.csv", posts))
     (note,) = (note.text for note in report.notes if note.code == "station-cells-left-out")
     assert note.endswith("another or none: x of d1 in posts.csv, habitat of d1 in posts.csv")
+
+
+def test_a_table_of_stations_completes_the_stations_of_a_table_of_photos(tmp_path):
+    megadetector(tmp_path)
+    where = {"Station": "S01", "Latitude": "41.5", "Longitude": "76.1"}
+    source = write_csv(tmp_path / "cats.csv", [{"File": "naryn/S01/100RECNX/a.jpg", "Name": "Aika", **where}])
+    posts = {"Station": "S01", "Longitude": "700000", "Latitude": "4600000", "EPSG": "32643", "Habitat": "ridge"}
+    report = import_source(source, tmp_path, stations=write_csv(tmp_path / "posts.csv", [posts]))
+    (row,) = read_rows(tmp_path / "stations.csv")
+    assert (row["x"], row["y"], row.get("crs", ""), row["habitat"]) == ("76.1", "41.5", "", "ridge")
+    (note,) = (note.text for note in report.notes if note.code == "station-cells-left-out")
+    assert note.startswith("3 cells of stations left out")
 
 
 def test_the_own_table_of_stations_keeps_its_headings_and_can_be_read_afterwards(tmp_path):

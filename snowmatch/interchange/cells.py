@@ -20,7 +20,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, same_name, some
 from snowmatch.interchange.boxes import Placed, box_in_photo
 from snowmatch.interchange.importers._values import name_or_none
-from snowmatch.interchange.merging import Cells
+from snowmatch.interchange.merging import POSITION, Cells
 from snowmatch.interchange.photo_files import FoundPhotos, Named
 from snowmatch.interchange.stations import identifier
 
@@ -154,7 +154,8 @@ def checked_stations(
     notes: list[Note],
     problems: list[str],
 ) -> list[Cells]:
-    """Return rows of stations.csv with times as ISO 8601. Rows that repeat an earlier one are left out.
+    """Return rows of stations.csv with times as ISO 8601. Rows that repeat an earlier one are left out, and fill its
+    empty cells.
 
     files: the name of the file of each row. If a row that is left out has other dates than the earlier one, a note
     tells both; a note on its other cells tells the columns alone, since a position may be among them. A position that
@@ -168,6 +169,10 @@ def checked_stations(
         one = {c: times.get(text, text) if is_period(c) else text for c, text in cells.items() if text}
         name = one["deployment"] = one.get("deployment") or identifier(one)
         first = made.setdefault(name, one)
+        placed = [column for column in POSITION if column in first]
+        for column, text in one.items():
+            if not is_period(column) and not (placed and column in POSITION):  # a position is of one row
+                first.setdefault(column, text)
         for column in {**first, **one}:
             if (text := one.get(column, "")) == (stays := first.get(column, "")):
                 continue
