@@ -362,7 +362,9 @@ def two_photos(folder, kind, columns):
 
 
 @pytest.mark.parametrize("kind", ["csv", "ddb", "table"])
-@pytest.mark.parametrize("cells", [("true", "false"), ("0", "2"), ("Yes", ""), ("0", "?")], ids="/".join)
+@pytest.mark.parametrize(
+    "cells", [("true", "false"), ("0", "2"), ("Yes", ""), ("0", "?"), ("x", ""), ("Y", "n")], ids="/".join
+)
 @pytest.mark.parametrize("heading", ["Animal", "Snow leopard"])
 def test_flags_and_counts_are_no_names(tmp_path, kind, cells, heading):
     report = import_source(two_photos(tmp_path, kind, {heading: cells}), tmp_path)
@@ -380,8 +382,9 @@ def test_flags_and_counts_are_no_names(tmp_path, kind, cells, heading):
         ({"Cat": ("1", "2")}, ["1", "2"], "cat as individual"),
         ({"Cat": ("0", "1"), "Name": ("", "Aika")}, ["", "Aika"], "name as individual; not as individual, since"),
         ({"Cat": ("true", "Aika")}, ["true", "Aika"], "cat as individual"),
+        ({"Name": ("X", "Y")}, ["X", "Y"], "name as individual"),
     ],
-    ids=["numbers", "beside", "mixed"],
+    ids=["numbers", "beside", "mixed", "letters"],
 )
 def test_numbers_may_be_names_and_a_flag_hides_no_column_of_names(tmp_path, kind, columns, names, told):
     report = import_source(two_photos(tmp_path, kind, columns), tmp_path)

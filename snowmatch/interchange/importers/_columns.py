@@ -177,8 +177,13 @@ def _counts(headings: Collection[str], rows: Iterable[Mapping[str, str]]) -> Col
 
 
 def _are_counts(texts: Collection[str]) -> bool:
-    """Return whether texts are yes and no, or whole numbers with a 0 among them; without a 0 they may be names."""
-    return bool(texts) and (YES_NO.issuperset(texts) or ("0" in texts and all(map(str.isdecimal, texts))))
+    """Return whether texts are yes and no, or whole numbers with a 0 among them; without a 0 they may be names.
+
+    So may several letters, such as X and Y, but for Y and N.
+    """
+    letters = {text for text in texts if len(text) == 1}
+    flags = YES_NO.issuperset(texts) and (len(letters) < 2 or letters == {"y", "n"})
+    return bool(texts) and (flags or ("0" in texts and all(map(str.isdecimal, texts))))
 
 
 def has_photos(headings: Collection[str]) -> bool:
