@@ -110,14 +110,15 @@ def store(place: Place, who: Identities, drafts: Sequence[Any], dry_run: bool, b
 def say_merged(before: Identities, after: Identities, merged: Merged) -> None:
     """Say what the decisions of another file changed, and which names meant other sightings there."""
     from snowmatch.core.text import counted, printable
-    from snowmatch.review.both_names import names_apart, names_of_both
+    from snowmatch.review.both_names import names_apart, names_of_both, sides_of
 
     print_text(f"{counted(len(merged.added), 'decision')} added, {counted(len(merged.known), 'was', 'were')} known")
     say_effect(before, after, merged.added)
-    for name, *ends in names_of_both(before, after, merged):
+    common, theirs = sides_of(after, merged)
+    for name, *ends in names_of_both(before, after, common, theirs):
         here, there = map(printable, ends)
         say(f"{printable(name)!r} was a new name on both sides, here of {here}, there of {there}: one individual now")
-    for name, now in names_apart(after, merged):
+    for name, now in names_apart(after, merged, theirs):
         told = " and ".join(f"{printable(each)} ({counted(count, 'sighting')})" for each, count in now)
         say(f"what the added decisions call {printable(name)!r} is {told} now")
 

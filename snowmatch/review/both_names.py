@@ -9,13 +9,20 @@ from snowmatch.decisions.who import Individual, Who, who_is_who
 from snowmatch.review.identities import Identities
 
 
-def names_of_both(before: Identities, after: Identities, merged: Merged) -> tuple[tuple[str, str, str], ...]:
+def sides_of(after: Identities, merged: Merged) -> tuple[Who, Who]:
+    """Return who is who by the decisions that both sides had, and by those of the other side. after: the merge."""
+    shared = set(merged.known)
+    theirs = shared | {row.id for row in merged.added}
+    common, other = ([row for row in after.rows if row.id in ids] for ids in (shared, theirs))
+    return who_is_who(after.annotations, common), who_is_who(after.annotations, other)
+
+
+def names_of_both(before: Identities, after: Identities, common: Who, theirs: Who) -> tuple[tuple[str, str, str], ...]:
     """Return names that were new on both sides and given to different sightings, and are one individual now.
 
-    before, after: the merge. Each with an encounter here and one there, sorted by name. A name that both gave to one
-    sighting is none of them.
+    before, after: the merge. common, theirs: as `sides_of` returns them. Each with an encounter here and one there,
+    sorted by name. A name that both gave to one sighting is none of them.
     """
-    common, theirs = _states(after, merged)
     found = []
     for other in theirs.individuals:
         own = before.who.named(other.handle)
@@ -30,12 +37,11 @@ def names_of_both(before: Identities, after: Identities, merged: Merged) -> tupl
     return tuple(sorted(found))
 
 
-def names_apart(after: Identities, merged: Merged) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+def names_apart(after: Identities, merged: Merged, theirs: Who) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
     """Return names that the added decisions gave to sightings that have different names after the merge.
 
-    Each with these names and how many sightings have them. Sorted by name.
+    theirs: as `sides_of` returns it. Each with these names and how many sightings have them. Sorted by name.
     """
-    _, theirs = _states(after, merged)
     fresh = {name for row in merged.added if row.kind in ("name", "split") for name in row.side_a}
     found = []
     for other in theirs.individuals:
@@ -47,14 +53,6 @@ def names_apart(after: Identities, merged: Merged) -> tuple[tuple[str, tuple[tup
         if len(now) > 1:
             found.append((other.name, tuple(sorted((name, count) for name, count in now.items() if name is not None))))
     return tuple(sorted(found))
-
-
-def _states(after: Identities, merged: Merged) -> tuple[Who, Who]:
-    """Return who is who by the decisions that both sides had, and by those of the other side."""
-    shared = set(merged.known)
-    theirs = shared | {row.id for row in merged.added}
-    common, other = ([row for row in after.rows if row.id in ids] for ids in (shared, theirs))
-    return who_is_who(after.annotations, common), who_is_who(after.annotations, other)
 
 
 def _annotations(who: Who, individual: Individual) -> set[str]:
