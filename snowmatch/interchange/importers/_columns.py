@@ -41,7 +41,7 @@ SPELLINGS = {
     "species": "species common_name scientific_name species_name",
     "quality": "quality",
     "source_id": "image_id photo_id record_id uuid id",
-    # A column called x or y may be that of a box: see `meanings`
+    # A column called x or y may be that of a box: see `photo_table`
     **{name: stations.SPELLINGS[name].removeprefix(f"{name} ") for name in ("x", "y")},
     "crs": stations.SPELLINGS["crs"],
 }
