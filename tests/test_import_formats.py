@@ -408,15 +408,32 @@ def test_photos_of_nothing_and_of_people_in_timelapse_are_left_out_and_counted(t
     assert [row["species"] for row in read_rows(here / "catalog.csv")] == ["Snow leopard"]
     import_source(source, here, options={"empty": "true"})
     assert sorted(row["species"] for row in read_rows(here / "catalog.csv")) == ["Snow leopard", "nothing"]
-    people = two_photos(tmp_path / "people", kind, {"Species": ("Person", "Person"), "Individual": ("", "Aika")})
-    report = import_source(people, tmp_path / "third")
-    assert dict(report.left_out) == {"photos of people or vehicles": 1}
+    for word in ("Person", "Humans", "Vehicles", "Human-Camera Trapper"):
+        cells = {"Species": (word, "Person"), "Individual": ("", "Aika")}
+        report = import_source(two_photos(tmp_path / word, kind, cells), tmp_path / "third")
+        assert dict(report.left_out) == {"photos of people or vehicles": 1}
     assert [row["individual"] for row in read_rows(tmp_path / "third" / "catalog.csv")] == ["Aika"]  # a name says more
     named = two_photos(tmp_path / "named", kind, {"Species": ("Empty", "ibex"), "Individual": ("Aika", "Berk")})
     report = import_source(named, tmp_path / "fourth")
     assert dict(report.left_out) == {"words such as Empty for named animals": 1}
     rows = read_rows(tmp_path / "fourth" / "catalog.csv")
     assert [(row["individual"], row["species"]) for row in rows] == [("Aika", ""), ("Berk", "ibex")]
+
+
+@pytest.mark.parametrize("word", ["human", "Persons", "vehicles", "Blank"])
+def test_people_and_nothing_in_coco_and_wildlife_insights_are_left_out_and_counted(tmp_path, word):
+    source = SOURCES["coco"][0](tmp_path / "coco")
+    content = json.loads(source.read_text())
+    content["categories"][0]["name"] = word
+    write_json(source, content)
+    assert dict(import_source(source, tmp_path / "a").left_out) == {f"annotations of {word}": 1}
+    source = SOURCES["wildlife_insights"][0](tmp_path / "wi")
+    table = next(source.glob("images*.csv"))
+    rows = read_rows(table)
+    rows[1]["common_name"] = word
+    write_csv(table, rows)
+    left_out = dict(import_source(source, tmp_path / "b").left_out)
+    assert (left_out["blank images"], left_out.get("images of people", 0)) == ((2, 0) if word == "Blank" else (1, 1))
 
 
 def test_a_table_of_photos_arrives_whole(tmp_path):

@@ -8,7 +8,9 @@ from snowmatch.core.text import same_name
 
 NOTHING = "nothing"  # the name of the class without an animal, in every classifier
 BLANK = frozenset((NOTHING, "blank", "empty", "none", "no animal", "false trigger", "vide", "leer", "пусто"))
-PEOPLE = frozenset(("person", "people", "human", "homo sapiens"))  # photos with these labels are not shown
+# Photos with these labels are not shown
+PEOPLE = frozenset(("person", "persons", "people", "human", "humans", "homo sapiens", "human-camera trapper"))
+NO_ANIMAL = PEOPLE | {"vehicle", "vehicles"}
 OTHERS = "other "  # the beginning of the classes of the animals that nobody asked for, such as `other mammal`
 
 
@@ -21,7 +23,7 @@ def label_of(text: str) -> str:
 def is_wanted(text: str, screened: str) -> bool:
     """Return whether a species that a person gave is one to identify, so that the answer `screened` was wrong."""
     label = label_of(text).casefold()
-    none = label in ("", NOTHING, "vehicle", screened.casefold()) or label in PEOPLE
+    none = label in ("", NOTHING, screened.casefold()) or label in NO_ANIMAL
     return not none and not label.startswith(OTHERS)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from snowmatch.catalog.species import NO_ANIMAL, NOTHING, label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.interchange.importers._json import json_object, read_json
@@ -19,7 +20,6 @@ from snowmatch.interchange.importers._values import Box, as_text, side
 IDENTITY = ("individual_id", "individual_name", "individual", "identity", "name")
 KEYS = {"images", "annotations", "categories"}
 SIDES = ("viewpoint", "position", "body_part", "orientation")
-NOTHING = ("empty", "person", "human", "vehicle", "homo sapiens")
 USED = {"id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrowd", *IDENTITY, *SIDES}
 
 
@@ -86,7 +86,7 @@ class Coco:
                 problems.append(f"{where}: no image {one.get('image_id') if isinstance(one, dict) else one!r}")
                 continue
             species = names.get(as_text(one.get("category_id")), "")
-            if species.lower() in NOTHING:
+            if label_of(species) == NOTHING or species.casefold() in NO_ANIMAL:
                 left_out[f"annotations of {species}"] += 1
                 continue
             key = as_text(one.get("id")) or str(number + 1)

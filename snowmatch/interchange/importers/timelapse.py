@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snowmatch.catalog.sheet import plain_heading
+from snowmatch.catalog.species import NO_ANIMAL, NOTHING, label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
@@ -28,12 +29,9 @@ from snowmatch.interchange.importers._values import (
 )
 from snowmatch.interchange.importers.table import reader_notes
 from snowmatch.photos.formats import VIDEO_EXTENSIONS
-from snowmatch.review.labels import PEOPLE, label_of
-from snowmatch.screening.species import NOTHING
 
 REQUIRED = ("file", "relative_path")
 ANIMAL = "animal"
-WITHOUT_ANIMAL = PEOPLE | {"vehicle"}
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ def _rows(
             continue
         label, nameless = label_of(reader.cell(cells, "species")), not name_or_none(reader.cell(cells, "individual"))
         species = label if nameless else ""
-        if species.casefold() in WITHOUT_ANIMAL:
+        if species.casefold() in NO_ANIMAL:
             left_out["photos of people or vehicles"] += 1
             continue
         if species == NOTHING and not empty:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from snowmatch.catalog.cells import CellError, read_body_part
+from snowmatch.catalog.species import NO_ANIMAL
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
@@ -19,7 +20,6 @@ from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._tables import headings_of, need, read_rows
 
 NEEDED = ("project_id", "deployment_id", "image_id", "timestamp")
-PEOPLE = {"human", "homo sapiens", "vehicle", "human-camera trapper"}
 NO_RESULT = {"no cv result", "cv needed", "cv failed"}  # instead of a species
 # Columns that are used, or say nothing of the animal
 USED = {"filename", "location", "is_blank", "timestamp", "individual_id", "sex", "common_name", "genus", "image_id",
@@ -113,7 +113,7 @@ def _part(notes: str) -> str:
 def _without_animal(cells: Mapping[str, str]) -> str:
     if cells.get("is_blank", "").lower() in ("1", "true", "yes") or cells.get("common_name", "").lower() == "blank":
         return "blank images"
-    return "images of people" if cells.get("common_name", "").lower() in PEOPLE else ""
+    return "images of people" if cells.get("common_name", "").casefold() in NO_ANIMAL else ""
 
 
 def _deployments(folder: Path, notes: list[Note], problems: list[str]) -> dict[str, dict[str, str]]:
