@@ -305,6 +305,26 @@ def test_camtrapr_keeps_seasons_apart(tmp_path):
     assert "1 session left out: camtrapR makes no detection history without captures" in notes
 
 
+def test_camtrapr_keeps_the_seasons_of_both_sides_apart(tmp_path):
+    years = [("aika", side, "S1", f"{year}-05-02T10:00:00", f"{side} {year}", "")
+             for year in ("2023", "2024") for side in ("left_flank", "right_flank")]  # fmt: skip
+    out, _ = export(tmp_path, "camtrapr", years, SEASONS, flanks="sessions")
+    found = [(row["Station"], row["session"], row["Camera"]) for row in read_rows(out / "cameras.csv")]
+    seasons = {True: [("S1", "A")], False: [("S1", "A"), ("S1", "B"), ("S2", "A")]}
+    names = re.search(r"sessions <- c\((.*)\)", (out / "read.R").read_text())[1].replace('"', "").split(", ")
+    assert len(names) == 4
+    expected = [(s, str(n), c) for n, name in enumerate(names, 1) for s, c in seasons["2023" in name]]
+    assert found == expected
+
+
+def test_camtrapr_keeps_seasons_apart_where_photos_tell_the_effort(tmp_path):
+    undated = "station,session,x,y\nS1,a,76.1,41.5\nS2,b,76.2,41.5\n"  # each camera worked in its own season
+    rows = [("aika", "left_flank", station, f"2023-05-{day}T10:00:00", f"{station} {day}", "")
+            for station, days in (("S1", ("02", "12")), ("S2", ("08", "20"))) for day in days]  # fmt: skip
+    out, _ = export(tmp_path, "camtrapr", rows, undated)
+    assert [(r["Station"], r["session"]) for r in read_rows(out / "cameras.csv")] == [("S1", "1"), ("S2", "2")]
+
+
 def test_camtrapr_has_the_effort_of_sessions_without_captures_where_it_makes_no_histories(tmp_path):
     row = [("aika", "left_flank", "S1", "2023-05-02T10:00:00", "2023", "")]
     out, _ = export(tmp_path, "camtrapr", row, SEASONS, coordinates=None)

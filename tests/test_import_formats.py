@@ -420,6 +420,17 @@ def test_photos_of_nothing_and_of_people_in_timelapse_are_left_out_and_counted(t
     assert [(row["individual"], row["species"]) for row in rows] == [("Aika", ""), ("Berk", "ibex")]
 
 
+def test_an_empty_photo_of_timelapse_has_no_box(tmp_path):
+    source = two_photos(tmp_path, "ddb", {"Species": ("Empty", "ibex")})
+    with sqlite3.connect(source) as database:
+        database.execute("CREATE TABLE Detections (category TEXT, conf REAL, bbox TEXT, Id INTEGER)")
+        database.executemany("INSERT INTO Detections VALUES ('1', 0.9, '0.1, 0.2, 0.5, 0.5', ?)", [(1,), (2,)])
+    database.close()
+    import_source(source, tmp_path, options={"empty": "true"})
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [(row["species"], bool(row["bbox"])) for row in rows] == [("nothing", False), ("ibex", True)]
+
+
 @pytest.mark.parametrize("word", ["human", "Persons", "vehicles", "Blank"])
 def test_people_and_nothing_in_coco_and_wildlife_insights_are_left_out_and_counted(tmp_path, word):
     source = SOURCES["coco"][0](tmp_path / "coco")
