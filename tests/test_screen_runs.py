@@ -228,10 +228,13 @@ def test_a_photo_that_left_the_catalog_is_no_failure_and_is_not_looked_at(catalo
     assert len(load_screened(catalog).answers) == 14
 
 
-@pytest.mark.parametrize("how", ["again", "another classifier", "the other card", "another species"])
+@pytest.mark.parametrize(
+    "how",
+    ["again", "another classifier", "no classifier", "without detections", "the other card", "another species"],
+)
 def test_photos_that_are_away_keep_their_answers_and_boxes(catalog, tmp_path, monkeypatch, how):
     names = [name for name, *_ in ROWS]
-    seen = {name: [("1", 0.9, BOX)] for name in names[:2]} | {name: [("2", 0.9, BOX)] for name in names[2:4]}
+    seen = {name: [("2" if name in names[2:4] else "1", 0.9, BOX)] for name in names[:6]}
     file = results(tmp_path / "md.json", dict.fromkeys(names, ()) | seen)
     assert run(catalog, "--results", file, "--out", tmp_path / "first").exit_code == 0
     first, before = read_table(tmp_path / "first.csv"), stored(catalog)
@@ -239,22 +242,26 @@ def test_photos_that_are_away_keep_their_answers_and_boxes(catalog, tmp_path, mo
     for name in away:
         (catalog / name).rename(tmp_path / name)
     words = []
-    if how == "another classifier":
+    if how in ("another classifier", "without detections"):
         monkeypatch.setattr(Colours, "REVISION", 2)
+    if how == "without detections":
         run(catalog, "--forget-results")
-    elif how == "the other card":
+    elif how in ("the other card", "no classifier"):
         words = ["--results", results(tmp_path / "two.json", dict.fromkeys(names[8:], ()))]
+        words += ["--classifier", "none"] if how == "no classifier" else []
     elif how == "another species":
         words = ["--species", "other mammal"]
     told = run(catalog, *words, "--out", tmp_path / "out")
-    assert told.exit_code == 1
+    assert told.exit_code == 1, told.output
     rows = read_table(tmp_path / "out.csv")
     assert [rows[name]["answer"] for name in names[2:4]] == ["person", "person"]
     if how != "another species":
-        assert {name: row["answer"] for name, row in rows.items()} == {name: r["answer"] for name, r in first.items()}
+        asked = away if how == "no classifier" else names
+        assert [rows[name]["answer"] for name in asked] == [first[name]["answer"] for name in asked]
         answers = load_screened(catalog).answers
         assert {answers[sha[name]] for name in away} == {"kept", "person", "other mammal"}
-    assert ("answers of an earlier screening are used for" in told.output) == (how == "another classifier")
+    taken = how in ("another classifier", "no classifier", "without detections")
+    assert ("answers of an earlier screening are used for" in told.output) == taken
     for name in away:
         (tmp_path / name).rename(catalog / name)
     if how in ("again", "the other card"):

@@ -184,7 +184,7 @@ def screen_catalog(
             notes.append(Note("threshold-unused", text, {"threshold": threshold}))
     failed |= _unreadable(folder, [path for path in contents if path not in seen])
     _check_species(species, {name for each in classes.values() for name in each})
-    blind = {sha for path in away if (sha := recorded[path]) not in classes and path not in detections}
+    blind = {sha for path in away if (sha := recorded[path]) not in classes}
     told_before = _earlier_answers(folder, blind, species, notes)
     taught = learned_from(finders.classifier)
     screening = _answers(data, recorded, classes, detections, told_before, taught, species, keep, threshold)
@@ -249,7 +249,8 @@ def _answers(
     keep: float,
     given: float | None,
 ) -> Screening:
-    """Return the answer for each photo. earlier: answers that photos had, by sha256, if nothing else tells about them.
+    """Return the answer for each photo. earlier: answers that photos without `classes` had, by sha256: they outrank
+    detections, which they come from in part, except that an animal that a detector saw is not `nothing`.
     taught: the sha256 of photos that the classifier has learned from; None if it may be any. given: the threshold; None
     to compute it from the named animals."""
     passages: dict[str, dict[str, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
@@ -281,13 +282,13 @@ def _answers(
         before = [earlier[contents[path]] for path in paths if contents.get(path) in earlier]
         people = [d.confidence for d in of_photos if d.label == PERSON and d.confidence >= SHOWS]
         animals = [d.confidence for d in of_photos if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
+        if before and (KEPT in before or answer == UNKNOWN) and answer != KEPT:
+            answer, probability = (seen_instead(before) or KEPT), 0.0
         if answer in (UNKNOWN, NOTHING) and animals:  # the detector saw an animal that the classifier did not name
             answer, probability = KEPT, max(animals)
         elif answer == UNKNOWN and looked and all(looked):
             weak = [d.confidence for d in of_photos if d.label not in NO_ANIMAL]
             answer, probability = NOTHING, 1 - max(weak, default=0.0)
-        if before and (KEPT in before or answer == UNKNOWN) and answer != KEPT:
-            answer, probability = (seen_instead(before) or KEPT), 0.0
         if (people or PERSON in before) and answer != KEPT:
             answer, probability = PERSON, max(people, default=0.0)
         for path, each in rows.items():
