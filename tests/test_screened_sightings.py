@@ -240,6 +240,22 @@ def test_the_survey_counts_the_unidentified_animals_that_are_sightings(tmp_path,
         assert joined == (leopards | foxes, [told, f"5 {gone}"])
 
 
+def test_a_merge_or_a_split_gives_a_species_a_name_only_if_it_has_one(tmp_path):
+    both = {f"e{n}" for n in (0, 1, 2, *range(8, 14))}
+
+    def after(*words):
+        called(tmp_path, *words)
+        return encounters(open_identities(tmp_path))
+
+    assert encounters(of_species(tmp_path, named=0)) == both
+    assert after("merge", "unnamed a8", "unnamed a9") == both
+    assert after("split", "unnamed a8", "e9") == both
+    assert after("name", "Rex", "e8", "e9", "e10") == {f"e{n}" for n in range(8, 14)}  # a fox has a name
+    assert after("split", "Rex", "e8", "e9") == {f"e{n}" for n in range(8, 14)}
+    assert after("name", "", "e10") == both
+    assert after("merge", "unnamed a0", "unnamed a1", "--into", "Aika") == {"e0", "e1", "e2", "e8", "e9", "e10"}
+
+
 def test_the_survey_and_the_command_line_say_what_is_left_out(catalog):
     survey = open_survey(catalog)
     assert sum(int(table.sum()) for table in survey.unidentified.values()) == 2  # E1 and E4

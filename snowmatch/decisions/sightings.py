@@ -121,16 +121,17 @@ def _of_species(
 ) -> dict[Group, list[int]]:
     """Return the groups without unidentified animals of species that no individual has, and without empty photos.
 
-    Names by answers do not count here: else each answer might change what is asked about.
+    Names by answers do not count here: else each answer might change what is asked about. A merge or a split without
+    a name is like an answer.
     """
     given, answered = set[str](), set(also)
     for decision in decisions:
-        if decision.kind == "name" and not decision.answer:
-            given.difference_update(decision.side_a)
-        elif decision.kind in ("name", "merge", "split"):
-            given.update(decision.side_a, decision.side_b)
-        elif decision.kind == "pair":
+        if decision.kind in ("pair", "split") or (decision.kind == "merge" and not decision.answer):
             answered.update(decision.side_a, decision.side_b)
+        elif decision.kind == "merge":
+            given.update(decision.side_a, decision.side_b)
+        if decision.kind in ("name", "split"):
+            (given.update if decision.answer else given.difference_update)(decision.side_a)
     species = {
         key: next((text for row in rows if (text := annotations[row].species)), "") for key, rows in groups.items()
     }
