@@ -330,6 +330,25 @@ def test_split_withdraws_what_joined_the_sides():
     assert of(later, "a01").quarrels  # somebody joins again what the split parted
 
 
+@pytest.mark.parametrize("answer", ["", "Umut"])
+@pytest.mark.parametrize("chosen", [["a02", "a03"], ["a02"]])
+def test_a_split_frees_a_name_that_a_merge_gave_up_if_nobody_else_has_it(chosen, answer):
+    photos = [photo(n, f"e{n}", name) for n, name in enumerate(["Aika", "Aika", "Bars", "Bars", "Cat"])]
+    rest = [name for name in ("a00", "a01", "a02", "a03", "a04") if name not in chosen]
+    rows = rows_of(
+        act("merge", ["a02", "a03"], ["a04"], "Bars"),
+        act("merge", ["a00", "a01"], ["a02", "a03", "a04"], "Aika"),
+        act("split", chosen, rest, answer),
+        act("name", chosen, answer="Bars"),
+    )
+    who = who_is_who(photos, rows)
+    all_left = len(chosen) == 2
+    assert of(who, "a02").names == (("Bars",) if all_left else ("Aika",))
+    assert of(who, "a04").names == of(who, "a00").names == ("Aika",)  # the name that Bars was given up for
+    assert bool(of(who, "a00").quarrels) != all_left
+    assert same_state(advanced(who_is_who(photos, rows[:2]), photos, rows, rows[2:]), who)
+
+
 def test_decisions_about_photos_that_left_wait_for_them():
     rows = rows_of(pair("a00", "a09"))
     assert who_is_who(FOUR, rows).idle[0][1] == GONE

@@ -281,9 +281,14 @@ class _Replay:
                 del self.pairs[pair]
         for pair in [p for p in self.links if _crosses(p, *both)]:
             del self.links[pair]
+        leaving = self.merged.keys() & {self.name_of[n] for n in chosen}
+        if leaving:  # what a merge gave up stays given up only if others have it
+            leaving -= {name for n, name in enumerate(self.name_of) if n not in both[0]}
         key = self._key(decision.answer)
         if key is not None:
-            self._free(key)
+            leaving.add(key)
+        for name in sorted(leaving):
+            self._free(name)
         for number in chosen:
             self._call(number, key)
             self._give(number, key, decision, alone=True)
