@@ -139,7 +139,12 @@ def test_alike_photos_are_joined_without_all_their_pairs():
     assert nearly_equal_pairs(alike, moments=[datetime(2023, 1, 1) + timedelta(days=n) for n in range(600)]) == []
     names = ["aika", None, "bars", *[None] * 597]
     assert nearly_equal_pairs(alike, groups=[7] * 600, names=names) == [(0, 2)]
-    assert len(nearly_equal_pairs(alike, names=range(600))) == 179_700
+    for name_of in (lambda n: n, lambda n: n % 2, lambda n: n // 300, lambda n: n == 7):
+        names = [name_of(n) for n in range(600)]
+        pairs = nearly_equal_pairs(alike, groups=[7] * 600, names=names)
+        assert {n for pair in pairs for n in pair} == set(range(600))  # each has one with another name
+        assert all(names[one] != names[other] for one, other in pairs)
+        assert len(pairs) < 1200
 
 
 def test_likenesses():

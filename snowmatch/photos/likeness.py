@@ -71,7 +71,8 @@ def nearly_equal_pairs(
     names: Sequence[Hashable | None] | None = None,
 ) -> list[tuple[int, int]]:
     """Return pairs (i, j), i < j, of likenesses that differ in at most NEARLY_EQUAL bits, sorted. They join all photos
-    that such pairs join; a pair inside what is joined already is returned only if it has two names.
+    that such pairs join. A pair inside what is joined already is returned only if it has two names, and one of its
+    photos has no such pair yet: all pairs of alike photos would be too many.
 
     moments: when the photos were taken; photos of two known moments are no pair. groups: photos of equal ones are
     joined from the start. names: what the photos show. None is not known, and an unknown likeness has no pair.
@@ -88,6 +89,7 @@ def nearly_equal_pairs(
     # Bits of one region are equal in all photos of a station, so a part takes its bits from the whole picture
     places = np.random.default_rng(0).permutation(BITS)
     found: set[tuple[int, int]] = set()
+    told = name == 0  # the photos that have a pair with two names, or that can have none
     # Two such likenesses have at least one of _PARTS parts in common, so only those with an equal part are compared
     for columns in np.array_split(places, _PARTS):
         packed = np.packbits(bits[:, columns], axis=1)
@@ -98,20 +100,21 @@ def nearly_equal_pairs(
         part, time = part[order], moment[order]
         starts = np.flatnonzero(np.concatenate([[True], part[1:] != part[:-1]]))
         run = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
-        open_runs = _open_runs(group[order], name[order], starts)
+        open_runs = _open_runs(group[order], name[order], told[order], starts)
         first, away = np.arange(len(order)), 1  # all pairs of neighbours, then of next but one neighbours, ...
         while len(first := first[first + away < len(order)]):
             at_once = (time[first] == 0) | (time[first] == time[first + away])
             first = first[(part[first] == part[first + away]) & at_once & open_runs[run[first]]]
             one, other = order[first], order[first + away]
             two_names = (name[one] != name[other]) & (name[one] > 0) & (name[other] > 0)
-            wanted = (group[one] != group[other]) | two_names
-            one, other = one[wanted], other[wanted]
+            wanted = (group[one] != group[other]) | (two_names & ~(told[one] & told[other]))
+            one, other, two_names = one[wanted], other[wanted], two_names[wanted]
             close = np.bitwise_count(words[one] ^ words[other]).sum(axis=1) <= NEARLY_EQUAL
             if close.any():
                 found.update(zip(one[close].tolist(), other[close].tolist(), strict=True))
+                told[one[close & two_names]] = told[other[close & two_names]] = True
                 _join(group, one[close], other[close])
-                open_runs = _open_runs(group[order], name[order], starts)
+                open_runs = _open_runs(group[order], name[order], told[order], starts)
             away += 1
     numbers = known.tolist()
     return sorted({(min(i, j), max(i, j)) for i, j in ((numbers[i], numbers[j]) for i, j in found)})
@@ -124,10 +127,11 @@ def _numbers(values: Sequence[Hashable | None] | None, count: int) -> np.ndarray
     return np.array(numbers, np.int64)
 
 
-def _open_runs(group: np.ndarray, name: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return which runs, beginning at `starts`, have members of two groups or with two names."""
+def _open_runs(group: np.ndarray, name: np.ndarray, told: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return which runs, beginning at `starts`, have members of two groups, or with two names and not all `told`."""
     unnamed_last = np.where(name > 0, name, np.iinfo(name.dtype).max)
     two_names = np.maximum.reduceat(name, starts) > np.minimum.reduceat(unnamed_last, starts)
+    two_names &= ~np.logical_and.reduceat(told, starts)
     return two_names | (np.minimum.reduceat(group, starts) != np.maximum.reduceat(group, starts))
 
 
