@@ -256,6 +256,14 @@ def test_a_merge_or_a_split_gives_a_species_a_name_only_if_it_has_one(tmp_path):
     assert after("merge", "unnamed a0", "unnamed a1", "--into", "Aika") == {"e0", "e1", "e2", "e8", "e9", "e10"}
 
 
+def test_a_name_that_is_taken_from_an_animal_that_is_no_sighting_without_it_is_told(tmp_path):
+    of_species(tmp_path)
+    called(tmp_path, "name", "Rex", "e8")
+    told = called(tmp_path, "name", "", "e8")
+    assert "Rex -> without a name: 1 sighting" in told
+    assert "1 sighting gets another name, 0 captures of them; 8 -> 2 identities" in told
+
+
 def test_the_survey_and_the_command_line_say_what_is_left_out(catalog):
     survey = open_survey(catalog)
     assert sum(int(table.sum()) for table in survey.unidentified.values()) == 2  # E1 and E4

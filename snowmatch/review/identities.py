@@ -498,9 +498,14 @@ def change_of(before: Who, after: Who) -> Change:
     """Return what changed from one state of a catalog to a later one."""
     moved: dict[tuple[str, str], int] = defaultdict(int)
     captures = 0
-    for number, sighting in enumerate(after.sightings):
-        at = before.number_of.get(sighting.key)  # None: the screening left it out
-        ends = (None if at is None else before.individuals[before.of[at]], after.individuals[after.of[number]])
+    # A sighting that is in one state only: the screening, or a species, makes it none in the other
+    both = [(s, before.number_of.get(s.key), n) for n, s in enumerate(after.sightings)]
+    gone = [(s, n, None) for n, s in enumerate(before.sightings) if s.key not in after.number_of]
+    for sighting, old, new in (*both, *gone):
+        ends = (
+            None if old is None else before.individuals[before.of[old]],
+            None if new is None else after.individuals[after.of[new]],
+        )
         names = tuple(each.handle if each and (each.name or len(each.sightings) > 1) else "" for each in ends)
         if names[0] != names[1]:
             moved[names[0], names[1]] += 1
