@@ -43,6 +43,7 @@ from snowmatch.review.identities import (
     open_identities,
     preview,
     rename,
+    sides_of,
     split,
     undo,
 )
@@ -476,6 +477,26 @@ def test_a_name_that_a_merge_gave_up_and_a_further_name_are_not_free(catalog, me
         assert after.who.idle == ()
         assert all(len(each.names) < 2 for each in after.who.individuals)
         who, _ = decide(after, undo(after, last_of(after, "Anna"), "Anna"))
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_part_gets_a_name_of_its_individual_with_all_that_have_it_as_is_advised(catalog, merged):
+    who = open_identities(catalog)
+    names = {"Aika": [0, 1], "Bars": [2, 3], "Cat": [4]}
+    who, _ = decide(who, [name_sightings(who, numbers, name, "Anna") for name, numbers in names.items()])
+    who, _ = decide(who, merge(who, ["Aika", "Bars"], "Anna") if merged else [answer_pair(who, 0, 2, "same", "Anna")])
+    photos = sides_of(who, [2])
+    both = r"'Bars' is a name of 'Aika' already: choose another name, or split off all that have it$"
+    for change, told in (
+        (lambda: split(who, "Aika", [2], "Anna", "Bars"), both),
+        (lambda: split_photos(who, "Aika", photos, "Anna", "Bars"), both),
+        (lambda: split(who, "Aika", [2], "Anna", "Aika"), "choose another name$"),
+        (lambda: split(who, "Aika", [2], "Anna", "Cat"), "choose another name, or give the sightings its name$"),
+    ):
+        with pytest.raises(SnowmatchError, match=told):
+            change()
+    who, _ = decide(who, [split(who, "Aika", [2, 3], "Anna", "Bars")])
+    assert find_individual(who, "Bars").sightings == (2, 3)
 
 
 @pytest.mark.parametrize(

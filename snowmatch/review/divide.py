@@ -13,9 +13,9 @@ from snowmatch.review.identities import (
     checked_name,
     draft,
     find_individual,
+    not_free,
     sides_of,
     split,
-    taken,
 )
 
 
@@ -49,5 +49,5 @@ def split_photos(
         return (split(identities, name, sorted({who.number_of[each] for each in chosen}), observer, new),)
     new = checked_name(new) if new else ""
     if new and (other := bearer_of(identities, new, chosen)) is not None:
-        raise SnowmatchError(f"{new!r} is {taken(new, other)} already: choose another name")
+        raise not_free(new, other, individual)
     return (*parts, draft("split", observer, new, side_a=tuple(chosen), side_b=tuple(rest)))

@@ -403,9 +403,7 @@ def split(identities: Identities, name: str, chosen: Sequence[int], observer: st
         )
     new = checked_name(new) if new else ""
     if new and (other := bearer_of(identities, new, sides_of(identities, chosen))) is not None:
-        raise SnowmatchError(
-            f"{new!r} is {taken(new, other)} already: choose another name, or give the sightings its name"
-        )
+        raise not_free(new, other, individual, ", or give the sightings its name")
     return draft(
         "split",
         observer,
@@ -413,6 +411,16 @@ def split(identities: Identities, name: str, chosen: Sequence[int], observer: st
         side_a=sides_of(identities, chosen),
         side_b=sides_of(identities, rest),
     )
+
+
+def not_free(name: str, bearer: Individual, individual: Individual, otherwise: str = "") -> SnowmatchError:
+    """Return the error of a part of an individual whose new name has a bearer.
+
+    otherwise: what else helps if the bearer is another individual.
+    """
+    if bearer is individual:
+        otherwise = ", or split off all that have it" if bearer.handle != name else ""
+    return SnowmatchError(f"{name!r} is {taken(name, bearer)} already: choose another name{otherwise}")
 
 
 def undo(identities: Identities, ids: Sequence[str], observer: str) -> tuple[Decision, ...]:
