@@ -188,6 +188,19 @@ def test_without_names_only_empty_photos_are_no_sightings(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("named", ["", "Aika"])
+def test_persons_and_vehicles_are_no_sightings_also_where_no_name_has_a_species(tmp_path, named):
+    species = ["snow leopard", "red fox", "person", "Human", "vehicle", ""]
+    lines = ["path,individual,encounter,species,annotation"]
+    lines += [f"p{n}.png,,e{n},{each},a{n}" for n, each in enumerate(species)]
+    lines += [f"p6.png,{named},e6,{'person' if named else 'people'},a6"]  # nor is theirs the species of an individual
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    identities = open_identities(tmp_path)
+    assert encounters(identities) == {"e0", "e1", "e5", *(["e6"] if named else [])}
+    (gone,) = [note for note in species_notes(identities) if note.code == "other-species"]
+    assert gone.data["count"] == (3 if named else 4)
+
+
 def test_who_is_decided_about_is_a_sighting_whatever_the_species(tmp_path):
     identities = of_species(tmp_path)
     leopards, foxes = {"e0", "e1", "e2"}, {f"e{n}" for n in range(8, 14)}

@@ -28,14 +28,14 @@ def is_wanted(text: str, screened: str) -> bool:
 
 
 def species_of(texts: Iterable[str]) -> frozenset[str]:
-    """Return the species among some texts, as they are compared. Texts that name none are left out."""
-    return frozenset(label_of(text).casefold() for text in texts) - {"", NOTHING}
+    """Return the species among some texts, as they are compared. Texts that name no animal are left out."""
+    return frozenset(label_of(text).casefold() for text in texts) - NO_ANIMAL - {"", NOTHING}
 
 
 def is_counted(text: str, named: Collection[str]) -> bool:
     """Return whether an unidentified animal of a species counts beside individuals of the species `named`.
 
-    named: as `species_of` returns them. An empty photo never counts. Where no individual has a species, all others do.
+    named: as `species_of` returns them. What is no animal never does. Where no individual has a species, all others do.
     """
     label = label_of(text).casefold()
-    return label != NOTHING and (not named or not label or label in named)
+    return not label or (label != NOTHING and label not in NO_ANIMAL and (not named or label in named))
