@@ -99,7 +99,7 @@ def test_one_name_and_one_password_typed_in_two_ways(folder):
     assert check_password(known, *decomposed) == known[0]
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a" * 101, "a\nb"[:1] + "\x1b[2J", "machine", "Machine", "a\u202eb"])
+@pytest.mark.parametrize("name", ["", "  ", "a" * 101, "a\x1b[2J", "machine", "Machine", "a\u202eb", "a\u200cb"])
 def test_names_that_cannot_be(folder, name):
     with pytest.raises(SnowmatchError):
         add_account(folder, name, "observer", PASSWORD)
@@ -110,6 +110,13 @@ def test_names_that_cannot_be(folder, name):
 def test_passwords_that_cannot_be(folder, password):
     with pytest.raises(SnowmatchError, match=f"has {len(password)} characters, expected 8 to 1000"):
         add_account(folder, "Anna", "observer", password)
+
+
+def test_a_name_may_have_the_joiners_that_its_script_needs(folder):
+    for name in ("\u0645\u0647\u200c\u062f\u06cc", "\u0930\u094d\u200d\u092f"):  # Persian, Hindi
+        assert add_account(folder, name, "observer", PASSWORD).name == name
+        with pytest.raises(SnowmatchError, match="already"):
+            add_account(folder, name.replace("\u200c", "").replace("\u200d", ""), "observer", PASSWORD)
 
 
 def test_names_that_look_alike_are_one_name(folder):

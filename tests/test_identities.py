@@ -530,13 +530,18 @@ def test_an_observer_is_needed_once(catalog):
         observer_name(catalog, "Machine")
 
 
-@pytest.mark.parametrize("name", ["Zo\udceb", "An\u202ena", "An\x00na"])  # the first: bytes that are no UTF-8
+@pytest.mark.parametrize("name", ["Zo\udceb", "An\u202ena", "An\x00na", "An\u200cna"])  # the first: no UTF-8
 def test_an_observer_has_a_name_that_can_be_shown(tmp_path, name):
     folder = write_catalog(tmp_path / "c", ROWS)
     told = run(folder, "auto", "--undo", "--observer", name, code=1)
     assert "is not a name: expected visible characters" in told
     assert told.isascii()
     assert open_identities(folder).rows == ()
+
+
+def test_the_name_of_an_observer_may_have_the_joiners_that_its_script_needs(tmp_path):
+    name = "\u0645\u0647\u200c\u062f\u06cc"  # Persian
+    assert observer_name(tmp_path, name) == observer_name(tmp_path) == name
 
 
 def test_an_observer_who_lets_the_machine_decide_is_remembered(tmp_path, monkeypatch):

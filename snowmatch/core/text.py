@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 _SPELLINGS = (
@@ -15,6 +16,7 @@ _SPELLINGS = (
     "щ=shch ъ= ы=y ь= э=e ю=yu я=ya ң=ng ө=o ү=u ә=a ғ=g қ=q ұ=u һ=h і=i ї=yi є=ye ґ=g"
 )
 _SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
+JOINERS = "\u200c\u200d"  # invisible characters that join letters or keep them apart
 _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
 
@@ -114,6 +116,18 @@ def printable(text: str) -> str:
 
 def _hidden(c: str) -> bool:
     return unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def is_visible(name: str) -> bool:
+    """Return whether the name of a person has visible characters only.
+
+    The two joiners that words in Persian, Urdu or Hindi have are allowed, after an Arabic letter or a virama.
+    """
+    return all(c.isprintable() or (c in JOINERS and _joins(before)) for before, c in pairwise(f" {name}"))
+
+
+def _joins(c: str) -> bool:
+    return unicodedata.bidirectional(c) == "AL" or unicodedata.combining(c) == 9  # the class of all viramas
 
 
 def printable_lines(text: str) -> str:

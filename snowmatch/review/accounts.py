@@ -23,6 +23,7 @@ from snowmatch.core.files import make_folder, read_file, replace_file, unreadabl
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import read_json
+from snowmatch.core.text import JOINERS, is_visible
 from snowmatch.review.observer_name import MACHINE
 
 NAME = "accounts.json"
@@ -133,7 +134,7 @@ def name_of(text: str) -> str:
 
 def _checked_name(text: str) -> str:
     name = name_of(text)
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+    if not name or len(name) > LONGEST_NAME or not is_visible(name):
         raise SnowmatchError(f"{name[:LONGEST_NAME]!r} is not a name: expected 1 to {LONGEST_NAME} visible characters")
     if _folded(name) == MACHINE:
         raise SnowmatchError(f"{name!r} stands for the program's own decisions: expected the name of a person")
@@ -141,7 +142,7 @@ def _checked_name(text: str) -> str:
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()
+    return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c not in JOINERS)
 
 
 def _named(accounts: Sequence[Account], name: str) -> Account:

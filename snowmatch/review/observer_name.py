@@ -13,7 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
 from snowmatch.core.plain import read_summed_json, with_json_sum
-from snowmatch.core.text import same_name
+from snowmatch.core.text import is_visible, same_name
 
 MACHINE = "machine"
 
@@ -34,7 +34,7 @@ def observer_name(folder: Path, given: str | None = None) -> str:
         if not name:
             raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
         return name
-    if not name.isprintable():
+    if not is_visible(name):
         raise SnowmatchError(f"{name!a} is not a name: expected visible characters")
     if name.casefold() == MACHINE:
         raise SnowmatchError(f"{name!r} stands for the program's own decisions: expected the name of a person")
