@@ -251,6 +251,7 @@ def test_photos_that_are_away_keep_their_answers_and_boxes(catalog, tmp_path, mo
         words += ["--classifier", "none"] if how == "no classifier" else []
     elif how == "another species":
         words = ["--species", "other mammal"]
+    taken = how in ("another classifier", "no classifier", "without detections")
     told = run(catalog, *words, "--out", tmp_path / "out")
     assert told.exit_code == 1, told.output
     rows = read_table(tmp_path / "out.csv")
@@ -258,9 +259,10 @@ def test_photos_that_are_away_keep_their_answers_and_boxes(catalog, tmp_path, mo
     if how != "another species":
         asked = away if how == "no classifier" else names
         assert [rows[name]["answer"] for name in asked] == [first[name]["answer"] for name in asked]
+        kept = [rows[name]["probability"] for name in (*names[:2], *names[4:8])]
+        assert kept == ([first[name]["probability"] for name in (*names[:2], *names[4:8])] if not taken else [""] * 6)
         answers = load_screened(catalog).answers
         assert {answers[sha[name]] for name in away} == {"kept", "person", "other mammal"}
-    taken = how in ("another classifier", "no classifier", "without detections")
     assert ("answers of an earlier screening are used for" in told.output) == taken
     for name in away:
         (tmp_path / name).rename(catalog / name)

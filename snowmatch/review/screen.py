@@ -276,6 +276,7 @@ def _answers(
     stored = load_found(data.folder)
     for rows in passages.values():
         paths = list(rows)
+        probability: float | None
         answer, probability = answer_of(seen_in(paths), species, limit.value)
         of_photos = [d for path in paths for d in detections.get(path, ())]
         looked = [path in detections for path in paths if path in contents]
@@ -283,14 +284,14 @@ def _answers(
         people = [d.confidence for d in of_photos if d.label == PERSON and d.confidence >= SHOWS]
         animals = [d.confidence for d in of_photos if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
         if before and (KEPT in before or answer == UNKNOWN) and answer != KEPT:
-            answer, probability = (seen_instead(before) or KEPT), 0.0
+            answer, probability = (seen_instead(before) or KEPT), None
         if answer in (UNKNOWN, NOTHING) and animals:  # the detector saw an animal that the classifier did not name
             answer, probability = KEPT, max(animals)
         elif answer == UNKNOWN and looked and all(looked):
             weak = [d.confidence for d in of_photos if d.label not in NO_ANIMAL]
             answer, probability = NOTHING, 1 - max(weak, default=0.0)
         if (people or PERSON in before) and answer != KEPT:
-            answer, probability = PERSON, max(people, default=0.0)
+            answer, probability = PERSON, max(people, default=None)
         for path, each in rows.items():
             content = contents.get(path, "")
             told = classes.get(content, {}).get(species)
@@ -334,7 +335,7 @@ def _is_named(a: Annotation) -> bool:
 def _row(
     rows: Sequence[Annotation],
     answer: str,
-    probability: float,
+    probability: float | None,
     species: str,
     score: float | None,
     animals: Sequence[Found],
@@ -354,7 +355,7 @@ def _row(
         when.date().isoformat() if when is not None else "",
         when.time().isoformat() if when is not None and not first.dated else "",
         answer,
-        round(probability, 4),
+        None if probability is None else round(probability, 4),
         species,
         None if score is None else round(score, 4),
         tuple(",".join(map(str, box)) for box, _ in boxes if box is not None),
