@@ -199,6 +199,13 @@ def test_identifiers_with_any_characters_lead_to_their_photos_and_sightings(tmp_
     assert unquote(link).endswith("#2023/IMG 1")
 
 
+@pytest.mark.parametrize("page", ["/photos", "/individuals"])
+def test_an_address_with_a_slash_at_its_end_leads_to_the_page(tmp_path, page):
+    answer = client_of(make_catalog(tmp_path)).get(f"{page}/?q=S1", follow_redirects=False)
+    assert answer.status_code == 307
+    assert answer.headers["location"].endswith(f"{page}?q=S1")
+
+
 def test_scripts_ask_for_pictures_by_the_encoded_identifier():
     for path in (PACKAGE / "static").glob("*.js"):
         for address in re.findall(r"`/(?:picture|scenery|found|photos|individuals)/[^`]*`", path.read_text("utf-8")):

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from snowmatch.core.text import printable
@@ -79,6 +79,8 @@ def _missing(request: Request) -> Response:
 
 def individual(request: Request) -> Response:
     """One individual."""
+    if not request.path_params["handle"]:
+        return RedirectResponse(request.url.replace(path="/individuals"))
     state = state_of(request)
     identities = state.identities()
     number = find_number(identities, request.path_params["handle"])

@@ -7,7 +7,7 @@ from functools import partial
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from snowmatch.core.types import BODY_PARTS, Annotation
@@ -117,6 +117,8 @@ def species_in(annotations: Iterable[Annotation]) -> list[str]:
 
 def photo(request: Request) -> Response:
     """One annotation: its photo with box and mask, and all that the catalog says of it."""
+    if not request.path_params["key"]:
+        return RedirectResponse(request.url.replace(path="/photos"))
     state = state_of(request)
     annotation = state.annotation(request.path_params["key"])
     if annotation is None:
