@@ -167,7 +167,8 @@ def test_a_search_among_photos_finds_an_identifier_with_capital_letters(tmp_path
         assert 'href="/photos/SL-18"' not in page
 
 
-ODD = ("2023/IMG 1", "../card/2", "a?b#c", "50% &d", "ключ")  # identifiers of other programs
+# Identifiers of other programs
+ODD = ("2023/IMG 1", "../card/2", "a?b#c", "50% &d", "ключ", "1/state", "1/links", "1/passport")
 
 
 def test_identifiers_with_any_characters_lead_to_their_photos_and_sightings(tmp_path):

@@ -138,6 +138,17 @@ def wants_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
 
 
+def takes_end(request: Request, name: str, end: str) -> bool:
+    """Return whether the parameter `name` is an identifier with the end of an address, such as "/state", in it.
+
+    The slash is encoded then, and the parameter gets the end.
+    """
+    if not request.scope.get("raw_path", b"").upper().endswith(end.replace("/", "%2F").upper().encode()):
+        return False
+    request.path_params[name] += end
+    return True
+
+
 def problem(request: Request, text: str, status: int = 400, code: str = "") -> Response:
     """Return an error that the person can mend, as a page or as JSON, with the page that helps."""
     link = HELPS.get(code, "")

@@ -29,7 +29,7 @@ from snowmatch.web.animals import (
 )
 from snowmatch.web.background import evidence_at_hand
 from snowmatch.web.dashboard import DAYS
-from snowmatch.web.page import language_of, problem, render, state_of, whole_number
+from snowmatch.web.page import language_of, problem, render, state_of, takes_end, whole_number
 from snowmatch.web.pairs import label_of
 from snowmatch.web.past import past_of
 from snowmatch.web.people import ADMINISTRATOR, need
@@ -107,6 +107,8 @@ def individual(request: Request) -> Response:
 
 def links(request: Request) -> Response:
     """The weak links of an individual, once the photos are compared."""
+    if takes_end(request, "handle", "/links"):
+        return individual(request)
     state = state_of(request)
     deadline = time.monotonic() + PATIENCE
     while (evidence := evidence_at_hand(state)) is None and time.monotonic() < deadline:
@@ -122,6 +124,8 @@ def links(request: Request) -> Response:
 
 def passport(request: Request) -> Response:
     """One page about an individual, to be printed. Positions of stations are on it only if an administrator asks."""
+    if takes_end(request, "handle", "/passport"):
+        return individual(request)
     state = state_of(request)
     how = read_coordinates(request.query_params.get("coordinates", ""))
     if how is not None:

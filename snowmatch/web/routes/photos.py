@@ -17,7 +17,7 @@ from snowmatch.review.traits import KINDS, LONGEST, VALUES, last_changes
 from snowmatch.views.explorer import STATES
 from snowmatch.views.previews import key_of, photo_size
 from snowmatch.web.animals import known_of
-from snowmatch.web.page import problem, render, state_of, translator_of, whole_number
+from snowmatch.web.page import problem, render, state_of, takes_end, translator_of, whole_number
 from snowmatch.web.past import past_of
 from snowmatch.web.rereading import rereading_of
 
@@ -153,6 +153,8 @@ def photo(request: Request) -> Response:
 
 def photo_state(request: Request) -> Response:
     """The state of one annotation; with status 202 while animals are read again."""
+    if takes_end(request, "key", "/state"):
+        return photo(request)
     state = state_of(request)
     annotation = state.annotation(request.path_params["key"])
     if annotation is None:
