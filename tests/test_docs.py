@@ -62,7 +62,9 @@ def test_every_option_in_the_pages_exists(name):
 def test_advice_names_existing_commands_and_options():
     known = {o for c in COMMANDS.values() for p in c.params for o in p.opts}
     for code, advise in ADVICE.items():
-        text = advise({"extractor": "sift", "setting": "k", "name": "xfeat", "downloadable": True, "names": ["Aika"]})
+        text = advise(
+            {"extractor": "sift", "setting": "k", "name": "xfeat", "downloadable": True, "names": ["Aika"], "known": 0}
+        )
         assert set(re.findall(r"--[a-z-]+", text)) <= known, code
         for command in re.findall(r"snowmatch ([a-z]+(?: (?:list|add|download))?)", text):
             assert command in COMMANDS, code
