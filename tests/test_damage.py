@@ -114,6 +114,7 @@ def _damages(content, rng):
         yield bytes(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_damage_never_gives_another_answer(whole, tmp_path, kind):
     original, photo, expected = whole

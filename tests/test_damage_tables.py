@@ -135,6 +135,7 @@ def test_every_table_of_the_screening_is_here_and_full(whole):
     assert (told["E3"], told["E4"], told["E5"]) == ("nothing", "other species", "person")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "column"), CASES)
 def test_a_damaged_value_gives_the_same_answers_or_a_note(whole, catalog, tmp_path, table, column):
     _, file, (expected, codes) = whole

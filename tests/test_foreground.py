@@ -251,6 +251,7 @@ def test_a_note_says_that_the_answer_uses_the_centre_of_the_photo(lone, tmp_path
     assert not any(text in note.text for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
 
 
+@pytest.mark.slow
 def test_a_photo_of_no_animal_gets_a_note_and_the_same_probabilities(survey, monkeypatch):
     """Noise and an empty wall get the note. A box, or a likely animal on record, speaks for an animal."""
     catalog = snowmatch.open_catalog(survey / "catalog")

@@ -83,6 +83,7 @@ def test_an_extractor_without_a_vote_adds_nothing():
     assert fuse([nothing, first]).scores == pytest.approx(first.scores)
 
 
+@pytest.mark.slow
 def test_a_query_with_two_extractors_has_the_spots_of_both(both):
     seen = 0
     for photo in both.data.annotations[:4]:

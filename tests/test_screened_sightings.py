@@ -129,6 +129,7 @@ def test_a_box_or_species_by_hand_makes_it_a_sighting(catalog, kind, value):
         trait_drafts(identities, kind, ["a0"], value, "Anna")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "value", "photo"),
     [

@@ -392,6 +392,7 @@ def test_a_photo_is_added_to_an_animal_that_the_screening_left_out(tmp_path):
     assert who.of[4] == who.of[5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["the app", "watch"])
 def test_a_photo_is_added_with_all_settings_of_one_extractor(tmp_path, by):
     catalog = make_catalog(tmp_path)

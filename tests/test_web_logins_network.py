@@ -228,6 +228,7 @@ def running(request, folder, certificate):
     process.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_real_server(running, certificate):
     import ssl
 
