@@ -330,6 +330,17 @@ def test_split_withdraws_what_joined_the_sides():
     assert of(later, "a01").quarrels  # somebody joins again what the split parted
 
 
+@pytest.mark.parametrize("moved", ["a00", "a01", "a02", "a03", "a04"])
+def test_a_name_given_after_a_split_moves_one_sighting(moved):
+    photos = [photo(n, f"e{n}", "Aika") for n in range(5)]
+    rows = rows_of(act("split", ["a03", "a04"], ["a00", "a01", "a02"], "Umut"), act("name", [moved], answer="Bob"))
+    who = who_is_who(photos, rows)
+    assert of(who, moved).names == ("Bob",)
+    assert {each.names: len(each.sightings) for each in who.individuals} == (
+        {("Aika",): 2, ("Bob",): 1, ("Umut",): 2} if moved < "a03" else {("Aika",): 3, ("Bob",): 1, ("Umut",): 1}
+    )
+
+
 @pytest.mark.parametrize("answer", ["", "Umut"])
 @pytest.mark.parametrize("chosen", [["a02", "a03"], ["a02"]])
 def test_a_split_frees_a_name_that_a_merge_gave_up_if_nobody_else_has_it(chosen, answer):

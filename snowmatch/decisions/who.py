@@ -292,8 +292,10 @@ class _Replay:
         for number in chosen:
             self._call(number, key)
             self._give(number, key, decision, alone=True)
-        for side in (chosen, rest):
-            self.links.update({(side[0], other): decision.id for other in side[1:]})
+        for side in (chosen, rest):  # what has one name needs no link, which would outlast the name
+            names = [self.name_of[n] for n in side]
+            others = [n for n, name in zip(side, names, strict=True) if name is None or name != names[0]]
+            self.links.update({(side[0], other): decision.id for other in others if other != side[0]})
         if chosen and rest:
             self.parted[min(chosen[0], rest[0]), max(chosen[0], rest[0])] = decision.id
 
