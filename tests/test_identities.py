@@ -35,6 +35,7 @@ from snowmatch.review.identities import (
     decide,
     draft,
     find_individual,
+    find_sides,
     find_sighting_named,
     last_of,
     merge,
@@ -987,6 +988,23 @@ def test_undo_while_asking_takes_back_the_last_answer_of_this_mode_and_tells_it(
     after = open_identities(tmp_path)
     assert [row.kind for row in after.rows] == ["pair", "pair", "pair", "name", "pair", "undo", "undo"]
     assert {row.kind for row in in_effect(after.rows) if row.observer == "Anna"} == {"pair", "name"}
+
+
+def test_asking_ends_when_others_change_which_sightings_there_are(tmp_path, monkeypatch, capsys):
+    lines = [f"p{n}.jpg,left_flank,e{n // 2},a{n}" for n in range(6)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    who = open_identities(tmp_path)
+    evidence = Evidence({(1, 2): Likely(1, 2, 3.0, 0.6, 0.5, 9, ("", ""))}, 0.3, -6.0, 0)
+
+    def boris_divides_the_first(*words, **options):
+        decide(open_identities(tmp_path), [find_sides(who, "p0.jpg", "p1.jpg", "different", "Boris")])
+        return "s"
+
+    monkeypatch.setattr("click.prompt", boris_divides_the_first)
+    assert _ask_all(Queue(who, evidence, "Anna", repeats=0), None, None, None) == 1
+    assert "which sightings there are has changed meanwhile: run it again" in capsys.readouterr().err
+    assert [row.observer for row in open_identities(tmp_path).rows] == ["Boris", "Anna"]  # the answer is stored
 
 
 def true_names(folder):

@@ -162,9 +162,11 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         if said == "u":
             ids = last_answer(queue.identities, queue.observer, queue.mode)
             after, _ = decide(queue.identities, undo(queue.identities, ids, queue.observer))
-            queue.start_again(after)
             say(_taken_back(after, ids, hidden) if ids else "nothing to take back")
             answered.difference_update(ids)
+            if _other_sightings(queue, after):
+                break
+            queue.start_again(after)
             continue
         answer, certainty = ANSWERS.get(said[:1]), said[1:]
         if answer is None or certainty not in ("", "1", "2", "3", "4"):
@@ -172,9 +174,19 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             continue
         draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
         after, appended = decide(queue.identities, [draft])
-        queue.take(after, item, appended.rows[0])
         answered.add(appended.rows[0].id)
+        if _other_sightings(queue, after):
+            break
+        queue.take(after, item, appended.rows[0])
     return len(answered)
+
+
+def _other_sightings(queue: Queue, after: Identities) -> bool:
+    """Return whether decisions changed which sightings there are, and say so: the evidence has their numbers before."""
+    changed = after.who.sightings != queue.identities.who.sightings
+    if changed:
+        say("which sightings there are has changed meanwhile: run it again")
+    return changed
 
 
 def _taken_back(identities: Identities, ids: Sequence[str], hidden: bool) -> str:
