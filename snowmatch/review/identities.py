@@ -430,11 +430,10 @@ def undo(identities: Identities, ids: Sequence[str], observer: str) -> tuple[Dec
     end so, or if it is taken back already: a second undo would make it stay away when the first one is taken back.
     """
     drafts: dict[str, Decision] = {}
-    holds = holding(identities.rows)
+    holds, known = holding(identities.rows), {row.id: row for row in identities.rows}
     for name in ids:
-        found = [row for row in identities.rows if row.id == name] or [
-            row for row in identities.rows if len(name) >= 4 and row.id.endswith(name)
-        ]
+        found = [known[name]] if name in known else []
+        found = found or [row for row in identities.rows if len(name) >= 4 and row.id.endswith(name)]
         if len(found) != 1:
             what = f"{counted(len(found), 'decision')} end" if found else "no decision ends"
             raise SnowmatchError(f"{what} with {name!r}: see `log` for the identifiers, and give the whole one")
