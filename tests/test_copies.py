@@ -62,6 +62,7 @@ def score_of(answer, name):
     return next(c for c in answer.candidates if c.individual == name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param("copies", marks=pytest.mark.slow), "noisy copies"])
 def test_copies_of_the_right_photo_never_lower_its_rank(drawn, tmp_path, kind):
     survey, first, every = drawn

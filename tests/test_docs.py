@@ -126,6 +126,7 @@ def run(line):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({name for name, _, mark, _ in BLOCKS if mark == "run"}))
 def test_the_examples_of_a_page_run(scene, name):
     run("snowmatch index catalog/")

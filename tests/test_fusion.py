@@ -102,6 +102,7 @@ def test_a_query_with_two_extractors_has_the_spots_of_both(both):
     assert seen
 
 
+@pytest.mark.slow
 def test_the_order_of_extractors_changes_only_the_scale(both):
     path = both.folder / both.data.annotations[0].path
     there, back = both.query(path, extractor=BOTH, top=50), both.query(path, extractor=BOTH[::-1], top=50)

@@ -417,6 +417,7 @@ def test_where_a_classifier_may_be_written(tmp_path):
     assert is_head(tmp_path / "mine.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stations", "words"),
     [

@@ -210,6 +210,7 @@ def test_a_flank_matches_itself_only_and_never_its_mirror_image():
     assert same > 2 * max(matches(again, cv2.GaussianBlur(other, (0, 0), 0.5))[1] for other in others)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "decoy", "side", "other"), [(0, 5, "left", "right"), (1, 4, "right", "left")])
 def test_decoys_pass_if_a_check_is_left_out(model, decoy, side, other):
     pose = replace(STANDING, side=side)
