@@ -12,6 +12,7 @@ import platformdirs
 import pytest
 from old_torch import old_torch_of
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_names
 from snowmatch.core.types import Classes
@@ -32,7 +33,7 @@ from snowmatch.screening.classifiers.efficientnet_lite0 import (
 )
 from snowmatch.screening.finders import AUTO, NONE, choose_finders
 from snowmatch.screening.scenes import CAT, MIDDLE, Finders, animal_map, species_map
-from snowmatch.screening.species import CATS, NOTHING, log_sum
+from snowmatch.screening.species import CATS, log_sum
 from snowmatch.testing import CLASSIFIER_CHECKS
 from snowmatch.testing.detectors import scene
 

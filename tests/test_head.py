@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from snowmatch.api import open_catalog
+from snowmatch.catalog.species import NOTHING
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
@@ -33,7 +34,6 @@ from snowmatch.screening.head import (
     load_head,
     save_head,
 )
-from snowmatch.screening.species import NOTHING
 
 # The model
 

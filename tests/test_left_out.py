@@ -17,6 +17,7 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, load_screened, save_screened
+from snowmatch.catalog.species import NOTHING
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
@@ -26,7 +27,6 @@ from snowmatch.review.groups import BatchPhoto, Group
 from snowmatch.review.left_out import OTHER_SPECIES, decision_of, kept_first, screening_answer
 from snowmatch.screening import finders
 from snowmatch.screening.scenes import Finders
-from snowmatch.screening.species import NOTHING
 
 ANSWERS = (KEPT, NOTHING, PERSON, UNKNOWN, "other mammal")
 RED, BLUE, GREY = (230, 20, 20), (20, 20, 230), (120, 120, 120)

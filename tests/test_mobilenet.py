@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from old_torch import old_torch_of
 from PIL import Image
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.models.registry import known_weights
@@ -18,7 +19,6 @@ from snowmatch.screening.classifiers._mobilenet import STAGES, mobilenet_onnx
 from snowmatch.screening.classifiers.learned import Learned
 from snowmatch.screening.classifiers.mobilenet_v2 import DEVIATION, MEAN, V2, MobilenetV2
 from snowmatch.screening.head import Head, load_head, save_head
-from snowmatch.screening.species import NOTHING
 from snowmatch.testing import CLASSIFIER_CHECKS
 from snowmatch.testing.detectors import scene
 

@@ -17,13 +17,14 @@ from PIL import Image
 
 import snowmatch.screening.classifiers.learned as learning
 from snowmatch.api import open_catalog
+from snowmatch.catalog.species import NOTHING, label_of
 from snowmatch.cli import main
 from snowmatch.confidence import kinds
 from snowmatch.confidence.metrics import interval
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.review import screen_folds, screen_looks, screen_trial
-from snowmatch.review.labels import grouped, label_of, read_groups, read_labels
+from snowmatch.review.labels import grouped, read_groups, read_labels
 from snowmatch.review.screen_figures import Case, measure_kept, measure_told, passages_of
 from snowmatch.review.screen_looks import Seen
 from snowmatch.review.screen_trial import prove
@@ -32,7 +33,6 @@ from snowmatch.screening.cam import class_activation
 from snowmatch.screening.classifiers import efficientnet_lite0
 from snowmatch.screening.folds import folds_of
 from snowmatch.screening.head import learn_head
-from snowmatch.screening.species import NOTHING
 from snowmatch.views.curves import curves_svg
 from snowmatch.views.screen_trial import proof_to_json
 

@@ -8,6 +8,7 @@ from PIL import Image
 from snowmatch.api import open_catalog
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.screened import KEPT, PERSON, Screened, save_screened
+from snowmatch.catalog.species import NOTHING
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.effect import in_effect
@@ -15,7 +16,6 @@ from snowmatch.decisions.who import who_is_who, with_names
 from snowmatch.review.identities import decide, draft, open_identities, preview
 from snowmatch.review.left_out import decided_photos, species_notes
 from snowmatch.review.traits import trait_drafts
-from snowmatch.screening.species import NOTHING
 from snowmatch.survey.opening import open_survey
 
 # a photo, its individual, its encounter, what the screening says

@@ -16,9 +16,9 @@ from web_small import client_of
 
 from snowmatch.catalog.records import Fingerprint, Records, save_records
 from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, save_screened
+from snowmatch.catalog.species import NOTHING
 from snowmatch.review.accounts import add_account
 from snowmatch.review.identities import name_sightings
-from snowmatch.screening.species import NOTHING
 from snowmatch.web import surveys
 from snowmatch.web.dashboard import SCREENED, SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
 from snowmatch.web.page import environment

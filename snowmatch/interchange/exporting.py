@@ -20,7 +20,7 @@ from snowmatch.survey.folder import COUNTED, survey_manifest, write_output
 from snowmatch.survey.places import Place
 from snowmatch.survey.run import Survey
 
-DEGREE = 111_320.0  # m: one degree of latitude
+DEGREE = 111_320.0  # m: one degree of the equator; one of latitude is at most 0.7 % less
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.sheet import plain_heading, read_sheet
-from snowmatch.catalog.species import NOTHING
-from snowmatch.catalog.species import PEOPLE as PEOPLE
-from snowmatch.catalog.species import label_of as label_of
+from snowmatch.catalog.species import NOTHING, label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.screened import KEPT, PERSON, Screened, load_classes, save_classes, seen_instead
-from snowmatch.catalog.species import species_of
+from snowmatch.catalog.species import NOTHING, species_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Classifier
@@ -24,7 +24,6 @@ from snowmatch.review.groups import BatchPhoto, Group
 from snowmatch.review.identities import Identities
 from snowmatch.screening.passages import answer_of
 from snowmatch.screening.scenes import LEAST
-from snowmatch.screening.species import NOTHING
 
 OTHER_SPECIES = "other species"
 SAVE_SECONDS = 30.0  # between two saves: the work that is lost at most if the run is killed

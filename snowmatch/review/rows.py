@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from snowmatch.catalog.ids import with_ids
 from snowmatch.catalog.screened import PERSON
+from snowmatch.catalog.species import NOTHING
 from snowmatch.confidence.levels import LEVEL_NAMES, MARKS
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.plain import six_digits
@@ -20,7 +21,6 @@ from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal
 from snowmatch.review.groups import Group
 from snowmatch.review.left_out import OTHER_SPECIES, decision_of
-from snowmatch.screening.species import NOTHING
 
 UNCERTAIN = LEVEL_NAMES[-1]
 NOT_COMPARABLE = "not comparable"

@@ -25,6 +25,7 @@ from snowmatch.catalog.screened import (
     seen_instead,
 )
 from snowmatch.catalog.settings import keep_settings
+from snowmatch.catalog.species import NOTHING
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
@@ -53,7 +54,6 @@ from snowmatch.screening.passages import (
     passages_needed,
 )
 from snowmatch.screening.scenes import LEAST
-from snowmatch.screening.species import NOTHING
 
 RESULTS = "results"  # the mark of stored detections that a file of results gave
 # The notes that matter most, in their order; all others follow

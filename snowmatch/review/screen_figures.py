@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.confidence.kinds import (
     FIGURES,
     bounded,
@@ -18,7 +19,6 @@ from snowmatch.confidence.kinds import (
 )
 from snowmatch.confidence.quality import Bin, reliability_bins
 from snowmatch.screening.passages import Threshold, choose_threshold
-from snowmatch.screening.species import NOTHING
 
 Bounds = tuple[float, float, float]  # a figure and its 95 % interval; NaN where not defined
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
@@ -15,7 +16,6 @@ from snowmatch.core.unions import Unions
 from snowmatch.review.screen_looks import Seen
 from snowmatch.screening.folds import folds_of
 from snowmatch.screening.head import FEWEST, Head, learn_head
-from snowmatch.screening.species import NOTHING
 
 
 def hold_out(

@@ -12,20 +12,20 @@ import numpy as np
 
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.screened import PERSON, load_detections
+from snowmatch.catalog.species import NOTHING, PEOPLE
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import settings
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
-from snowmatch.review.labels import PEOPLE, SPECIES_COLUMN, grouped, read_groups, read_labels
+from snowmatch.review.labels import SPECIES_COLUMN, grouped, read_groups, read_labels
 from snowmatch.review.screen_figures import Case, Kept, Told, measure_kept, measure_told, passages_of
 from snowmatch.review.screen_folds import hold_out, learn_heads, learnable
 from snowmatch.review.screen_looks import Progress, Seen, by_features, learned_from, look_at, network_of, tell_held_out
 from snowmatch.screening.finders import choose_finders, without_classifier
 from snowmatch.screening.head import Head
 from snowmatch.screening.passages import SHOWS, SPECIES
-from snowmatch.screening.species import NOTHING
 
 IN_USE, LEARNED = "in use", "learned"
 

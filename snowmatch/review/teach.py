@@ -11,6 +11,7 @@ import numpy as np
 
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.settings import TAUGHT
+from snowmatch.catalog.species import label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
 from snowmatch.core.files import file_sha256
@@ -19,7 +20,6 @@ from snowmatch.core.plugins import Classifier, make_plugin
 from snowmatch.core.text import choices, share_text
 from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
-from snowmatch.review.labels import label_of
 from snowmatch.screening.augment import views_of
 from snowmatch.screening.classifiers.learned import NETWORKS
 from snowmatch.screening.finders import DEFAULT_CLASSIFIER

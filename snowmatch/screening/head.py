@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.screening.folds import folds_of
-from snowmatch.screening.species import NOTHING, log_sum
+from snowmatch.screening.species import log_sum
 
 NETWORK = "efficientnet_lite0"
 STRENGTH = 1e-2  # of the penalty on large weights, for features with deviation 1 (chosen, not measured)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from snowmatch.catalog.screened import KEPT, UNKNOWN
-from snowmatch.screening.species import NOTHING
+from snowmatch.catalog.species import NOTHING
 
 SPECIES = "snow leopard"
 # The lowest score of a passage that is kept, if the catalog has too few named animals. All 39 passages of snow leopards

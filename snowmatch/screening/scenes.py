@@ -21,6 +21,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import Classifier, Segmenter, settings, settings_key
 from snowmatch.core.types import Annotation, Classes
@@ -30,7 +31,7 @@ from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.middle import Middle
 from snowmatch.screening.outlines import animals_of
 from snowmatch.screening.scenery import PREVIEW, Preview, foreground_map, make_preview
-from snowmatch.screening.species import CATS, NOTHING, log_sum
+from snowmatch.screening.species import CATS, log_sum
 
 REVISION = 6  # of the method; maps of another revision are computed again
 MOST = 8  # companions of each kind: a burst of ten has nine, and each takes 2 ms (other numbers were not tried)

@@ -1,10 +1,8 @@
-"""The names of species that every classifier shares, and the score of several species together."""
+"""The names of the cats that every classifier tells, and the score of several species together."""
 
 from __future__ import annotations
 
 import numpy as np
-
-from snowmatch.catalog.species import NOTHING as NOTHING
 
 CATS = ("snow leopard", "other cat")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.core.plugins import Classifier
 from snowmatch.core.types import Classes
-from snowmatch.screening.species import NOTHING
 from snowmatch.testing.detectors import scene
 from snowmatch.testing.plugins import all_after, is_complete, settings_are_frozen_fields
 

@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.species import PEOPLE
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
 from snowmatch.core.outputs import check_file, check_folder, has_mark, make_output_folder
 from snowmatch.core.text import counted, percent
 from snowmatch.photos.pixels import read_small
-from snowmatch.review.labels import PEOPLE
 from snowmatch.review.screen_figures import Case, Told
 from snowmatch.review.screen_trial import Proof, Trial
 from snowmatch.screening.cam import class_activation

@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from snowmatch.catalog.species import NOTHING, label_of
 from snowmatch.core.boxes import overlap
 from snowmatch.core.text import counted, printable
 from snowmatch.core.types import Annotation
 from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient, count_of, grouped, names_of, verb
-from snowmatch.review.labels import label_of
-from snowmatch.screening.species import NOTHING
 
 FLANKS = ("left_flank", "right_flank")
 ONE_ANIMAL = 0.2  # overlap of two boxes of one body part from which they may show one animal

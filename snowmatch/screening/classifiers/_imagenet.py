@@ -11,12 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
 from snowmatch.models.cache import weights_sum
 from snowmatch.models.torch_file import read_torch
 from snowmatch.screening.classifiers._layers import OUTPUTS, STRIDE
-from snowmatch.screening.species import CATS, NOTHING, log_sum
+from snowmatch.screening.species import CATS, log_sum
 
 # Classes of ImageNet by their numbers. Everything that is no animal is `nothing`: plants, scenery, things.
 GROUPS: dict[str, tuple[int, ...]] = {

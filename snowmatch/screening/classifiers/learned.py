@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from snowmatch.catalog.species import NOTHING
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
 from snowmatch.core.types import Classes
@@ -20,7 +21,7 @@ from snowmatch.screening.classifiers import efficientnet_lite0, mobilenet_v2
 from snowmatch.screening.classifiers._imagenet import check_size, tile_means
 from snowmatch.screening.classifiers._layers import FEATURES
 from snowmatch.screening.head import Head, load_head
-from snowmatch.screening.species import NOTHING, log_sum
+from snowmatch.screening.species import log_sum
 
 NETWORKS = {"efficientnet_lite0": efficientnet_lite0, "mobilenet_v2": mobilenet_v2}  # by the name in the file
 
