@@ -3,8 +3,10 @@
 import html
 import io
 import json
+import math
 import re
 import shutil
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -171,6 +173,35 @@ def test_undo_takes_the_last_answers_of_this_mode_back_one_by_one(state, page):
     assert state.identities().who.named("Aika") is not None
     identities, items, _, _ = desk_of(state, "Anna", "open").questions(1000)  # their order changes while counts come
     keys = [each.key for each in identities.who.sightings]
+    assert set(first["pair"]) in [{keys[item.a], keys[item.b]} for item in items]
+
+
+def test_an_answer_that_is_taken_back_while_a_new_queue_is_made_is_a_question_again(state, page, monkeypatch):
+    desk = desk_of(state, "Anna", "open")
+    begun, go_on = threading.Event(), threading.Event()
+    fresh = desk._fresh
+
+    def slow(identities, evidence):
+        begun.set()
+        assert go_on.wait(60)
+        return fresh(identities, evidence)
+
+    first = questions(page)[0]
+    said(page, first)
+    monkeypatch.setattr(desk, "_fresh", slow)
+    monkeypatch.setattr(desk, "_built", -math.inf)  # or else the old queue is not given up so soon
+    state.append(lambda i: [rename(i, i.who.individuals[0].handle, "Aika", "Anna")])
+    desk.questions(1)
+    assert begun.wait(60)
+    undone = page.post("/review/undo", json={"mode": "open"}).json()["undone"]
+    assert set(undone["pair"]) == set(first["pair"])
+    go_on.set()
+    end = time.monotonic() + 60
+    while desk._making and time.monotonic() < end:
+        time.sleep(0.01)
+    identities, items, _, _ = desk.questions(1000)
+    keys = [each.key for each in identities.who.sightings]
+    assert identities.who.named("Aika") is not None
     assert set(first["pair"]) in [{keys[item.a], keys[item.b]} for item in items]
 
 

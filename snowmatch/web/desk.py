@@ -161,22 +161,30 @@ class Desk:
 
         def make() -> None:
             try:
-                start = time.monotonic()
-                queue = self._fresh(self.state.identities(), evidence)
-                with self._lock:
-                    self._put(queue, time.monotonic() - start)
-                    if not self._catch_up(queue):
-                        self._built = -math.inf
+                while not self._made_anew(evidence):
+                    pass
             finally:
                 self._making = False
 
         threading.Thread(target=make, daemon=True, name="snowmatch-queue").start()
 
-    def _catch_up(self, queue: Queue) -> bool:
-        """Give a queue the answers of this observer that came while it was made."""
-        self._pending.extendleft(reversed(self._recent))
-        self._recent = []
-        return self._take_pending(queue)
+    def _made_anew(self, evidence: Evidence) -> bool:
+        """Put a queue that knows the decisions so far in place of the old one; False: it has to be made once more.
+
+        That is so if an answer was taken back meanwhile, which the new queue would not know.
+        """
+        start, before = time.monotonic(), self._queue
+        queue = self._fresh(self.state.identities(), evidence)
+        with self._lock:
+            if self._queue is not before:  # one was made meanwhile that knows more
+                return True
+            known = {row.id for row in queue.identities.rows}
+            if any(each.undone and each.row.id not in known for each in (*self._recent, *list(self._pending))):
+                return False
+            self._put(queue, time.monotonic() - start)
+            self._pending.extendleft(reversed(self._recent))
+            self._recent = []
+            return self._take_pending(queue)
 
     def _take_pending(self, queue: Queue) -> bool:
         """Bring the queue up to date with this observer's answers; False if it has to be made afresh."""
