@@ -135,6 +135,34 @@ class TestQuestions:
         assert [gain for gain, _ in one] == pytest.approx([gain for gain, _ in two], abs=1e-6)
         assert all(gain <= 1e-6 for gain, _ in one)
 
+    @given(surveys(), st.data())
+    def test_faint_questions_are_those_about_clusters_for_which_no_pair_speaks_also_after_answers(self, survey, data):
+        _, held = survey
+        questions = Questions(held, margin=SURE, quiet=-1.0)
+        human = {}
+        pairs = list(itertools.combinations(range(held.n), 2))
+        for _ in range(data.draw(st.integers(0, 6))):
+            pair = data.draw(st.sampled_from(pairs))
+            human[pair] = data.draw(st.sampled_from([-SURE, SURE]))
+            questions.answer(*pair, human[pair])
+        listed = dict(zip(zip(held.i.tolist(), held.j.tolist(), strict=True), held.machine.tolist(), strict=True))
+        speaking = {*human, *(pair for pair, said in listed.items() if said > -1.0)}
+        labels = questions.labels
+        linked = {frozenset((labels[i], labels[j])) for i, j in speaking}
+        faint = questions.pairs(lambda i, j: False, margin=1e6, faint=True)
+        asked = {(q.i, q.j) for q in questions.ask(10_000, margin=1e6, faint=True)}
+        assert asked == set(faint)
+        assert {frozenset((labels[i], labels[j])) for i, j in asked}.isdisjoint(linked)
+        loud = {(q.i, q.j) for q in questions.ask(10_000, margin=1e6)}
+        assert loud.isdisjoint(asked)
+        assert asked | loud <= listed.keys() | human.keys()  # never a pair that is not listed
+        apart = {frozenset((labels[i], labels[j])) for i, j in listed if labels[i] != labels[j]} - linked
+        assert {frozenset((labels[i], labels[j])) for i, j in asked} == apart
+
+    def test_quiet_is_never_above_zero(self):
+        with pytest.raises(ValueError, match="expected zero or less"):
+            Questions(weights(2, {(0, 1): 1.0}), margin=SURE, quiet=0.5)
+
     @given(surveys())
     def test_a_perfect_observer_ends_in_what_can_be_known(self, survey):
         truth, held = survey

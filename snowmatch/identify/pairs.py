@@ -15,6 +15,9 @@ from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.query import Photos, match_many, score_matches, voter
 from snowmatch.matching.scores import VERIFIED
 
+# The most that photos without box or mask say in one direction, as log odds: what is taken for the animal may be rocks
+# (docs/benchmarks-history.md, "What pairs of sightings say"). Chosen: 400 to 1 with the other direction
+MOST_WHOLE = 3.0
 AT_ONCE = 16  # sightings that are asked together: each search block is read once for all of them
 
 
@@ -86,6 +89,8 @@ def compare_sightings(
             models = _models(session, own, part, gallery)
             rich = float(np.mean([len(s) for s in photos.subjects]))
             log = _log_odds(models, scores.evidence, rich)
+            if not all(gallery.evidence(e) in OUTLINED for e in own):
+                log = np.minimum(log, MOST_WHOLE)
             for n in np.flatnonzero(scores.evidence > VERIFIED).tolist():
                 other = int(gallery.individuals[n].individual or -1)
                 odds[number][other] = odds[number].get(other, np.zeros(2)) + log[:, n]

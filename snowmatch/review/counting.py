@@ -14,7 +14,7 @@ from snowmatch.review.counts import ahead, count, individuals
 from snowmatch.review.draws import draw
 from snowmatch.review.evidence import Weights
 from snowmatch.review.graph import SURE, Known, weights_of
-from snowmatch.review.likely import Evidence
+from snowmatch.review.likely import LEAST, Evidence
 
 ENOUGH = 1.0  # individuals: comparisons stop to matter if the number would change by less
 Pair = tuple[int, int]
@@ -98,7 +98,8 @@ def count_individuals(
             lambda a, b, same: (known.join if same else known.part)(a, b),
         )
 
-    more = ahead(weights, labels, margin=2 * SURE, answer=SURE, asked=who.pairs.keys(), closed=closed)
+    asked = who.pairs.keys()
+    more = ahead(weights, labels, margin=2 * SURE, answer=SURE, quiet=LEAST, asked=asked, closed=closed)
     return Counts(tuple(found), labels, more, (found[0].high - found[0].low) / 2)
 
 

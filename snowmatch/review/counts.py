@@ -95,19 +95,20 @@ def ahead(
     margin: float,
     answer: float,
     most: int = 1,
+    quiet: float = -math.inf,
     asked: Collection[tuple[int, int]] = (),
     times: int = 3,
     closed: Callable[[], tuple[Callable[[int, int], bool], Callable[[int, int, bool], None]]] | None = None,
 ) -> int:
     """Return about how many questions `Questions` will still ask: the mean over some draws, each taken as the truth.
 
-    margin, most, asked: of Questions. answer: the weight of an answer. times: draws that are tried, evenly spread; it
-    takes as long as the questions to all of them. closed: makes for each of them two functions: which pairs (i, j) are
-    not asked, as of `Questions.ask`, and what takes an answer (i, j, same) from which others follow.
+    margin, most, quiet, asked: of Questions. answer: the weight of an answer. times: draws that are tried, evenly
+    spread; it takes as long as the questions to all of them. closed: makes for each of them two functions: which pairs
+    (i, j) are not asked, as of `Questions.ask`, and what takes an answer (i, j, same) from which others follow.
     """
     numbers = []
     for row in draws[:: max(len(draws) // times, 1)][:times]:
-        questions = Questions(weights, margin=margin, most=most, asked=asked)
+        questions = Questions(weights, margin=margin, most=most, quiet=quiet, asked=asked)
         number = 0
         shut, take = closed() if closed is not None else (None, None)
         while found := questions.ask(closed=shut):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,13 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import settings
+from snowmatch.core.types import Annotation
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.identify.pairs import compare_sightings
 from snowmatch.identify.session import Session
-from snowmatch.review.kept import Record, keep, read_kept
+from snowmatch.review.kept import Record, keep, networks_of, read_kept
 
-FORMAT = 2  # increased if the records change: older ones are then not read
+FORMAT = 3  # increased if the records change: older ones are then not read
 TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal is rarely met more often in one survey
 AT_ONCE = 50  # sightings asked between two savings
 UNLISTED = -2.0  # evidence of a pair that is not among the TOP of either, or has no verified match
@@ -73,6 +75,16 @@ class Evidence:
         return sorted(own, key=lambda pair: (-pair.odds, pair.one, pair.other))[:count]
 
 
+def check_one_reading(annotations: Sequence[Annotation], session: Session) -> None:
+    """Check that the rows of annotations, which sightings were made of, mean the same photos in a session.
+
+    Raises SnowmatchError if the catalog was changed between the two readings.
+    """
+    one, other = ([(a.path, a.encounter) for a in each] for each in (annotations, session.data.annotations))
+    if one != other:
+        raise SnowmatchError("the catalog was changed at this very moment: run the command again", "catalog-changed")
+
+
 def gather_evidence(
     session: Session,
     sightings: Sequence[Sighting],
@@ -82,10 +94,10 @@ def gather_evidence(
 ) -> Evidence:
     """Ask about every sighting, and return the evidence. Answers of earlier runs that the catalog keeps are used.
 
-    A sighting is asked again only if its photos, their boxes or masks, the method or the calibration have changed. A
-    new sighting is compared with all others. again: ask about all. progress: called with (done, total) sightings. A
-    catalog that cannot be written, or with damaged maps, keeps nothing, and a note says so. No sightings give no pairs.
-    Raises SnowmatchError for a method of several extractors.
+    A sighting is asked again only if its photos, their boxes or masks, its passage, the method, the models of the
+    calibration or what finds the animal have changed. A new sighting is compared with all others. again: ask about all.
+    progress: called with (done, total) sightings. A catalog that cannot be written, or with damaged maps, keeps
+    nothing, and a note says so. No sightings give no pairs. Raises SnowmatchError for a method of several extractors.
     """
     if len(names := [str(settings(each)["name"]) for each in session.method.extractors]) > 1:
         text = f"sightings are compared by the features of one extractor, not of {' and '.join(names)}: name one"
@@ -94,10 +106,13 @@ def gather_evidence(
     kept = {} if again else read_kept(session.folder, keys)
     missing = [n for n, key in enumerate(keys) if key not in kept]
     notes: tuple[Note, ...] = ()
-    generation = 1 + max((record["generation"] for record in kept.values()), default=0)
+    among = _digest(sorted(keys))
+    # A run that was stopped goes on: what it kept was asked among the same sightings
+    same = [record["generation"] for record in kept.values() if record["among"] == among]
+    generation = same[0] if same else 1 + max((record["generation"] for record in kept.values()), default=0)
     for start in range(0, len(missing), AT_ONCE):
         some = missing[start : start + AT_ONCE]
-        records = _ask(session, sightings, some, keys, generation, start, len(missing), progress)
+        records = _ask(session, sightings, some, keys, (generation, among), start, len(missing), progress)
         kept |= records
         why = "foreground maps are damaged" if session.map_notes() else ""
         try:
@@ -117,33 +132,38 @@ def _ask(
     sightings: Sequence[Sighting],
     some: Sequence[int],
     keys: Sequence[str],
-    generation: int,
+    when: tuple[int, str],
     before: int,
     total: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Record]:
-    """Return the records of some sightings, by key."""
+    """Return the records of some sightings, by key. when: the generation of this run, and among what it asks."""
     names = {row: name for s in sightings for row, name in zip(sorted(s.rows), s.annotations, strict=True)}
     told = None if progress is None else (lambda done, _: progress(before + done, total))
     found: dict[int, list[list[object]]] = {n: [] for n in some}
     for e in compare_sightings(session, [s.rows for s in sightings], some, top=TOP, progress=told):
         own, other = (names[row] for row in e.rows)
         found[e.asked].append([own, other, round(e.odds, 4), round(e.careful, 4), e.spots])
-    return {keys[n]: {"generation": generation, "evidence": found[n]} for n in some}
+    generation, among = when
+    return {keys[n]: {"generation": generation, "among": among, "evidence": found[n]} for n in some}
 
 
 def _keys(session: Session, sightings: Sequence[Sighting]) -> list[str]:
     """Return a key for each sighting: 64 hex digits that change with all that its evidence depends on, names apart."""
-    common = repr((FORMAT, session.method.extractor, session.method.matching, session.calibration))
+    calibration = session.calibration
+    models = calibration.groups if calibration is not None else None
+    common = repr((FORMAT, session.method.extractor, session.method.matching, models, networks_of(session)))
     states = session.states
-    return [
-        hashlib.sha256(
-            repr(
-                (common, [(states[row].key, a) for row, a in zip(s.rows, s.annotations, strict=True)], s.body_parts)
-            ).encode("utf-8", "backslashreplace")
-        ).hexdigest()
-        for s in sightings
-    ]
+    passages: dict[str, list[str]] = defaultdict(list)
+    for s in sightings:
+        passages[s.passage].append(s.key)
+    beside = {name: _digest(sorted(members)) for name, members in passages.items()}  # they are never compared
+    photos = [[(states[row].key, a) for row, a in zip(s.rows, s.annotations, strict=True)] for s in sightings]
+    return [_digest((common, its, s.body_parts, beside[s.passage])) for its, s in zip(photos, sightings, strict=True)]
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(repr(values).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _gathered(

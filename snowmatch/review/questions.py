@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -37,10 +38,12 @@ class Questions:
     """The clustering of some sightings, kept up to date with every answer, and the questions that are open.
 
     margin: a cluster is settled when its best alternative scores at least this much less. The log odds of an observer's
-    accuracy mean: settled when one more answer could not change it. most: how often a pair may be asked.
+    accuracy mean: settled when one more answer could not change it. most: how often a pair may be asked. quiet: zero or
+    less; a comparison that says no more than this speaks for nothing. Clusters between which no other pair is listed
+    are not asked about unless `faint` questions are asked for. Pairs that are not listed are never asked.
     asked: pairs that were asked before (i < j), each as often as it was asked, `cannot_tell` included. labels: the
     clustering to start with, (n,) int; default: the greedy clustering.
-    Raises ValueError if `labels` separates sightings that are surely together.
+    Raises ValueError if `labels` separates sightings that are surely together, or if `quiet` is above zero.
     """
 
     def __init__(
@@ -51,7 +54,10 @@ class Questions:
         most: int = 1,
         asked: Iterable[tuple[int, int]] = (),
         labels: np.ndarray | None = None,
+        quiet: float = -math.inf,
     ) -> None:
+        if quiet > 0:
+            raise ValueError(f"quiet is {quiet}, expected zero or less")
         self.margin, self.most = margin, most
         self._graph = graph_of(weights)
         self._views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
@@ -60,6 +66,9 @@ class Questions:
             for *pair_, w in zip(weights.i.tolist(), weights.j.tolist(), weights.machine.tolist(), strict=True)
             if (pair := (pair_[0], pair_[1]))
         }
+        (speaking,) = np.nonzero((weights.machine > quiet) | (weights.human != 0))
+        ends = self._graph.node[np.stack([weights.i[speaking], weights.j[speaking]])]
+        self._speaks = {(min(a, b), max(a, b)) for a, b in ends.T.tolist()}  # pairs of nodes
         self._asked = Counter(asked)
         start = cluster(self._graph)[0] if labels is None else self._labels_of_nodes(labels)
         self._label = start.tolist()
@@ -69,9 +78,11 @@ class Questions:
         self._clusters = {label: tuple(held) for label, held in nodes.items()}
         self._sides = {label: self._graph.count(held) for label, held in nodes.items()}
         self._between: dict[int, dict[int, float]] = {label: {} for label in self._clusters}
+        self._heard: dict[int, set[int]] = {}  # of each cluster, the others that a pair which speaks links it to
         self._best: dict[Key, Alternative] = {}
         self._spent: set[Key] = set()
         self._heap: list[tuple[float, Key]] = []
+        self._faint: list[tuple[float, Key]] = []
         for label in self._clusters:
             self._between[label] = self._sums(label)
         self._renew(self._clusters)
@@ -112,6 +123,7 @@ class Questions:
         if a == b or (b in self._graph.near[a] and self._graph.near[a][b] <= FORBIDDEN / 2):
             return
         self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + weight
+        self._speaks.add((min(a, b), max(a, b)))
         if one == two:
             self._renew([one])
         else:
@@ -119,24 +131,33 @@ class Questions:
             self._between[one] = self._sums(one)
             self._between[two] = self._sums(two)
             for at in (one, two):
-                for other, held in self._between[at].items():
-                    self._between[other][at] = held
+                self._tell_others(at)
             self._renew_pair(one, two)
         self._settle()
 
-    def ask(self, count: int = 1, closed: Callable[[int, int], bool] | None = None) -> list[Question]:
+    def ask(
+        self,
+        count: int = 1,
+        closed: Callable[[int, int], bool] | None = None,
+        *,
+        margin: float | None = None,
+        faint: bool = False,
+    ) -> list[Question]:
         """Return up to `count` questions, the most open first, each about another alternative. None: all is settled.
 
-        closed(i, j): pairs that may not be asked now, such as those that another observer has on the screen.
+        closed(i, j): pairs that may not be asked now, such as those that another observer has on the screen. margin: in
+        place of that of these questions. faint: ask about clusters for which no pair speaks, and about nothing else.
         """
+        margin = self.margin if margin is None else margin
+        heap = self._faint if faint else self._heap
         found: list[Question] = []
         back: list[tuple[float, Key]] = []
-        while self._heap and len(found) < count:
-            entry = heapq.heappop(self._heap)
+        while heap and len(found) < count:
+            entry = heapq.heappop(heap)
             if not self._valid(entry) or entry[1] in self._spent or entry in back[-1:]:
                 continue
-            if -entry[0] <= -self.margin:
-                heapq.heappush(self._heap, entry)
+            if -entry[0] <= -margin:
+                heapq.heappush(heap, entry)
                 break
             best = self._best[entry[1]]
             question = self._question(best, None)
@@ -149,15 +170,22 @@ class Questions:
             if question is not None and all((question.i, question.j) != (q.i, q.j) for q in found):
                 found.append(question)
         for entry in back:
-            heapq.heappush(self._heap, entry)
+            heapq.heappush(heap, entry)
         return found
 
-    def pairs(self, closed: Callable[[int, int], bool]) -> list[tuple[int, int]]:
+    def pairs(
+        self, closed: Callable[[int, int], bool], *, margin: float | None = None, faint: bool = False
+    ) -> list[tuple[int, int]]:
         """Return the pairs that `ask` would ask now about all alternatives that are not settled, the most open first.
 
-        closed: as of `ask`. An alternative that no pair can settle has none.
+        closed, margin, faint: as of `ask`. An alternative that no pair can settle has none.
         """
-        kept = ((-best.gain, key) for key, best in self._best.items() if best.gain > -self.margin)
+        margin = self.margin if margin is None else margin
+        kept = (
+            (-best.gain, key)
+            for key, best in self._best.items()
+            if best.gain > -margin and self._is_faint(key) == faint
+        )
         asked = (self._question(self._best[key], closed) for _, key in sorted(kept) if key not in self._spent)
         return list(dict.fromkeys((question.i, question.j) for question in asked if question is not None))
 
@@ -174,12 +202,24 @@ class Questions:
 
     def _sums(self, label: int) -> dict[int, float]:
         held: dict[int, float] = {}
+        heard = self._heard[label] = set()
         for node in self._clusters[label]:
             for other, w in self._graph.near[node].items():
                 to = self._label[other]
                 if to != label:
                     held[to] = held.get(to, 0.0) + w
+                    if (min(node, other), max(node, other)) in self._speaks:
+                        heard.add(to)
         return held
+
+    def _tell_others(self, label: int) -> None:
+        """Let the other clusters know what is between them and a cluster whose sums were taken again."""
+        for other, held in self._between[label].items():
+            self._between[other][label] = held
+            if other in self._heard[label]:
+                self._heard[other].add(label)
+            else:
+                self._heard[other].discard(label)
 
     def _weight(self, one: int, two: int) -> float:
         graph = self._graph
@@ -204,9 +244,13 @@ class Questions:
             self._spent.discard(key)
             self._push(key)
 
+    def _is_faint(self, key: Key) -> bool:
+        """Return whether an alternative joins two clusters for which no pair speaks."""
+        return len(key) == 2 and key[1] not in self._heard[key[0]]
+
     def _push(self, key: Key) -> None:
         if key in self._best:
-            heapq.heappush(self._heap, (-self._best[key].gain, key))
+            heapq.heappush(self._faint if self._is_faint(key) else self._heap, (-self._best[key].gain, key))
 
     def _valid(self, entry: tuple[float, Key]) -> bool:
         return entry[1] in self._best and self._best[entry[1]].gain == -entry[0]
@@ -226,7 +270,8 @@ class Questions:
             self._set((one, two), None)
             return
         first, second = self._clusters[one], self._clusters[two]
-        if self._mixes(one, two):
+        # To join a part to a cluster for which nothing speaks scores less than only to part it
+        if two in self._heard[one] and self._mixes(one, two):
             self._set((one, two), best_alternative(self._graph, [first, second]))
         else:
             self._set(
@@ -249,8 +294,9 @@ class Questions:
             for other in self._between[label]:
                 self._set((min(label, other), max(label, other)), None)
                 self._between[other].pop(label, None)
+                self._heard[other].discard(label)
             self._set((label,), None)
-            del self._clusters[label], self._between[label], self._sides[label]
+            del self._clusters[label], self._between[label], self._sides[label], self._heard[label]
         for part in parts:
             self._clusters[part[0]] = part
             self._sides[part[0]] = self._graph.count(part)
@@ -260,8 +306,7 @@ class Questions:
         for label in made:
             self._between[label] = self._sums(label)
         for label in made:
-            for other in self._between[label]:
-                self._between[other][label] = self._between[label][other]
+            self._tell_others(label)
         self._renew(made)
 
     # Questions
@@ -291,10 +336,10 @@ class Questions:
                 continue
             for x, y in product(self._graph.members[a], self._graph.members[b]):
                 i, j = min(x, y), max(x, y)
-                times = self._asked[i, j]
-                rank = (times, -self._machine.get((i, j), self._graph.absent - 1), i, j)
-                if times >= self.most or not self._comparable(i, j) or (closed is not None and closed(i, j)):
+                said, times = self._machine.get((i, j)), self._asked[i, j]
+                if said is None or times >= self.most or (closed is not None and closed(i, j)):
                     continue
+                rank = (times, -said, i, j)
                 if chosen is None or rank < chosen:
                     chosen, merges = rank, joins
         if chosen is None:

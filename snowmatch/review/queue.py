@@ -21,7 +21,7 @@ from snowmatch.review.counting import draw_groupings, open_pairs
 from snowmatch.review.counts import left
 from snowmatch.review.graph import SURE, Known, answer_weight, differently_named, sighting_pair, weights_of
 from snowmatch.review.identities import Identities, draft, sides_of
-from snowmatch.review.likely import Evidence
+from snowmatch.review.likely import LEAST, Evidence
 from snowmatch.review.questions import Questions
 from snowmatch.review.turns import held_by_others, skipped_by
 
@@ -30,6 +30,10 @@ REPEAT_AFTER = 20  # questions between a question and its repetition, at least
 CONFIRM = 0.5  # pairs from this probability are asked until somebody has said that they are one animal
 DOUBT = 0.98  # answers that the photos contradict with this probability go to an adjudicator
 MARGIN = 2 * SURE  # a clustering is settled if two answers of persons could not change it
+# Then what three answers could change, likely pairs first, until of the last so many answers about such pairs no more
+# than so few were `same`; chosen
+UNLIKELY_MARGIN, UNLIKELY_ANSWERS, UNLIKELY_SAME = 3 * SURE, 30, 1
+UNLIKELY = "unlikely"
 DRAWS, COUNT_AGAIN = 200, 20  # groupings that are drawn, and answers until they are drawn again
 AHEAD = 20  # questions that are looked at together
 # Answers `cannot tell` of an observer after which questions about the same two individuals come last, or those about a
@@ -41,9 +45,9 @@ SAME_TWO, SAME_ONE = 2, 3
 class Item:
     """One question: do the sightings a and b show one animal?
 
-    why: `contradiction`, `decides`, `confirm`, `counts`, `check` (a sample of the machine's decisions), `repeat`,
-    `second` (an independent second answer), `disagreement` or `doubtful` (for an adjudicator: observers disagree, or
-    the photos contradict an answer or say nothing for it) or `chosen` (by a person). reason: the same in words.
+    why: `contradiction`, `decides`, `confirm`, `unlikely`, `counts`, `check` (a sample of the machine's decisions),
+    `repeat`, `second` (an independent second answer), `disagreement` or `doubtful` (for an adjudicator: observers
+    disagree, or the photos contradict an answer or say nothing for it) or `chosen` (by a person). reason: in words.
     probability: that both show one animal; careful: its lower bound, and the level of that; None if the photos say next
     to nothing. spots: matched spots of the best two photos. photos: these annotations' identifiers, of a and of b; the
     first ones of the sightings if there are no spots.
@@ -115,7 +119,9 @@ class Queue:
         self._questions: Questions | None = None
         if self.mode == "open":
             weights = weights_of(who, self.evidence, self.accuracy)
-            self._questions = Questions(weights, margin=MARGIN, asked=asked)
+            self._questions = Questions(weights, margin=MARGIN, asked=asked, quiet=LEAST)
+        told = [said for state in who.pairs.values() for said in state.answers if said.shown.get("why") == UNLIKELY]
+        self._unlikely = sorted(told, key=lambda said: said.id)  # answers about unlikely pairs, of all observers
         self._sampled = [
             pair
             for pair, state in who.pairs.items()
@@ -214,6 +220,7 @@ class Queue:
             yield from self._joining()
             yield from self._deciding()
             yield from self._confirming()
+            yield from self._looking_on()
             yield from self._counting()
         elif self.mode == "blind":
             yield from self._second_answers()
@@ -229,6 +236,9 @@ class Queue:
             and not self.known.same(a, b)
             and not self.known.different(a, b)
         )
+
+    def _shut(self, a: int, b: int) -> bool:
+        return not self._askable(a, b)
 
     def _contradictions(self) -> Iterator[Item]:
         """Yield pairs that can settle a contradiction: across its two sides, the most telling first."""
@@ -275,7 +285,7 @@ class Queue:
         """Yield the pairs that decide between the best grouping of all sightings and its best alternatives."""
         if self._questions is None:
             return
-        asked = self._questions.ask(AHEAD, closed=lambda i, j: not self._askable(i, j))
+        asked = self._questions.ask(AHEAD, self._shut)
         for question in asked:
             if self._askable(question.i, question.j):
                 yield self._item(question.i, question.j, "decides", self._joins(question.i, question.j))
@@ -289,6 +299,17 @@ class Queue:
     def _confirmed(self, pair: tuple[int, int]) -> Item:
         text = "the photos say one animal, and nobody has said so yet; " + self._joins(*pair)
         return self._item(*pair, "confirm", text)
+
+    def _looking_on(self) -> Iterator[Item]:
+        """Yield unlikely pairs, those for which the photos speak at all first, as long as such pairs join something."""
+        if self._questions is None or not _worthwhile([said.answer == SAME for said in self._unlikely]):
+            return
+        for faint in (False, True):
+            asked = self._questions.ask(AHEAD, self._shut, margin=UNLIKELY_MARGIN, faint=faint)
+            for question in asked:
+                if self._askable(question.i, question.j):
+                    text = "the photos say little for one animal; " + self._joins(question.i, question.j)
+                    yield self._item(question.i, question.j, UNLIKELY, text)
 
     def _counting(self) -> Iterator[Item]:
         """Yield the pairs whose answers tell most about how many individuals there are, when all else is asked."""
@@ -386,6 +407,8 @@ class Queue:
         else:  # an earlier answer counts again if this one is taken back
             self._taken.pop(pair, None)
         self._keep(pair, decision)
+        if item.why == UNLIKELY:
+            self._unlikely.append(decision)
         self._closed.add(pair)
         self._order.append(pair)
         self._quarrels = [each for each in identities.who.individuals if each.quarrels]
@@ -409,6 +432,7 @@ class Queue:
         self.identities = identities
         self._questions.change(*pair, -self._taken.pop(pair), asked=-1)
         self._forget(pair)
+        self._unlikely = [said for said in self._unlikely if said.id != decision.id]
         self._closed.discard(pair)
         self._order.remove(pair)
         self._quarrels = [each for each in who.individuals if each.quarrels]
@@ -425,7 +449,7 @@ class Queue:
             return sum(1 for _ in self._items())
         known = Known(self.identities.who)
         samples = {pair for pair in self._sampled if pair not in self._closed}
-        deciding = self._questions.pairs(lambda a, b: not self._askable(a, b)) if self._questions is not None else []
+        deciding = self._questions.pairs(self._shut) if self._questions is not None else []
         count = len(samples)
         for pair in dict.fromkeys([*deciding, *filter(lambda pair: self._askable(*pair), self._confirm)]):
             if pair in samples or known.same(*pair) or known.different(*pair):
@@ -433,7 +457,28 @@ class Queue:
             count += 1
             likely = self.evidence.pairs.get(pair)
             (known.join if likely is not None and likely.probability >= CONFIRM else known.part)(*pair)
-        return count
+        return count + self._unlikely_left(known)
+
+    def _unlikely_left(self, known: Known) -> int:
+        """Return how many unlikely pairs will be asked about, if all of them are different animals."""
+        if self._questions is None:
+            return 0
+        answers = [said.answer == SAME for said in self._unlikely]
+        number = 0
+        for faint in (False, True):
+            for pair in self._questions.pairs(self._shut, margin=UNLIKELY_MARGIN, faint=faint):
+                if not _worthwhile(answers):
+                    return number
+                if not known.same(*pair) and not known.different(*pair):
+                    answers.append(False)
+                    number += 1
+                    known.part(*pair)
+        return number
+
+
+def _worthwhile(answers: list[bool]) -> bool:
+    """Return whether unlikely pairs are still asked about. answers: whether each was `same`, the last one last."""
+    return len(answers) < UNLIKELY_ANSWERS or sum(answers[-UNLIKELY_ANSWERS:]) > UNLIKELY_SAME
 
 
 def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[int, int]]:

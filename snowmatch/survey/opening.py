@@ -8,7 +8,7 @@ from typing import Unpack
 
 from snowmatch.api import open_catalog
 from snowmatch.review.identities import open_identities
-from snowmatch.review.likely import gather_evidence
+from snowmatch.review.likely import check_one_reading, gather_evidence
 from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
 from snowmatch.survey.run import Survey, SurveyOptions, make_survey, uncounted_survey
 
@@ -34,10 +34,11 @@ def draw_survey(
     """Return drawn identities of a survey and their captures. options: those of the survey.
 
     The evidence of the photos is that of the catalog's index, and is kept there. progress: called with (done, total)
-    sightings that are compared. Raises SnowmatchError if the catalog is not indexed.
+    sightings that are compared. Raises SnowmatchError if the catalog is not indexed, or if it was changed meanwhile.
     """
     identities = survey.identities or open_identities(survey.data.folder)
     session = open_catalog(survey.data.folder).session(extractor=None)
+    check_one_reading(identities.annotations, session)
     evidence = gather_evidence(session, identities.who.sightings, progress=progress)
     labels = draw_identities(identities, evidence, draws, seed)
     return Drawn(labels, tuple(drawn_captures(survey, identities, labels, **options)), seed)

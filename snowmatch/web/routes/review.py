@@ -87,8 +87,10 @@ def review(request: Request) -> Response:
         words["why_hidden"] = t("review.why_blind")
     if may(OBSERVER):
         words["onward"] = t("home.onward")
-    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("contradiction", "decides", "confirm", "counts")}
-    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("second", "disagreement", "doubtful", "chosen")}
+    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("contradiction", "decides", "confirm", "unlikely")}
+    words |= {
+        f"why.{why}": t(f"review.why.{why}") for why in ("counts", "second", "disagreement", "doubtful", "chosen")
+    }
     words |= {f"part.{part}": t(f"part.{part}") for part in PARTS}
     words |= {f"level.{level}": t(f"level.{level}") for level in ("excellent", "good", "fair", "uncertain")}
     words |= {f"answer.{answer}": t(f"answer.{answer}") for answer in ("same", "different", "cannot_tell")}
