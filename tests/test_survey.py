@@ -3,9 +3,11 @@
 import json
 import math
 import socket
+import sys
 from datetime import datetime
 
 import numpy as np
+import pyproj
 import pytest
 from click.testing import CliRunner
 from conftest import read_rows, texts
@@ -682,6 +684,30 @@ def test_without_pyproj_the_rest_of_the_survey_stands(tmp_path, monkeypatch):
     assert not survey.positions
     assert len(survey.captures) == 7
     assert "pip install 'snowmatch[survey]'" in texts(survey.notes)
+
+
+def of_system(folder, crs):
+    """Write a survey with all stations in one system."""
+    rows = [f"S{n},{500000 + n * 5000},4600000,{crs},2023-05-01,2023-05-30" for n in (1, 2, 3)]
+    return survey_of(write_catalog(folder, stations="\n".join(["station,x,y,crs,from,to", *rows])))
+
+
+@pytest.mark.parametrize(("crs", "told"), [(2229, "EPSG:2229 is not in metres"), (99999, "EPSG:99999 is not known")])
+def test_positions_of_one_system_that_is_not_in_metres_are_no_metres(tmp_path, crs, told):
+    with pytest.raises(SnowmatchError, match=told):
+        of_system(tmp_path / "c", crs)
+
+
+def test_without_pyproj_only_systems_in_metres_are_taken_as_metres(tmp_path, monkeypatch):
+    for codes in projection.IN_METRES:
+        for code in codes:
+            assert {axis.unit_name for axis in pyproj.CRS.from_epsg(code).axis_info} == {"metre"}
+    assert of_system(tmp_path / "grid", 2180).crs == 2180
+    monkeypatch.setitem(sys.modules, "pyproj", None)
+    assert of_system(tmp_path / "utm", 32643).positions["S1"] == (505000, 4600000)
+    feet = of_system(tmp_path / "feet", 2229)
+    assert not feet.positions
+    assert "whether positions in EPSG:2229 are in metres is not known" in texts(feet.notes)
 
 
 def test_coordinates_are_given_only_as_asked(tmp_path):

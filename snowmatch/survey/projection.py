@@ -10,6 +10,8 @@ from snowmatch.catalog.positions import DEGREES, WGS84
 from snowmatch.core.errors import SnowmatchError
 
 Point = tuple[float, float, int]  # x (east or longitude), y (north or latitude), EPSG code
+# EPSG codes that are known to be in metres: UTM of WGS 84 (north, south) and of ETRS89, Gauss-Krueger of Pulkovo 1942
+IN_METRES = (range(32601, 32661), range(32701, 32761), range(25828, 25839), range(28402, 28433))
 
 
 def to_metres(points: Sequence[Point]) -> tuple[list[tuple[float, float]], int]:
@@ -17,12 +19,13 @@ def to_metres(points: Sequence[Point]) -> tuple[list[tuple[float, float]], int]:
 
     The system is the most frequent projected one of the points; if all are in degrees, the UTM zone of their mean.
     Points that are already in it are not changed. Raises SnowmatchError if pyproj is needed and missing, if a code is
-    unknown, or if a system is not in metres.
+    unknown, or if a system is not in metres. Without pyproj, only the codes IN_METRES are taken as metres.
     """
     if not points:
         return [], 0
     projected = Counter(crs for _, _, crs in points if crs not in DEGREES)
     target = max(sorted(projected), key=lambda crs: projected[crs]) if projected else _utm_zone(points)
+    _check_metres(target)
     moved = [(x, y) if crs == target else _moved(x, y, crs, target) for x, y, crs in points]
     return moved, target
 
@@ -57,16 +60,33 @@ def _transformer(crs: int, target: int) -> Any:
     try:
         import pyproj
     except ImportError as error:
-        raise SnowmatchError(
-            f"positions in EPSG:{crs} have to be converted to EPSG:{target}, which needs one more package: pip install "
-            "'snowmatch[survey]', or give x, y in metres (UTM) in stations.csv",
-            "no-pyproj",
-        ) from error
+        raise _missing(f"positions in EPSG:{crs} have to be converted to EPSG:{target}, which needs") from error
+    for code in (crs, target):
+        _check_metres(code)
     try:
-        for code in (crs, target):
-            axis = pyproj.CRS.from_epsg(code).axis_info
-            if code not in DEGREES and any(a.unit_name not in ("metre", "meter") for a in axis[:2]):
-                raise SnowmatchError(f"EPSG:{code} is not in metres: give x, y in UTM, or in degrees with crs 4326")
         return pyproj.Transformer.from_crs(crs, target, always_xy=True)
     except pyproj.exceptions.CRSError as error:
         raise SnowmatchError(f"EPSG:{crs} to EPSG:{target} is not possible ({error}): check the column crs") from error
+
+
+def _check_metres(code: int) -> None:
+    """Raise SnowmatchError unless the positions of a system are known to be in metres, or in degrees of DEGREES."""
+    if code in DEGREES or any(code in codes for codes in IN_METRES):
+        return
+    try:
+        import pyproj
+    except ImportError as error:
+        raise _missing(f"whether positions in EPSG:{code} are in metres is not known without") from error
+    try:
+        axes = pyproj.CRS.from_epsg(code).axis_info[:2]
+    except pyproj.exceptions.CRSError as error:
+        raise SnowmatchError(f"EPSG:{code} is not known ({error}): check the column crs") from error
+    if any(axis.unit_name not in ("metre", "meter") for axis in axes):
+        raise SnowmatchError(f"EPSG:{code} is not in metres: give x, y in UTM, or in degrees with crs 4326")
+
+
+def _missing(why: str) -> SnowmatchError:
+    return SnowmatchError(
+        f"{why} one more package: pip install 'snowmatch[survey]', or give x, y in metres (UTM) in stations.csv",
+        "no-pyproj",
+    )
