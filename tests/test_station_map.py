@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import sys
 import zipfile
 
 import pytest
@@ -15,7 +16,7 @@ from web_small import client_of, make_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.zipped import zipped
 from snowmatch.review.identities import open_identities
-from snowmatch.survey import layout
+from snowmatch.survey import layout, projection
 from snowmatch.survey.layout import Layout, station_layout
 from snowmatch.views.station_map import EDGE, WIDTH, make_map
 from snowmatch.web.places import map_of
@@ -56,6 +57,15 @@ def test_without_pyproj_degrees_are_drawn_all_the_same(made, monkeypatch):
     found = station_layout(made).places
     for site, (x, y) in expected.items():
         assert found[site] == pytest.approx((x, y), abs=300)
+
+
+def test_without_pyproj_stations_on_both_sides_of_180_degrees_are_neighbours(tmp_path, monkeypatch):
+    (tmp_path / "stations.csv").write_text("station,x,y\na,179.9,66.5\nb,-179.9,66.5\n", encoding="utf-8")
+    monkeypatch.setattr(projection, "_MADE", {})
+    monkeypatch.setitem(sys.modules, "pyproj", None)
+    places = station_layout(tmp_path).places
+    assert places["", "a"] == pytest.approx((0, 0), abs=1e-3)
+    assert places["", "b"] == pytest.approx((8867, 0), rel=0.01)
 
 
 def test_north_is_up_and_the_bar_tells_the_scale():

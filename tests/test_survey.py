@@ -710,6 +710,22 @@ def test_without_pyproj_only_systems_in_metres_are_taken_as_metres(tmp_path, mon
     assert "whether positions in EPSG:2229 are in metres is not known" in texts(feet.notes)
 
 
+def test_the_zone_of_stations_on_both_sides_of_180_degrees_is_there(tmp_path):
+    rows = [f"S{n},{x},66.5,2023-05-01,2023-05-30" for n, x in ((1, 179.9), (2, -179.9), (3, -179.8))]
+    stations = "\n".join(["station,x,y,from,to", *rows])
+    survey = survey_of(write_catalog(tmp_path / "c", stations=stations))
+    assert survey.crs == 32601
+    assert math.dist(survey.positions["S1"], survey.positions["S2"]) == pytest.approx(8890, rel=0.01)
+    assert "far-stations" not in {note.code for note in survey.notes}
+
+
+def test_stations_far_from_their_zone_are_told_without_a_position(tmp_path):
+    survey = survey_of(write_catalog(tmp_path / "c", stations=STATIONS.replace("76.15,41.45", "95.15,41.45")))
+    (note,) = (note for note in survey.notes if note.code == "far-stations")
+    assert note.data == {"stations": ["S3"]}
+    assert not any(character.isdigit() for character in note.text.replace("S3", ""))
+
+
 def test_coordinates_are_given_only_as_asked(tmp_path):
     survey = survey_of(write_catalog(tmp_path / "c"))
     assert shown_positions(survey, None) == {}

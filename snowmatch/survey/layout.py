@@ -11,7 +11,7 @@ from snowmatch.catalog.positions import DEGREES
 from snowmatch.catalog.stations import read_stations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
-from snowmatch.survey.projection import Point, to_metres
+from snowmatch.survey.projection import Point, mean_longitude, to_metres
 
 EARTH = 6_371_000.0  # m, mean radius
 Site = tuple[str, str]  # location, station
@@ -51,5 +51,8 @@ def _metres(points: Sequence[Point]) -> list[tuple[float, float]]:
         if error.code != "no-pyproj" or any(crs not in DEGREES for _, _, crs in points):
             raise
     # Good enough to draw an area of some hundred kilometres. Source: equirectangular projection
-    middle = math.radians(sum(y for _, y, _ in points) / len(points))
-    return [(math.radians(x) * EARTH * math.cos(middle), math.radians(y) * EARTH) for x, y, _ in points]
+    middle, zero = math.radians(sum(y for _, y, _ in points) / len(points)), mean_longitude([x for x, _, _ in points])
+    return [
+        (math.radians((x - zero + 180) % 360 - 180) * EARTH * math.cos(middle), math.radians(y) * EARTH)
+        for x, y, _ in points
+    ]

@@ -16,7 +16,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.survey.effort import quiet_times, span_of_photos, working_time
 from snowmatch.survey.occasions import Session
-from snowmatch.survey.projection import to_metres
+from snowmatch.survey.projection import is_far, to_metres
 from snowmatch.survey.sightings import Sighting
 
 
@@ -71,6 +71,13 @@ def find_places(
         notes.append(Note(error.code, f"no distances and no map: {error}", {"why": str(error)}))
         points, moved, crs = {}, [], 0
     where = dict(zip(points, moved, strict=True))
+    if far := sorted({station for (_, station), (x, _) in where.items() if is_far(x, crs)}):
+        text = (
+            f"{some(far)}: far from the middle of the UTM zone of the positions, so that distances there are too long"
+        )
+        notes.append(
+            Note("far-stations", f"{text}; count each area on its own, with a table of its stations", {"stations": far})
+        )
     places = []
     for (location, station), own in groups.items():
         x, y = where.get((location, station), (None, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,9 @@ from snowmatch.core.errors import SnowmatchError
 
 Point = tuple[float, float, int]  # x (east or longitude), y (north or latitude), EPSG code
 # EPSG codes that are known to be in metres: UTM of WGS 84 (north, south) and of ETRS89, Gauss-Krueger of Pulkovo 1942
-IN_METRES = (range(32601, 32661), range(32701, 32761), range(25828, 25839), range(28402, 28433))
+UTM = (range(32601, 32661), range(32701, 32761), range(25828, 25839))
+IN_METRES = (*UTM, range(28402, 28433))
+FAR = 500_000.0  # m from the middle meridian of a UTM zone, 6 degrees at 42 N: distances there are 0.3 % too long
 
 
 def to_metres(points: Sequence[Point]) -> tuple[list[tuple[float, float]], int]:
@@ -35,10 +38,21 @@ def to_degrees(points: Sequence[Point]) -> list[tuple[float, float]]:
     return [(x, y) if crs == WGS84 else _moved(x, y, crs, WGS84) for x, y, crs in points]
 
 
+def mean_longitude(longitudes: Sequence[float]) -> float:
+    """Return the mean direction of longitudes, -180 to 180: of 179 and -179 it is 180. Source: circular mean."""
+    angles = [math.radians(longitude) for longitude in longitudes]
+    return math.degrees(math.atan2(sum(map(math.sin, angles)), sum(map(math.cos, angles))))
+
+
+def is_far(east: float, crs: int) -> bool:
+    """Return whether a position (m) is farther than FAR from the middle of its UTM zone; False in other systems."""
+    return any(crs in codes for codes in UTM) and abs(east - 500_000) > FAR
+
+
 def _utm_zone(points: Sequence[Point]) -> int:
     """Return the EPSG code of the UTM zone (WGS 84) of the mean position."""
     degrees = to_degrees(points)
-    longitude = sum(p[0] for p in degrees) / len(degrees)
+    longitude = mean_longitude([p[0] for p in degrees])
     latitude = sum(p[1] for p in degrees) / len(degrees)
     zone = int((longitude + 180) // 6) % 60 + 1
     return (32600 if latitude >= 0 else 32700) + zone
