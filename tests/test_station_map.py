@@ -50,7 +50,7 @@ def test_distances_are_in_metres_and_nothing_else_is_known(made):
 def test_without_pyproj_degrees_are_drawn_all_the_same(made, monkeypatch):
     expected = station_layout(made).places
 
-    def missing(points):
+    def missing(points, names):
         raise SnowmatchError("no pyproj", "no-pyproj")
 
     monkeypatch.setattr(layout, "to_metres", missing)

@@ -726,6 +726,15 @@ def test_stations_far_from_their_zone_are_told_without_a_position(tmp_path):
     assert not any(character.isdigit() for character in note.text.replace("S3", ""))
 
 
+def test_a_position_outside_its_system_is_told_by_its_station(tmp_path):
+    rows = ["S1,43500123,4612345,32643", "S2,500000,4600000,32644", "S3,510000,4600000,32644"]
+    stations = "\n".join(["station,location,x,y,crs", *(row.replace(",", ",naryn,", 1) for row in rows)])
+    with pytest.raises(SnowmatchError, match=r"position of naryn/S1 \(crs 32643\) is outside the system") as error:
+        survey_of(write_catalog(tmp_path / "c", stations=stations))
+    assert "435" not in str(error.value)
+    assert "4.6" not in str(error.value)
+
+
 def test_coordinates_are_given_only_as_asked(tmp_path):
     survey = survey_of(write_catalog(tmp_path / "c"))
     assert shown_positions(survey, None) == {}

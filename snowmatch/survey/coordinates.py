@@ -57,5 +57,5 @@ def shown_positions(survey: Survey, coordinates: Coordinates | None) -> dict[str
 def shown_degrees(survey: Survey, coordinates: Coordinates | None) -> dict[str, tuple[float, float]]:
     """Return the same positions as longitude and latitude (WGS 84)."""
     positions = shown_positions(survey, coordinates)
-    points = to_degrees([(x, y, survey.crs) for x, y in positions.values()])
+    points = to_degrees([(x, y, survey.crs) for x, y in positions.values()], list(positions))
     return {label: (round(lon, 6), round(lat, 6)) for label, (lon, lat) in zip(positions, points, strict=True)}

@@ -37,16 +37,16 @@ def station_layout(folder: Path, dates: str = "") -> Layout:
         return Layout({}, ())
     rows = read_stations(folder / STATIONS_NAME, [], dates)
     points = {(d.location, d.station): (d.x, d.y, d.crs) for d in rows[::-1] if d.x is not None and d.y is not None}
-    moved = _metres(list(points.values()))
+    moved = _metres(list(points.values()), ["/".join(filter(None, site)) for site in points])
     west, south = (min((point[k] for point in moved), default=0.0) for k in (0, 1))
     places = {site: (x - west, y - south) for site, (x, y) in zip(points, moved, strict=True)}
     without = dict.fromkeys((d.location, d.station) for d in rows if (d.location, d.station) not in places)
     return Layout(dict(sorted(places.items())), tuple(without))
 
 
-def _metres(points: Sequence[Point]) -> list[tuple[float, float]]:
+def _metres(points: Sequence[Point], names: Sequence[str]) -> list[tuple[float, float]]:
     try:
-        return to_metres(points)[0]
+        return to_metres(points, names)[0]
     except SnowmatchError as error:
         if error.code != "no-pyproj" or any(crs not in DEGREES for _, _, crs in points):
             raise

@@ -63,8 +63,9 @@ def find_places(
         notes.append(Note("no-stations", text, {"count": replaced}))
     often = Counter(station for _, station in groups)
     points = {key: (d.x, d.y, d.crs) for key, own in groups.items() for d in own[::-1] if d.x is not None}
+    names = ["/".join(filter(None, key)) for key in points]
     try:
-        moved, crs = to_metres([(float(x or 0), float(y or 0), code) for x, y, code in points.values()])
+        moved, crs = to_metres([(float(x or 0), float(y or 0), code) for x, y, code in points.values()], names)
     except SnowmatchError as error:
         if error.code != "no-pyproj":
             raise

@@ -17,25 +17,25 @@ IN_METRES = (*UTM, range(28402, 28433))
 FAR = 500_000.0  # m from the middle meridian of a UTM zone, 6 degrees at 42 N: distances there are 0.3 % too long
 
 
-def to_metres(points: Sequence[Point]) -> tuple[list[tuple[float, float]], int]:
+def to_metres(points: Sequence[Point], names: Sequence[str]) -> tuple[list[tuple[float, float]], int]:
     """Return the positions (m) in one projected system, and its EPSG code. No points give ([], 0).
 
     The system is the most frequent projected one of the points; if all are in degrees, the UTM zone of their mean.
     Points that are already in it are not changed. Raises SnowmatchError if pyproj is needed and missing, if a code is
-    unknown, or if a system is not in metres. Without pyproj, only the codes IN_METRES are taken as metres.
+    unknown, or if a system is not in metres. Without pyproj, only the codes IN_METRES are taken as metres. names: of
+    the points, for errors: these tell no position.
     """
     if not points:
         return [], 0
     projected = Counter(crs for _, _, crs in points if crs not in DEGREES)
-    target = max(sorted(projected), key=lambda crs: projected[crs]) if projected else _utm_zone(points)
+    target = max(sorted(projected), key=lambda crs: projected[crs]) if projected else _utm_zone(points, names)
     _check_metres(target)
-    moved = [(x, y) if crs == target else _moved(x, y, crs, target) for x, y, crs in points]
-    return moved, target
+    return _all_moved(points, names, target), target
 
 
-def to_degrees(points: Sequence[Point]) -> list[tuple[float, float]]:
+def to_degrees(points: Sequence[Point], names: Sequence[str]) -> list[tuple[float, float]]:
     """Return the positions as longitude and latitude (WGS 84). Raises as `to_metres` does."""
-    return [(x, y) if crs == WGS84 else _moved(x, y, crs, WGS84) for x, y, crs in points]
+    return _all_moved(points, names, WGS84)
 
 
 def mean_longitude(longitudes: Sequence[float]) -> float:
@@ -49,9 +49,9 @@ def is_far(east: float, crs: int) -> bool:
     return any(crs in codes for codes in UTM) and abs(east - 500_000) > FAR
 
 
-def _utm_zone(points: Sequence[Point]) -> int:
+def _utm_zone(points: Sequence[Point], names: Sequence[str]) -> int:
     """Return the EPSG code of the UTM zone (WGS 84) of the mean position."""
-    degrees = to_degrees(points)
+    degrees = to_degrees(points, names)
     longitude = mean_longitude([p[0] for p in degrees])
     latitude = sum(p[1] for p in degrees) / len(degrees)
     zone = int((longitude + 180) // 6) % 60 + 1
@@ -61,12 +61,22 @@ def _utm_zone(points: Sequence[Point]) -> int:
 _MADE: dict[tuple[int, int], Any] = {}
 
 
+def _all_moved(points: Sequence[Point], names: Sequence[str], target: int) -> list[tuple[float, float]]:
+    moved = []
+    for (x, y, crs), name in zip(points, names, strict=True):
+        east, north = (x, y) if crs == target else _moved(x, y, crs, target)
+        if not (abs(east) < 1e9 and abs(north) < 1e9):
+            raise SnowmatchError(
+                f"the position of {name} (crs {crs}) is outside the system EPSG:{target}: check x, y and crs"
+            )
+        moved.append((east, north))
+    return moved
+
+
 def _moved(x: float, y: float, crs: int, target: int) -> tuple[float, float]:
     if (crs, target) not in _MADE:
         _MADE[crs, target] = _transformer(crs, target)
     east, north = _MADE[crs, target].transform(x, y)
-    if not (abs(east) < 1e9 and abs(north) < 1e9):
-        raise SnowmatchError(f"the position {x:g}, {y:g} is outside the system EPSG:{target}: check x, y and crs")
     return float(east), float(north)
 
 
