@@ -393,6 +393,9 @@ def test_mark_capture_and_rmark_have_the_same_histories(tmp_path):
     export(tmp_path / "c", "rmark")
     rows = read_rows(tmp_path / "c" / "out" / "captures.csv")
     assert {row["id"]: row["ch"] for row in rows} == expected
+    script = (tmp_path / "c" / "out" / "read.R").read_text()  # without share, RMark fits another model for recaptures
+    assert "m0 <- list(p = list(formula = ~1, share = TRUE))" in script
+    assert 'mark(process.data(data, model = "Closed"), model.parameters = m0,' in script
 
 
 WINTER = """station,location,x,y,from,to

@@ -25,12 +25,13 @@ class Rmark:
             found[f"captures{ending}.csv"] = ("\n".join(lines) + "\n").encode("ascii")
         reads = "".join(
             f'data <- read.csv("{name}", colClasses = c(ch = "character"))\n'
-            'print(mark(process.data(data, model = "Closed"), output = FALSE))\n'
+            'print(mark(process.data(data, model = "Closed"), model.parameters = m0, output = FALSE))\n'
             for name in found
         )
         found["read.R"] = (
-            f"# Fits model M0. Run it in this folder; it needs program MARK\nlibrary(RMark)\n{reads}".encode()
-        )
+            "# Fits model M0. Run it in this folder; it needs program MARK\nlibrary(RMark)\n"
+            f"m0 <- list(p = list(formula = ~1, share = TRUE))  # one p for first captures and recaptures\n{reads}"
+        ).encode()
         return found
 
 
