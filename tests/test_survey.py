@@ -468,6 +468,18 @@ def test_a_camera_without_dates_beside_one_with_dates_is_told(tmp_path):
     assert "(S3 2023-05-20" in notes["effort-from-photos"]
 
 
+def test_a_station_with_neither_dates_nor_photos_is_told(tmp_path):
+    stations = (
+        "station,location,from,to\nS1,naryn,2023-05-01,2023-05-30\nS2,naryn,,\nS3,naryn,,\nT1,naryn,,\nT2,naryn,,\n"
+    )
+    survey = survey_of(write_catalog(tmp_path / "c", stations=stations))
+    (note,) = (note for note in survey.notes if note.code == "stations-without-dates")
+    assert note.data == {"stations": ["T1", "T2"]}
+    assert "no effort is counted for T1, T2; fill in from and to" in note.text
+    survey = survey_of(write_catalog(tmp_path / "d"))
+    assert "stations-without-dates" not in {note.code for note in survey.notes}
+
+
 def test_captures_without_a_body_part_are_told(tmp_path):
     rows = [(name, "unknown" if n in (2, 3, 4) else part, *more) for n, (name, part, *more) in enumerate(ROWS)]
     notes = {note.code: note.text for note in survey_of(write_catalog(tmp_path / "a", rows)).notes}

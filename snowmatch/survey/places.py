@@ -123,12 +123,13 @@ def _several_values(groups: Mapping[tuple[str, str], Sequence[Deployment]]) -> l
 def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note]) -> dict[str, list[tuple[Span, str]]]:
     """Return when the cameras of each place worked, by label, with the session of each period ("": any).
 
-    Where no table says it, it is from the first photo to the last. One note names all such places, another one the
-    cameras without dates beside one with dates: they have no effort.
+    Where no table says it, it is from the first photo to the last. One note names all such places. Others name what has
+    no effort: the cameras without dates beside one with dates, and the stations with neither dates nor photos.
     """
     found: dict[str, list[tuple[Span, str]]] = {}
     told: list[str] = []
     undated: list[str] = []
+    unknown: list[str] = []
     longest = 0
     for place in places:
         if not place.from_photos:
@@ -138,7 +139,9 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
         times = _photo_times(place, data)
         span = span_of_photos(times)
         found[place.label] = []
-        if span is not None:
+        if span is None:
+            unknown.append(place.label)
+        else:
             found[place.label] = [(span, next((d.session for d in place.deployments), ""))]
             told.append(f"{place.label} {span.start.date()} to {max(times).date()}")
             longest = max([longest, *((q.end - q.start).days for q in quiet_times(times))])
@@ -153,6 +156,13 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
             f"station that have them: no effort is counted for {some(undated)}; fill in from and to"
         )
         notes.append(Note("cameras-without-dates", text, {"cameras": undated}))
+    if unknown:
+        text = (
+            f"{counted(len(unknown), 'station')} without from and to, and without a photo of a possible time: no "
+            f"effort is counted for {some(unknown)}; fill in from and to: without stations that saw nothing, a density "
+            "is too high"
+        )
+        notes.append(Note("stations-without-dates", text, {"stations": unknown}))
     return found
 
 
