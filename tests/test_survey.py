@@ -285,6 +285,20 @@ def test_without_a_table_the_effort_is_that_of_the_photos_and_gaps_are_told(tmp_
 # --- captures ---------------------------------------------------------------------------------------------------------
 
 
+def test_without_a_table_a_station_that_saw_only_other_species_has_effort(tmp_path):
+    photos = [("aika", "S1", 1, "snow leopard"), ("aika", "S1", 30, "snow leopard"), ("", "S1", 31, "ibex")]
+    photos += [("", station, day, kind) for station, kind in (("S2", "ibex"), ("S3", "nothing")) for day in (2, 11)]
+    lines = ["path,individual,body_part,location,station,timestamp,species"]
+    for n, (name, station, day, kind) in enumerate(photos):
+        lines.append(f"p{n}.jpg,{name},left_flank,naryn,{station},2023-05-{day:02}T10:00,{kind}")
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    survey = survey_of(tmp_path)
+    effort = dict(zip([p.label for p in survey.places], survey.effort["1"].sum(axis=1), strict=True))
+    assert effort == {"S1": 31, "S2": 10, "S3": 10}
+    assert {c.place for c in survey.captures} == {"S1"}
+    assert not survey.unnamed
+
+
 def test_captures_are_sightings_at_stations_on_occasions(tmp_path):
     survey = survey_of(write_catalog(tmp_path / "c"))
     found = [(c.individual, c.place, c.occasion, c.flank, c.simultaneous, len(c.photos)) for c in survey.captures]

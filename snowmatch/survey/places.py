@@ -14,6 +14,7 @@ from snowmatch.catalog.stations import FIRST_YEAR, LAST_YEAR, Deployment, Span
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
+from snowmatch.core.types import Annotation
 from snowmatch.survey.effort import quiet_times, span_of_photos, working_time
 from snowmatch.survey.occasions import Session
 from snowmatch.survey.projection import is_far, to_metres
@@ -42,21 +43,29 @@ def site_of(s: Sighting) -> str:
 
 
 def find_places(
-    sightings: Iterable[Sighting], deployments: Sequence[Deployment], listed: bool, notes: list[Note]
+    sightings: Iterable[Sighting], deployments: Sequence[Deployment] | None, data: CatalogData, notes: list[Note]
 ) -> tuple[tuple[Place, ...], int]:
-    """Return the places by label, and the EPSG code of their positions."""
+    """Return the places by label, and the EPSG code of their positions.
+
+    deployments: of the table of stations. None without one: then the places are those of the sightings, and of all
+    other annotations with a time, such as those of other species, since a camera worked there, too.
+    """
     groups: dict[tuple[str, str], list[Deployment]] = defaultdict(list)
-    for d in deployments:
+    for d in deployments or ():
         groups[d.location, d.station].append(d)
     notes += _several_values(groups)
     replaced = 0
     sightings = list(sightings)
-    if not listed:
+    if deployments is None:
         for s in sightings:
             if s.start is not None and (site := site_of(s)):
                 groups[s.location if site != s.location else "", site] = []
                 replaced += not s.station
-    if listed:
+        seen = {row for s in sightings for row in s.rows}
+        for a in data.annotations:
+            if a.row not in seen and _is_timed(a) and (site := _site(a)):
+                groups[a.location if site != a.location else "", site] = []
+    else:
         notes += _in_several_locations(sightings, groups)
     if replaced:
         text = f"{counted(replaced, 'sighting')} without a station: the camera or the location stands for it"
@@ -170,11 +179,16 @@ def _photo_times(place: Place, data: CatalogData) -> list[datetime]:
     return [
         a.timestamp
         for a in data.annotations
-        if a.timestamp is not None
-        and FIRST_YEAR <= a.timestamp.year <= LAST_YEAR
-        and (a.station or a.camera or a.location) == place.station
-        and place.location in ("", a.location)
+        if a.timestamp is not None and _is_timed(a) and _site(a) == place.station and place.location in ("", a.location)
     ]
+
+
+def _is_timed(a: Annotation) -> bool:
+    return a.timestamp is not None and FIRST_YEAR <= a.timestamp.year <= LAST_YEAR
+
+
+def _site(a: Annotation) -> str:
+    return a.station or a.camera or a.location
 
 
 class Finder:

@@ -131,14 +131,14 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     table = options.get("stations")
     if table is None and (data.folder / STATIONS_NAME).exists():
         table = data.folder / STATIONS_NAME
-    deployments = () if table is None else read_stations(table, notes, data.settings.dates)
+    deployments = None if table is None else read_stations(table, notes, data.settings.dates)
     traits = survey_traits(data.folder, data.annotations, identities)
     if traits.unread:
         text = f"no sex: {some(traits.unread)} in the column sex; expected female or male"
         notes.append(Note("sexes-unread", text, {"texts": list(traits.unread)}))
     sightings = make_sightings(data.annotations, traits.known, notes)
     sightings = _of_species(sightings, identities, notes)
-    places, crs = find_places(sightings, deployments, table is not None, notes)
+    places, crs = find_places(sightings, deployments, data, notes)
     spans = working_periods(places, data, notes)
     sessions = find_sessions(places, spans, options.get("sessions", ()), length, start_hour)
     effort = {
