@@ -24,11 +24,13 @@ from snowmatch.survey.co_use import co_use
 from snowmatch.survey.field_tables import hours_table
 from snowmatch.survey.gaps import AFTER, BEFORE, BETWEEN, NEVER, effort_gaps, runs
 from snowmatch.survey.hot_spots import hot_spots
+from snowmatch.survey.layout import Layout
 from snowmatch.survey.rates import session_rates, station_rates
 from snowmatch.survey.run import make_survey
 from snowmatch.survey.selection import only, select
 from snowmatch.survey.summaries import individuals
 from snowmatch.survey.tables import survey_table, survey_tables
+from snowmatch.views.station_map import make_map
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +222,7 @@ def test_gaps_are_whole_days_without_a_camera(survey):
 
 # --- hot spots --------------------------------------------------------------------------------------------------------
 
+TWO_GROUPS = [(0, 0), (0, 1), (1, 0), (1, 1)]  # group, place in it
 SQUARE = {"a": (0.0, 0.0), "b": (4000.0, 0.0), "c": (0.0, 4000.0), "d": (4000.0, 4000.0)}
 
 
@@ -241,6 +244,17 @@ def test_a_hexagon_is_the_weighted_mean_of_the_stations():
     highest = max(spots.cells, key=lambda cell: cell[2])
     assert math.dist(highest[:2], SQUARE["a"]) < math.dist(highest[:2], SQUARE["d"])
     assert all(0 < rate < 4 for _, _, rate in spots.cells)
+
+
+@pytest.mark.parametrize("apart", [150_000, 700_000, 9_000_000])
+def test_two_groups_of_stations_have_hexagons_however_far_they_are_apart(apart):
+    places = {("", f"S{n}"): (k * apart + j * 1000.0, k * apart + j * 300.0) for n, (k, j) in enumerate(TWO_GROUPS)}
+    spots = hot_spots(places, {("", "S0"): 3}, dict.fromkeys(places, 1.0))
+    for place in places.values():
+        assert min(math.dist(cell[:2], place) for cell in spots.cells) <= spots.radius <= spots.width
+    assert len(spots.cells) < 40
+    drawn = make_map(Layout(places, ()), {}, spots=spots)
+    assert {cell.shade for cell in drawn.hexagons if cell.rate > 1} == {5}
 
 
 def test_two_places_make_no_hot_spots():

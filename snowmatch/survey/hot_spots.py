@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 Key = TypeVar("Key")
-ACROSS = 14  # hexagons along the longer side, about
+ACROSS = 14  # hexagons along the longer side, about; more where they would be larger than REACH
 REACH = 1.0  # bandwidths from the nearest station, up to which a hexagon is shown
 LEAST_WIDTH = 500.0  # m
 
@@ -45,8 +45,8 @@ def hot_spots(
     near = np.where(apart > 0, apart, np.inf).min(axis=1)
     width = max(float(near.mean()), LEAST_WIDTH)
     low, high = points.min(axis=0) - REACH * width, points.max(axis=0) + REACH * width
-    radius = float(max(high - low)) / ACROSS / math.sqrt(3)
-    middles = _middles(low, high, radius)
+    radius = min(float(max(high - low)) / ACROSS / math.sqrt(3), REACH * width)  # each station is in a hexagon
+    middles = _middles(points, low, radius, REACH * width)
     distance = np.linalg.norm(middles[:, None] - points[None], axis=2)
     kept = distance.min(axis=1) <= REACH * width
     weight = np.exp(-((distance[kept] / width) ** 2) / 2)
@@ -56,11 +56,11 @@ def hot_spots(
     return HotSpots(cells, radius, width)
 
 
-def _middles(low: np.ndarray, high: np.ndarray, radius: float) -> np.ndarray:
-    """Return the middles of hexagons that cover a rectangle, (N, 2)."""
+def _middles(points: np.ndarray, low: np.ndarray, radius: float, reach: float) -> np.ndarray:
+    """Return the middles of the hexagons within `reach` of a point, and of some more around it, (N, 2)."""
     step, rise = math.sqrt(3) * radius, 1.5 * radius
-    rows = np.arange(math.ceil((high[1] - low[1]) / rise) + 1)
-    columns = np.arange(math.ceil((high[0] - low[0]) / step) + 1)
-    x = low[0] + step * (columns[None, :] + 0.5 * (rows[:, None] % 2))
-    y = np.broadcast_to(low[1] + rise * rows[:, None], x.shape)
-    return np.stack([x.ravel(), y.ravel()], axis=1)
+    up, across = (np.arange(-n, n + 1) for n in (math.ceil(reach / rise) + 1, math.ceil(reach / step) + 1))
+    near = np.round((points - low) / (step, rise)).astype(int)
+    rows, columns = np.broadcast_arrays(near[:, 1, None, None] + up[:, None], near[:, 0, None, None] + across)
+    rows, columns = np.unique(np.stack([rows.ravel(), columns.ravel()]), axis=1)
+    return np.stack([low[0] + step * (columns + 0.5 * (rows % 2)), low[1] + rise * rows], axis=1)
