@@ -45,6 +45,13 @@ def test_every_command_of_the_tutorial_and_the_cookbook_is_tested():
             assert language == "text" or mark in known, f"a block {language!r} {mark!r} is not run by any test"
 
 
+def test_pages_start_r_scripts_in_their_folder():
+    started = [
+        name for page in (ROOT / "docs").glob("*.md") for name in re.findall(r"Rscript (\S+)", page.read_text("utf-8"))
+    ]
+    assert started == ["fit.R"]  # the scripts read the files beside them
+
+
 @pytest.mark.slow
 def test_the_tutorial_leads_from_cards_to_a_file_for_density(field, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -56,7 +63,7 @@ def test_the_tutorial_leads_from_cards_to_a_file_for_density(field, tmp_path, mo
     for block in (text for language, mark, text in BLOCK.findall(TUTORIAL) if language == "text"):
         for line in block.splitlines():  # what is printed, but for figures, which may differ elsewhere
             words = re.sub(r"\d[\d.,]*", "N", line).strip()
-            if words and not any(part in line for part in ("/home/", "Rscript", "...", "one animal")):
+            if words and not any(part in line for part in ("/home/", "cd secr", "Rscript", "...", "one animal")):
                 assert any(words in re.sub(r"\d[\d.,]*", "N", text) for text in printed.values()), line
 
     truth = {row["path"]: row["individual"] for row in read_rows(field / "truth.csv")}
