@@ -689,6 +689,16 @@ def test_movements_are_distances_on_the_ground(tmp_path):
     assert spatial_recaptures(survey.captures) == {("1", "aika"): 1, ("1", "bars"): 1, ("1", "cholpon"): 0}
 
 
+def test_an_animal_at_a_station_without_a_position_has_no_largest_distance(tmp_path):
+    survey = survey_of(write_catalog(tmp_path / "c", stations=STATIONS.replace("76.15,41.45", ",")))
+    moves = largest_moves(survey.captures, survey.positions)
+    assert moves["1", "bars"] is None  # S1 and S3
+    assert mmdm(survey.captures, survey.positions, "1") == moves["1", "aika"] > 8000
+    (_, rows) = survey_tables(survey, None)["spatial-recaptures.csv"]
+    assert {row[1]: row[2:] for row in rows}["bars"] == (1, None)
+    assert f"{moves['1', 'aika'] / 1000:.2f} km (without 1 animal captured at stations" in format_survey(survey)
+
+
 def test_positions_in_two_systems_agree(tmp_path):
     degrees = survey_of(write_catalog(tmp_path / "c"))
     assert degrees.crs == 32643

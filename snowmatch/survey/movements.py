@@ -40,27 +40,30 @@ def movements(captures: Iterable[Capture], positions: Mapping[str, tuple[float, 
 
 def largest_moves(
     captures: Iterable[Capture], positions: Mapping[str, tuple[float, float]]
-) -> dict[tuple[str, str], float]:
+) -> dict[tuple[str, str], float | None]:
     """Return the largest distance (m) between any two captures of each animal that was captured twice or more.
 
-    Keys: (session, individual). An animal captured at one station only has 0. Stations without a position are ignored.
+    Keys: (session, individual). An animal captured at one station only has 0; one with a station without a position has
+    None: its largest distance is not known.
     """
-    found = {}
+    found: dict[tuple[str, str], float | None] = {}
     for key, own in sorted(_by_animal(captures).items()):
         if len({c.cell for c in own}) < 2:
             continue
-        places = sorted({c.place for c in own if c.place in positions})
-        if places:
-            found[key] = max(math.dist(positions[a], positions[b]) for a in places for b in places)
+        places = sorted({c.place for c in own})
+        known = all(place in positions for place in places)
+        found[key] = max(math.dist(positions[a], positions[b]) for a in places for b in places) if known else None
     return found
 
 
 def mmdm(captures: Iterable[Capture], positions: Mapping[str, tuple[float, float]], session: str) -> float | None:
     """Return the mean maximum distance moved (m) of a session's animals with two captures or more; None without one.
 
-    Animals captured at one station only count with 0. Source: Wilson & Anderson, 1985 (J. Mammalogy 66:13-21).
+    Animals captured at one station only count with 0, those with an unknown distance not at all.
+    Source: Wilson & Anderson, 1985 (J. Mammalogy 66:13-21).
     """
-    moves = [metres for (where, _), metres in largest_moves(captures, positions).items() if where == session]
+    found = [metres for (where, _), metres in largest_moves(captures, positions).items() if where == session]
+    moves = [metres for metres in found if metres is not None]
     return sum(moves) / len(moves) if moves else None
 
 

@@ -11,7 +11,7 @@ from snowmatch.survey.abundance import Estimate
 from snowmatch.survey.captures import MEANING
 from snowmatch.survey.draw_tables import pooled_estimates
 from snowmatch.survey.draws import Drawn
-from snowmatch.survey.movements import mmdm, movements, spatial_recaptures
+from snowmatch.survey.movements import largest_moves, mmdm, movements, spatial_recaptures
 from snowmatch.survey.occasions import Session
 from snowmatch.survey.run import Survey
 from snowmatch.survey.summaries import ASSUMES, estimates, frequencies, individuals
@@ -132,7 +132,12 @@ def _session(survey: Survey, s: Session) -> list[str]:
     mean = mmdm(survey.captures, survey.positions, s.name)
     lines = [f"Session {printable(s.name)}", f"  captured animals: {times or 'none'}"]
     text = f"  movements between stations: {len(moved)}; spatial recaptures: {further}"
-    lines.append(text + ("" if mean is None else f"; mean maximum distance moved: {mean / 1000:.2f} km"))
+    text += "" if mean is None else f"; mean maximum distance moved: {mean / 1000:.2f} km"
+    largest = largest_moves(survey.captures, survey.positions)
+    unknown = sum(name == s.name and metres is None for (name, _), metres in largest.items())
+    if mean is not None and unknown:
+        text += f" (without {counted(unknown, 'animal')} captured at stations without a position)"
+    lines.append(text)
     for model, e in estimates(survey.captures, s, survey.worked(s)).items():
         lines.append(f"  {MODELS[model]}: {_estimate(e)}")
     if nameless := int(survey.unidentified[s.name].sum()):
