@@ -16,9 +16,9 @@ CLOSE = 1e-6  # relative error of a quantile
 class Pooled:
     """An estimate over draws of identities, with 95 % intervals; nan without draws.
 
-    value: the mean of the draws. low, high: of the mixture of the draws' distributions. rubin_low, rubin_high: by
-    Rubin's rules on the logarithm of the estimate. draws: number of draws with captures. infinite: of these, those
-    without an upper end; Rubin's rules leave them out.
+    value, low, high: median and ends of the mixture of the draws' distributions; the median is infinite only if half of
+    the draws or more are. rubin_low, rubin_high: by Rubin's rules on the logarithm of the estimate. draws: number of
+    draws with captures. infinite: of these, those without an upper end; Rubin's rules leave them out.
     """
 
     value: float
@@ -41,7 +41,6 @@ def pool(estimates: Sequence[Estimate]) -> Pooled:
     if not found:
         return Pooled(math.nan, math.nan, math.nan, math.nan, math.nan, 0, 0)
     finite = [e for e in found if math.isfinite(e.high) and math.isfinite(e.value)]
-    value = fmean(e.value for e in found)
     rubin = (math.nan, math.nan)
     if finite:
         logs = [math.log(e.value) for e in finite]
@@ -49,7 +48,8 @@ def pool(estimates: Sequence[Estimate]) -> Pooled:
         between = pvariance(logs) * len(finite) / (len(finite) - 1) if len(finite) > 1 else 0.0
         spread = NORMAL * math.sqrt(within + (1 + 1 / len(finite)) * between)
         rubin = (math.exp(fmean(logs) - spread), math.exp(fmean(logs) + spread))
-    return Pooled(value, _quantile(found, 0.025), _quantile(found, 0.975), *rubin, len(found), len(found) - len(finite))
+    value, low, high = (_quantile(found, share) for share in (0.5, 0.025, 0.975))
+    return Pooled(value, low, high, *rubin, len(found), len(found) - len(finite))
 
 
 def _quantile(estimates: Sequence[Estimate], share: float) -> float:
