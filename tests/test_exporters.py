@@ -25,6 +25,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path
 from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names
 from snowmatch.features.reader import list_features, open_features
+from snowmatch.interchange.exporters import xlsx
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.interchange.importing import import_source
 from snowmatch.survey.run import make_survey, uncounted_survey
@@ -241,6 +242,20 @@ def test_a_workbook_has_a_sheet_for_each_table(tmp_path):
         head, *rows = book.get_sheet_by_name("captures").to_python()
     assert len(rows) == len(survey.captures)
     assert rows[0][head.index("individual_id")] == "aika"
+
+
+@pytest.mark.parametrize(
+    ("head", "rows", "told"),
+    [
+        (("day",), [()] * 1_048_576, "effort.csv has 1,048,577 rows, and a workbook holds 1,048,576"),
+        (["day"] * 16_385, [], "effort.csv has 16,385 columns"),
+        (("day",), [("x" * 32_768,)], "effort.csv has 32,768 letters in a cell"),
+    ],
+)
+def test_a_table_that_is_too_large_for_a_workbook_is_not_cut(tmp_path, monkeypatch, head, rows, told):
+    monkeypatch.setattr(xlsx, "survey_tables", lambda *given: {"effort.csv": (head, rows)})
+    with pytest.raises(SnowmatchError, match=f"{told}.*--format csv"):
+        export(tmp_path, "xlsx")
 
 
 def test_exported_tables_have_the_days_of_co_use_that_were_asked_for(tmp_path):

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.co_use import CO_USE_DAYS
 from snowmatch.survey.tables import cell_text, survey_tables
+
+# Of a sheet, and letters of a cell: xlsxwriter drops what is beyond, without a word
+MOST_ROWS, MOST_COLUMNS, MOST_LETTERS = 1_048_576, 16_384, 32_767
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,9 @@ class Xlsx:
             raise ValueError(f"co_use is {self.co_use:g} days, expected 0 to 366")
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return survey.xlsx. Texts are written as texts, never as formulas or links."""
+        """Return survey.xlsx. Texts are written as texts, never as formulas or links. Raises SnowmatchError for a table
+        that is too large for a sheet.
+        """
         import xlsxwriter
 
         content = io.BytesIO()
@@ -39,6 +45,8 @@ class Xlsx:
             book.set_properties({"created": datetime(2000, 1, 1)})  # the same survey is the same bytes
             bold = book.add_format({"bold": True})
             for name, (head, rows) in survey_tables(given.survey, given.coordinates, self.co_use).items():
+                _check_size(name, len(rows) + 1, MOST_ROWS, "rows")
+                _check_size(name, len(head), MOST_COLUMNS, "columns")
                 sheet = book.add_worksheet(name.removesuffix(".csv"))
                 sheet.freeze_panes(1, 0)
                 for column, heading in enumerate(head):
@@ -49,8 +57,16 @@ class Xlsx:
                         if isinstance(value, int | float) and not isinstance(value, bool) and text not in ("", "inf"):
                             sheet.write_number(number, column, value)
                         elif text:
+                            _check_size(name, len(text), MOST_LETTERS, "letters in a cell")
                             sheet.write_string(number, column, value if isinstance(value, str) else text)
         return {"survey.xlsx": content.getvalue()}
+
+
+def _check_size(name: str, number: int, most: int, what: str) -> None:
+    if number > most:
+        raise SnowmatchError(
+            f"{name} has {number:,} {what}, and a workbook holds {most:,}: write the tables with --format csv"
+        )
 
 
 PLUGIN = Xlsx
