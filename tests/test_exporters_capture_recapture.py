@@ -475,6 +475,13 @@ def test_spim_numbers_linked_animals_first_and_alike(tmp_path):
     assert [list(row.values()) for row in read_rows(out / "K2D.csv")][1] == ["1", "1", "0", "1", "1", "1"]
 
 
+@pytest.mark.parametrize("name", ["spim", "multimark"])
+@pytest.mark.parametrize("flanks", ["left", "right", "hybrid", "sessions"])
+def test_models_of_two_sides_get_no_choice_of_one(tmp_path, name, flanks):
+    with pytest.raises(SnowmatchError, match=f"flanks is {flanks}, and .*: expected --flanks both"):
+        export(tmp_path, name, flanks=flanks)
+
+
 def test_spim_counts_the_cameras_that_worked_at_once(tmp_path):
     sides = [(f"{side}_flank", second) for side, second in (("left", "00"), ("right", "03"))]
     rows = [("aika", part, "S1", f"2023-05-{day}T10:00:{s}", day, "") for day in ("03", "12") for part, s in sides]

@@ -56,6 +56,14 @@ class Export:
             again = len(survey.captures) - len({c.cell for c in survey.captures})
             self.leave_out(again, "repeated capture", "one counts for each animal, station and occasion")
 
+    def need_both_flanks(self) -> None:
+        """Raise SnowmatchError if a choice of flanks took sightings out of a format that models both sides."""
+        if (flanks := self.survey.settings["flanks"]) != "both":
+            raise SnowmatchError(
+                f"flanks is {flanks}, and the format is for models of two sides, which need all sightings: expected "
+                "--flanks both"
+            )
+
     def kept_annotations(self) -> list[Annotation]:
         """Return the annotations of the catalog without those that the screening left out, and note how many these are:
         they show no such animal, and may show a person.

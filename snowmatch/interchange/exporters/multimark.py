@@ -30,6 +30,7 @@ class Multimark:
         with coordinates also encounters-by-trap.csv and traps.csv.
         """
         survey = given.survey
+        given.need_both_flanks()
         given.only_captures()
         _without_side(given)
         without_effort(given)

@@ -31,6 +31,7 @@ class Spim:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return captures.csv (array, i, j, k), X.csv, K2D.csv (0, 1, 2 cameras at once), names.csv and read.R."""
         survey = given.survey
+        given.need_both_flanks()
         if len(survey.sessions) != 1:
             raise SnowmatchError("the 2-flank model has one session: choose one with --session NAME=FROM..TO")
         (s,) = survey.sessions
