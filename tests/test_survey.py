@@ -5,6 +5,7 @@ import math
 import socket
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pyproj
@@ -323,6 +324,27 @@ def test_sightings_near_in_time_can_be_one_capture(tmp_path):
     merged = survey_of(folder, independence=361).captures
     assert len(merged) == 6
     assert [c.encounters for c in merged if c.place == "S2" and c.individual == "aika"] == [("e2", "e3")]
+
+
+@pytest.mark.parametrize(
+    ("photos", "apart", "flanks", "at_once", "whole"),
+    [
+        ([("left", "10:00:00", "e1"), ("right", "10:00:10", "e1")], 0, ["B"], [True], "B"),
+        ([("left", "10:00:00", "e1"), ("right", "10:00:11", "e1")], 0, ["B"], [False], "B"),
+        ([("left", "10:00:00", "e1"), ("right", "12:00:00", "e2")], 240, ["B"], [False], "B"),
+        ([("left", "10:00:00", "e1"), ("right", "12:00:00", "e2")], 0, ["L", "R"], [False, False], "LR"),
+    ],
+)
+def test_flanks_of_captures_and_of_animals_are_those_of_the_guide(tmp_path, photos, apart, flanks, at_once, whole):
+    rows = [("aika", f"{side}_flank", "S1", f"2023-05-02T{time}", e, "") for side, time, e in photos]
+    tables = survey_tables(survey_of(write_catalog(tmp_path / "c", rows), independence=float(apart)), None)
+    found = {}
+    for name, columns in (("captures.csv", ("flank", "both_simultaneous")), ("individuals.csv", ("flanks",))):
+        head, cells = tables[name]
+        found |= {column: [row[list(head).index(column)] for row in cells] for column in columns}
+    assert found == {"flank": flanks, "both_simultaneous": at_once, "flanks": [whole]}
+    guide = (Path(__file__).parents[1] / "docs" / "survey.md").read_text(encoding="utf-8")
+    assert "`flank` in `captures.csv` is `L`, `R`, `B` (both, in one passage or in several that" in guide
 
 
 def test_what_is_no_capture_is_listed_with_the_reason(tmp_path):

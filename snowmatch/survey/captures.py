@@ -28,8 +28,8 @@ class Capture:
     """One independent sighting of an individual at a station on an occasion; several of one occasion are counts.
 
     session: its name. occasion: from 1. place: the label of the station. start, end: of its photos. flank: `L`, `R`,
-    `B` or "". frames: number of photos. rows: the catalog's annotations. dated: whether `start` is a day, without a
-    time of day.
+    `B` (both, in one passage or in several that count as one) or "". simultaneous: as of its sightings. rows: the
+    catalog's annotations. dated: whether `start` is a day, without a time of day.
     """
 
     session: str

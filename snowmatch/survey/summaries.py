@@ -23,9 +23,9 @@ ASSUMES = {
 
 @dataclass(frozen=True)
 class Individual:
-    """What is known of one individual of a survey. captures: one a station and occasion. flanks: such as `L`, `LR` (not
-    joined by one passage) or `B` (both sides in one passage). stations, sessions: their names. first, last: dates
-    without a time of day where only the day is known. age_class: the last one that is known.
+    """What is known of one individual of a survey. captures: one a station and occasion. flanks: such as `L`, `LR` (in
+    different captures) or `B` (both sides in one capture). stations, sessions: their names. first, last: dates without
+    a time of day where only the day is known. age_class: the last one that is known.
     """
 
     name: str
