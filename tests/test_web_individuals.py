@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 from starlette.testclient import TestClient
+from web_small import client_of
 
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import UNNAMED, answer_pair, name_sightings
@@ -442,6 +443,23 @@ def test_survey_counts_every_sighting_with_a_time(state, page):
     text = page.get("/survey").text
     totals = [int(number) for number in re.findall(r"<strong>(\d+)</strong>", text)]
     assert totals[-1] == sum(bool(s.time) for s in who.sightings)
+
+
+def test_the_sums_of_a_long_survey_are_those_of_the_months_that_are_shown(tmp_path):
+    months = [f"{2020 + n // 12}-{n % 12 + 1:02}" for n in range(40)]  # the last 36 of them are shown
+    photos = [("bars" if n < 4 else "aika", "S1", month) for n, month in enumerate(months)]
+    photos += [("cholpon", "S2", months[0]), ("aika", "S2", months[-1])]
+    lines = ["path,individual,body_part,location,station,timestamp,annotation"]
+    lines += [
+        f"{n}.jpg,{name},left_flank,naryn,{at},{month}-05T10:00,a{n}" for n, (name, at, month) in enumerate(photos)
+    ]
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = client_of(tmp_path).get("/survey?lang=en").text
+    sums = re.findall(r"<strong>(\d+)</strong></td><td class=\"number\">(\d+)</td></tr>", text)
+    assert sums == [("36", "1"), ("1", "1")]
+    totals = [int(number) for number in re.findall(r"<strong>(\d+)</strong>", text)]
+    assert totals[-1] == sum(totals[2:-1]) == 37
+    assert "4 earlier months are not shown" in text
 
 
 class Held:

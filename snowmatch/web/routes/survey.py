@@ -26,19 +26,19 @@ def survey(request: Request) -> Response:
     identities = state.identities()
     who = identities.who
     cells: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    animals: dict[tuple[str, str], set[int]] = defaultdict(set)
+    animals: dict[tuple[str, str], dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     by_month: dict[str, set[int]] = defaultdict(set)
     untimed = 0
     for number, sighting in enumerate(who.sightings):
         place, month = (sighting.location, sighting.station), sighting.time[:7]
-        animals[place].add(who.of[number])
+        animals[place][month].add(who.of[number])
         if not month:
             untimed += 1
             continue
         cells[place][month] += 1
         by_month[month].add(who.of[number])
     months = sorted(by_month)[-MONTHS:]
-    most = max((count for row in cells.values() for count in row.values()), default=1)
+    most = max((row[month] for row in cells.values() for month in months), default=1)
     return render(
         request,
         "survey.html",
@@ -48,7 +48,7 @@ def survey(request: Request) -> Response:
         flanks=FLANKS,
         files=FILES,
         earlier=max(len(by_month) - MONTHS, 0),
-        rows=[_row(place, cells[place], months, len(animals[place]), most) for place in sorted(animals)],
+        rows=[_row(place, cells[place], months, animals[place], most) for place in sorted(animals)],
         totals=[sum(row[month] for row in cells.values()) for month in months],
         animals=[len(by_month[month]) for month in months],
         untimed=untimed,
@@ -59,14 +59,17 @@ def survey(request: Request) -> Response:
     )
 
 
-def _row(place: tuple[str, str], counts: dict[str, int], months: list[str], animals: int, most: int) -> dict[str, Any]:
+def _row(
+    place: tuple[str, str], counts: dict[str, int], months: list[str], animals: dict[str, set[int]], most: int
+) -> dict[str, Any]:
+    """Return a row of the table. Its sums are over the months that are shown, as those of the columns are."""
     shades = [(counts[m], "" if not counts[m] else _shade(counts[m] / most)) for m in months]
     return {
         "location": printable(place[0]),
         "station": printable(place[1]),
         "cells": shades,
-        "total": sum(counts.values()),
-        "animals": animals,
+        "total": sum(counts[m] for m in months),
+        "animals": len(set().union(*(animals[m] for m in months))),
     }
 
 
