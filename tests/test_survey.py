@@ -5,6 +5,7 @@ import math
 import socket
 import sys
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 from conftest import read_rows, texts
 from drawn_table import ROWS, STATIONS, write_catalog
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 import snowmatch
 from snowmatch.catalog.positions import holds_position
@@ -20,7 +23,7 @@ from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
 from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.survey import projection
+from snowmatch.survey import figures, projection
 from snowmatch.survey.abundance import m0
 from snowmatch.survey.captures import choose_flanks, history
 from snowmatch.survey.coordinates import read_coordinates, shown_degrees, shown_positions
@@ -872,6 +875,27 @@ def test_figures_need_no_internet_and_take_any_name(tmp_path, monkeypatch):
     drawn = survey_figures(survey, read_coordinates("exact"))
     assert {n for n in drawn if n.endswith(".png")} == {"map.png", "timeline.png", "accumulation.png", "effort.png"}
     assert drawn == survey_figures(survey, read_coordinates("exact"))
+
+
+@pytest.mark.parametrize(("number", "names"), [(20, 20), (300, 300), (700, 350)])
+def test_the_names_of_rows_of_figures_never_cover_each_other(tmp_path, number, names):
+    rows = [
+        (f"animal {n}", "left_flank", f"S{n}", f"2023-05-{n % 28 + 1:02}T10:00:00", f"e{n}", "") for n in range(number)
+    ]
+    survey = survey_of(write_catalog(tmp_path / "c", rows, None))
+    for name, draw, height in figures._plans(survey, None):
+        if name not in ("timeline", "effort"):
+            continue
+        figure = Figure(figsize=(8, height), layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        draw(axes)
+        canvas.draw()
+        boxes = sorted((b.y0, b.y1) for b in (label.get_window_extent() for label in axes.get_yticklabels()))
+        assert len(boxes) == names
+        assert all(below[1] <= above[0] for below, above in pairwise(boxes))
+        assert ("one of 2 names is written" in axes.get_title()) is (names < number)
+        assert {label.get_fontsize() == 9 for label in axes.get_yticklabels()} == {number == 20}
 
 
 def test_a_seed_without_draws_is_a_usage_error(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from snowmatch.catalog.stations import DAY
@@ -27,6 +29,8 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
 }
 BLUE, ORANGE, GREY = "#2b6ca3", "#d1722c", "#b8bcc0"
+EDGE, ROW, TALLEST = 2.0, 0.22, 30.0  # inches: around the rows of a figure, a row, a whole figure
+LETTER, LEAST, LINE = 9.0, 4.0, 1.4  # points of a row's name, and of the smallest; how many times as high its line is
 
 
 def survey_figures(survey: Survey, coordinates: Coordinates | None) -> dict[str, bytes]:
@@ -58,9 +62,9 @@ def survey_figures(survey: Survey, coordinates: Coordinates | None) -> dict[str,
 def _plans(survey: Survey, coordinates: Coordinates | None) -> list[tuple[str, Any, float]]:
     animals, places = {c.individual for c in survey.captures}, len(survey.places) * len(survey.sessions)
     plans: list[tuple[str, Any, float]] = [
-        ("timeline", lambda axes: _timeline(axes, survey), min(2 + 0.22 * len(animals), 30)),
+        ("timeline", lambda axes: _timeline(axes, survey), min(EDGE + ROW * len(animals), TALLEST)),
         ("accumulation", lambda axes: _accumulation(axes, survey), 4.5),
-        ("effort", lambda axes: _effort(axes, survey), min(2 + 0.22 * places, 30)),
+        ("effort", lambda axes: _effort(axes, survey), min(EDGE + ROW * places, TALLEST)),
     ]
     if positions := shown_positions(survey, coordinates):
         plans.append(("map", lambda axes: _map(axes, survey, positions), 7))
@@ -76,11 +80,10 @@ def _timeline(axes: Axes, survey: Survey) -> None:
         times = [c.start for c in survey.captures if c.individual == name]
         axes.plot([date2num(min(times)), date2num(max(times))], [n, n], color=GREY, linewidth=1.5, zorder=1)
         axes.scatter([date2num(t) for t in times], [n] * len(times), s=18, color=BLUE, zorder=2)
-    axes.set_yticks(range(len(names)), [printable(name) for name in names])
     for s in survey.sessions:
         axes.axvspan(date2num(s.first), date2num(s.span.end), color=GREY, alpha=0.15, linewidth=0)
     axes.xaxis_date()
-    axes.set_title("Captures of each individual")
+    _name_rows(axes, [printable(name) for name in names], "Captures of each individual")
     axes.tick_params(axis="x", rotation=30)
 
 
@@ -110,13 +113,25 @@ def _effort(axes: Axes, survey: Survey) -> None:
         times = [c.start for c in survey.captures if (c.session, c.place) == (s.name, place.label)]
         axes.scatter([date2num(t) for t in times], [y] * len(times), s=14, color=ORANGE, zorder=2)
         labels.append(printable(place.label if len(survey.sessions) == 1 else f"{place.label}, {s.name}"))
-    axes.set_yticks(range(len(rows)), labels)
     axes.xaxis_date()
     axes.set_xlim(
         date2num(min(s.first for s in survey.sessions) - DAY), date2num(max(s.span.end for s in survey.sessions) + DAY)
     )
     axes.tick_params(axis="x", rotation=30)
-    axes.set_title("Working cameras (bars) and captures (dots)")
+    _name_rows(axes, labels, "Working cameras (bars) and captures (dots)")
+
+
+def _name_rows(axes: Axes, names: Sequence[str], title: str) -> None:
+    """Write the names of the rows, from below, and the title.
+
+    Where the figure has its largest height, names get smaller; where they would be too small, only every so many is
+    written, which the title tells.
+    """
+    room = min(ROW, (TALLEST - EDGE) / max(len(names), 1)) * 72  # points
+    every = math.ceil(LEAST * LINE / room)
+    shown = range(len(names))[::-every][::-1]  # the one at the top is among them
+    axes.set_yticks(shown, [names[n] for n in shown], fontsize=min(LETTER, every * room / LINE))
+    axes.set_title(title if every == 1 else f"{title}; one of {every} names is written")
 
 
 def _map(axes: Axes, survey: Survey, positions: dict[str, tuple[float, float]]) -> None:
