@@ -20,6 +20,7 @@ from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, DIFFERENT, SAME, Decis
 from snowmatch.decisions.sightings import comparable
 from snowmatch.decisions.who import who_is_who
 from snowmatch.review.accuracy import ACCURACY, HIGHEST, LOWEST, accuracies, accuracy_by_name, truth_of, truth_tag
+from snowmatch.review.alpha import identification_rate
 from snowmatch.review.kappa import cohens_kappa, pooled_interval, pooled_kappa, tables_of
 from snowmatch.review.machine import machine_error
 from snowmatch.review.methods_text import Told, methods_paragraph
@@ -136,12 +137,13 @@ def test_the_interval_of_kappa_covers_the_true_kappa():
 # --- agreement -------------------------------------------------------------------------------------------------------
 
 
-def test_agreement_counts_the_last_answers_of_observers_and_nobody_elses():
+def test_agreement_counts_the_first_answers_of_observers_and_nobody_elses():
     annotations = catalog([None] * 6, parts={4: "right_flank", 5: "right_flank"})
     book = Book()
-    book.pair(0, 1, DIFFERENT)
-    book.pair(0, 1, SAME, shown={"level": "good"}, certainty=4)  # ann has changed her mind
+    book.pair(0, 1, SAME, shown={"level": "good"}, certainty=4)
     book.pair(1, 0, SAME, "bo", mode="blind", certainty=2, shown={"level": "fair"})
+    book.pair(0, 1, DIFFERENT, certainty=1)
+    book.pair(0, 1, SAME)
     book.pair(2, 3, SAME)
     book.pair(2, 3, DIFFERENT, "bo")
     book.pair(4, 5, DIFFERENT, certainty=3)
@@ -172,6 +174,51 @@ def test_agreement_counts_the_last_answers_of_observers_and_nobody_elses():
     assert found.gone == 1
     (each,) = found.disagreements
     assert (each.a, each.b, each.opposite, each.adjudicated) == (2, 3, True, None)
+
+
+def corrected(book, way):
+    """Add 40 pairs: ann answers openly, bo blind; they differ on 4, and ann corrects these in some way."""
+    first = [book.pair(2 * n, 2 * n + 1, SAME if n % 2 else DIFFERENT) for n in range(40)]
+    for n in range(40):
+        book.pair(2 * n, 2 * n + 1, SAME if n % 2 != (n < 4) else DIFFERENT, "bo", mode="blind")
+    for n in range(4):
+        if way == "taken back":
+            book.add("undo", "ann", first[n].id, decided_at="2026-05-05T09:00:00.000Z")
+        if way:
+            book.pair(2 * n, 2 * n + 1, DIFFERENT if n % 2 else SAME)
+    return book.rows
+
+
+@pytest.mark.parametrize("way", ["answered again", "taken back"])
+def test_who_corrects_a_mistake_has_made_it(way):
+    before, after = corrected(Book(), ""), corrected(Book(), way)
+    annotations = catalog([None] * 80)
+    one, other = (agreement(rows, who_is_who(annotations, rows)) for rows in (before, after))
+    assert (one.independent.agreed.count, one.independent.agreed.of) == (36, 40)
+    assert (other.independent, other.overall, other.by_observers) == (one.independent, one.overall, one.by_observers)
+    assert (len(one.disagreements), len(other.disagreements)) == (4, 0)
+    alpha = [identification_rate(rows, who_is_who(annotations, rows)).persons for rows in (before, after)]
+    assert alpha[0] == alpha[1] == make_share(36, 40)
+    assert accuracies(after) == accuracies(before)
+
+
+def test_a_slip_that_was_taken_back_is_no_answer_and_a_slip_given_back_is_one():
+    for observer, minutes, back, expected in (
+        ("ann", 29, False, SAME),
+        ("ann", 31, False, DIFFERENT),
+        ("cy", 1, False, DIFFERENT),  # somebody else did not slip
+        ("ann", 1, True, DIFFERENT),
+    ):
+        book = Book()
+        slip = book.pair(0, 1, DIFFERENT, decided_at="2026-05-04T09:00:00.000Z")
+        undo = book.add("undo", observer, slip.id, decided_at=f"2026-05-04T09:{minutes:02}:00.000Z")
+        if back:
+            book.undo(undo)
+        book.pair(0, 1, SAME)
+        book.pair(0, 1, SAME, "bo", mode="blind")
+        found = agreement(book.rows, who_is_who(catalog([None] * 2), book.rows))
+        assert found.independent.agreed.count == (expected == SAME), (observer, minutes)
+        assert found.disagreements == ()
 
 
 def test_an_answer_is_independent_only_if_the_later_one_was_blind():
@@ -557,7 +604,7 @@ def test_the_methods_paragraph_has_all_figures():
         "Both had five years of practice.",
         "One adjudicator gave 1 answer",
         "Four pairs were answered by two or more observers independently",
-        "Observers agreed in 3 of 4 (75.0 %, 95 % interval 19.4 to 99.4 %); Cohen's kappa was 0.50",
+        "Their first answers agreed in 3 of 4 (75.0 %, 95 % interval 19.4 to 99.4 %); Cohen's kappa was 0.50",
         "about 1 pair (1 of them: same against different); an adjudicator decided 1 of them, and 0 remain open",
         "opposite answer in 1 of 1",
         "One observer answered 2 pairs of sightings of known animals",

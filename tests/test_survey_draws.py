@@ -383,7 +383,7 @@ def test_alpha_is_of_audited_machine_decisions_and_of_second_readings(tmp_path):
     assert table["alpha, first answers of persons"][3] == 3
     assert table["pairs about which observers disagree"][0] == 2
     assert table["of these, pairs that no adjudicator has decided"][0] == 1
-    assert "Observers disagreed about 2 pairs" in practice_text(open_survey(folder), identities)
+    assert "By their last answers, observers disagreed about 2 pairs" in practice_text(open_survey(folder), identities)
     assert table["photos"][0] == 9
     assert table["observers"][0] == 3
     assert "figures are as of 2026-05-04." in practice_text(open_survey(folder), identities)

@@ -44,10 +44,10 @@ def accuracies(rows: Sequence[Decision]) -> dict[str, float]:
     """Return the accuracy of every observer who was measured: the share of right ones among same and different.
 
     It is (PSEUDO * ACCURACY + right) / (PSEUDO + measured), within LOWEST and HIGHEST. Measured are the answers in
-    training, and those to pairs that two observers answered independently: an adjudicator tells who is right; until
-    then two who agree are right, and two who disagree are half right each. Pairs that agree have to count, since
-    an adjudicator sees no others: disagreements alone would make everybody look bad. Pairs answered openly by both do
-    not count: the second observer saw the first answer. rows: all decisions, in the order of their identifiers.
+    training, and the first ones of each observer to pairs that two answered independently: an adjudicator tells who is
+    right; until then two who agree are right, and two who disagree are half right each. Pairs that agree have to count,
+    since an adjudicator sees no others: disagreements alone would make everybody look bad. Pairs answered openly by
+    both do not count: the second observer saw the first answer. rows: all decisions, in the order of their identifiers.
 
     Source: the mean of a beta distribution, as in Gelman et al. 2013, Bayesian Data Analysis, section 2.4.
     """
@@ -55,7 +55,7 @@ def accuracies(rows: Sequence[Decision]) -> dict[str, float]:
     right: dict[str, float] = defaultdict(float)
     measured: dict[str, int] = defaultdict(int)
     tested = ((row.observer, float(row.answer == truth_of(row))) for row in training_answers(effective) if decided(row))
-    for source in (tested, _compared(effective)):
+    for source in (tested, _compared(rows)):
         for observer, share in source:
             right[observer] += share
             measured[observer] += 1

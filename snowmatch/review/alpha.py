@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, Decision
 from snowmatch.decisions.who import Who
 from snowmatch.review.machine import machine_error
@@ -36,8 +35,8 @@ def identification_rate(rows: Sequence[Decision], who: Who) -> Alpha:
     """
     wrong = machine_error(rows, who).wrong
     right = of = waiting = 0
-    for reading in read_pairs(in_effect(rows), by_sighting(who)).values():
-        answers = sorted(reading.answers.values(), key=lambda row: row.id)
+    for reading in read_pairs(rows, by_sighting(who)).values():
+        answers = sorted(reading.first.values(), key=lambda row: row.id)
         if len(answers) < 2 or not independent(answers[0], answers[1]) or not all(map(decided, answers[:2])):
             continue
         truth = reading.adjudicated

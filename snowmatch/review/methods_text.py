@@ -177,22 +177,23 @@ def _second(found: Agreement) -> list[str]:
     if alone.pairs:
         sentences.append(
             f"{_were(alone.pairs, 'pair')} answered by two or more observers independently: the later observer saw "
-            f"neither the earlier answer nor names nor probabilities. Observers agreed in {_share(alone.agreed)}; "
-            f"{_kappa(alone)}."
+            f"neither the earlier answer nor names nor probabilities. Their first answers agreed in "
+            f"{_share(alone.agreed)}; {_kappa(alone)}."
         )
     else:
         sentences.append("No pair was answered by two observers independently.")
     if found.overall.agreed.of > alone.agreed.of:
         sentences.append(
             f"Among all {counted(found.overall.pairs, 'pair')} with two or more observers, including those where the "
-            f"earlier answer could be seen, they agreed in {_share(found.overall.agreed)}; {_kappa(found.overall)}."
+            f"earlier answer could be seen, first answers agreed in {_share(found.overall.agreed)}; "
+            f"{_kappa(found.overall)}."
         )
     if found.disagreements:
         opposite = sum(each.opposite for each in found.disagreements)
         solved = len(found.disagreements) - found.waiting
         sentences.append(
-            f"Observers disagreed about {counted(len(found.disagreements), 'pair')} ({opposite} of them: same against "
-            f"different); an adjudicator decided {solved} of them, and {found.waiting} "
+            f"By their last answers, observers disagreed about {counted(len(found.disagreements), 'pair')} ({opposite} "
+            f"of them: same against different); an adjudicator decided {solved} of them, and {found.waiting} "
             f"{'remains' if found.waiting == 1 else 'remain'} open."
         )
     return sentences

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import ANSWERS, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import Who
 from snowmatch.review.kappa import pooled_interval, pooled_kappa, tables_of
-from snowmatch.review.readings import Key, Reading, by_sighting, independent, is_reading, read_pairs
+from snowmatch.review.readings import Key, Reading, by_sighting, independent, is_reading, read_pairs, seconds_between
 from snowmatch.review.shares import Share, make_share
 
 LONGEST = 30 * 60.0  # seconds: whoever took longer was away; chosen
@@ -44,7 +43,8 @@ class Disagreement:
     """A pair to which observers gave different answers.
 
     a, b: numbers of the sightings; equal if the pair is two sides of one sighting. sides: the first annotation of
-    either. answers: the last of each observer, by name. adjudicated: the adjudicator's, or None.
+    either. answers: the last of each observer, by name; who has come to agree is no longer in it. adjudicated: the
+    adjudicator's, or None.
     """
 
     a: int
@@ -94,10 +94,11 @@ class Times:
 class Agreement:
     """How well observers agree.
 
-    pairs: number of pairs that observers have answered. observers: their names. overall: pairs that two or more have
-    answered. independent: of these answers, those where the second observer did not see the first one's. others: by
-    pair of observers, and groups of the pairs. disagreements: those that wait for an adjudicator first, opposite ones
-    before doubts. gone: answers about photos that are not in the catalog; they do not count.
+    pairs: number of pairs that observers have answered. observers: their names. overall: the first answers to pairs
+    that two or more have answered. independent: of these, those where the second observer did not see the first one's.
+    others: by pair of observers, and groups of the pairs. disagreements: of the last answers; those that wait for an
+    adjudicator first, opposite ones before doubts. gone: answers about photos that are not in the catalog; they do not
+    count.
     """
 
     pairs: int
@@ -132,23 +133,23 @@ class _Compared:
 def agreement(rows: Sequence[Decision], who: Who) -> Agreement:
     """Return how well observers agree about the pairs that two or more of them have answered.
 
-    The last answer of each observer counts, in the modes open and blind. Answers of adjudicators, of the machine and of
-    importers are no observer's, and hidden repetitions are counted apart. rows: all decisions, in the order of their
-    identifiers. The level is that of the later answer. The quality is the commonest that persons gave to the photos of
-    either sighting. The certainty is the lower one of both. No answers give zeros, and None for kappa.
+    The first answer of each observer counts, in the modes open and blind: who corrects a mistake has made it
+    (`read_pairs` tells which answers that were taken back count). Disagreements are those of the last answers. Answers
+    of adjudicators, of the machine and of importers are no observer's, and hidden repetitions are counted apart. rows:
+    all decisions, in the order of their identifiers. The level is that of the later answer. The quality is the
+    commonest that persons gave to the photos of either sighting. The certainty is the lower one of both. No answers
+    give zeros, and None for kappa.
     """
     effective = in_effect(rows)
     find = by_sighting(who)
-    places = {row.id: find(row) for row in effective if row.kind == "pair"}
-    readings = {
-        key: reading for key, reading in read_pairs(effective, lambda row: places[row.id]).items() if reading.answers
-    }
+    places = {row.id: find(row) for row in rows if row.kind == "pair"}
+    readings = {key: reading for key, reading in read_pairs(rows, lambda row: places[row.id]).items() if reading.first}
     compared = [_Compared(key, *two) for key, reading in readings.items() for two in reading.comparisons()]
     quality = _quality(effective)
     answers = [row for row in effective if is_reading(row)]
     return Agreement(
         len(readings),
-        tuple(sorted({name for reading in readings.values() for name in reading.answers})),
+        tuple(sorted({name for reading in readings.values() for name in reading.first})),
         _agreed(("all",), compared),
         _agreed(("independent",), [each for each in compared if independent(each.one, each.other)]),
         _grouped(compared, lambda each: (each.one.observer, each.other.observer)),
@@ -284,9 +285,4 @@ def _timed(observer: str, took: Sequence[float | None]) -> Times:
 
 def seconds_of(row: Decision) -> float | None:
     """Return the seconds from the opening of a question to its answer; None if one of the moments is not known."""
-    try:
-        opened, closed = (datetime.fromisoformat(text) for text in (row.opened_at, row.decided_at))
-    except ValueError:
-        return None
-    opened, closed = (each if each.tzinfo else each.replace(tzinfo=UTC) for each in (opened, closed))
-    return (closed - opened).total_seconds()
+    return seconds_between(row.opened_at, row.decided_at)

@@ -47,6 +47,7 @@ def format_agreement(agreement: Agreement, who: Who, machine: MachineError | Non
             lines += ["", *aligned((title, *NUMBERS), rows, right=("pairs",))]
         lines += [
             "",
+            "Each observer's first answer to a pair counts, also a corrected one. Disagreements are of the last.",
             "Independent: the later observer did not see the earlier answer. Kappa: agreement beyond chance, 1 at most",
             "A dash: not defined. Brackets contain 95 % intervals.",
             "",
