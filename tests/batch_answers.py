@@ -61,6 +61,7 @@ class Said:
         self.catalog = Catalog(CatalogData(folder, annotations, ()))
         self.answers, self.asked, self.bad, self.bare = {}, [], set(), set()
         self.notes, self.notes_of_session = (Note("same", "same"),), ()
+        self.warned = {}  # by photo: its own notes
 
     def session(self, catalog):
         data = catalog.data
@@ -104,7 +105,7 @@ class Said:
             extractor={},
             matcher={},
             candidates=candidates,
-            notes=(*session.notes, *self.notes),
+            notes=(*session.notes, *self.notes, *self.warned.get(names[0], ())),
             new_probability=new,
             decision=decision,
             decided=decided,

@@ -7,6 +7,7 @@ import pytest
 from batch_answers import AIKA, BARS, NOON, photo, says
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import photo_groups
 from snowmatch.review.rows import format_summary
@@ -126,6 +127,34 @@ def test_parts_that_name_different_individuals(says, surety, level):
     (row,) = run_batch(said.catalog).rows
     assert (row.individual, row.level) == ("aika", level)
     assert ("one animal cannot be both aika and bars" in row.reasons) == (level == "uncertain")
+
+
+def test_warnings_of_one_answer_are_reasons_of_its_row_and_a_perhaps_same_passage_is_uncertain(says):
+    said = says(
+        AIKA, {"path": "one.jpg"}, {"path": "two.jpg", "encounter": "r"}, {"path": "three.jpg", "encounter": "s"}
+    )
+    said.answers = {(f"{name}.jpg", None): ({"aika": 0.999}, 0.0) for name in ("one", "two", "three")}
+    path = said.catalog.folder / "two.jpg"
+    said.warned = {
+        "one.jpg": (Note("perhaps-same-passage", "the answer is no evidence"),),
+        "two.jpg": (Note("not-checked", "7 had too few votes"), Note("mask-empty", f"the mask of {path} is black")),
+    }
+    for _ in range(2):  # the kept answers say it too
+        found = run_batch(said.catalog)
+        one, two, three = found.rows
+        assert [row.level for row in found.rows] == ["uncertain", "excellent", "excellent"]
+        assert one.reasons == (*three.reasons, "the answer is no evidence")
+        assert two.reasons == (*three.reasons, "the mask of two.jpg is black", "7 had too few votes")
+    assert "answers-kept" in {note.code for note in found.notes}
+
+
+def test_warnings_of_the_other_flank_are_reasons_too(says):
+    said = says(AIKA, {"path": "one.jpg", "body_part": "left_flank"}, {"path": "two.jpg", "body_part": "right_flank"})
+    said.answers = {("one.jpg", "left_flank"): ({"aika": 0.999}, 0.0), ("two.jpg", "right_flank"): ({"aika": 0.9}, 0.0)}
+    said.warned = {"two.jpg": (Note("perhaps-same-passage", "the answer is no evidence"),)}
+    (row,) = run_batch(said.catalog).rows
+    assert row.level == "excellent"
+    assert "right_flank: the answer is no evidence" in row.reasons
 
 
 def test_what_is_not_calibrated_still_names_the_best(says):

@@ -168,6 +168,14 @@ class Asker:
                     text = text.replace(str(self.session.folder / path), str(self._given / path))
         return text
 
+    def named(self, said: PartAnswer, photos: Sequence[BatchPhoto]) -> PartAnswer:
+        """Return an answer whose warnings call the photos by their names in the table, as each process does."""
+        paths = {_file(photo, self.session.folder): photo.name for photo in photos}
+        texts = list(said.warnings)
+        for path in sorted(paths, key=len, reverse=True):
+            texts = [text.replace(path, paths[path]) for text in texts]
+        return replace(said, warnings=tuple(texts))
+
     @cached_property
     def animals(self) -> dict[int, Animal]:
         annotations = self.session.data.annotations
@@ -338,7 +346,7 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
 
         answer = _ask_readable(asker, ask_photos, parts[part], failed, bare)
         if answer is not None:
-            every.append(part_answer(part, answer, asker.animals))
+            every.append(asker.named(part_answer(part, answer, asker.animals), group.photos))
             # those of the session are told anew by each run: they may be wrong when the answer is used again
             notes.append([n for n in answer.notes if n not in session.notes and n.code != "maps-damaged"])
     row, who = join(session, group, tuple(parts), every, failed, bare)

@@ -25,6 +25,20 @@ from snowmatch.review.left_out import OTHER_SPECIES, decision_of
 UNCERTAIN = LEVEL_NAMES[-1]
 NOT_COMPARABLE = "not comparable"
 LEFT_OUT = (NOTHING, OTHER_SPECIES, PERSON)  # decisions of the screening
+NO_EVIDENCE = "perhaps-same-passage"  # the note that makes a decision uncertain
+# notes on one answer, not on the catalog: they say how far it can be trusted, so they are reasons of its row
+WARNINGS = (
+    NO_EVIDENCE,
+    "copy-on-record",
+    "same-passage",
+    "several-animals",
+    "mask-empty",
+    "box-clipped",
+    "nothing-to-go-by",
+    "no-animal-found",
+    "scenery-refused",
+    "not-checked",
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,8 @@ class Row:
     decision: `individual`, `new` or `unidentified`; `not comparable` if nothing can be compared; `nothing`, `other
     species` or `person` if the screening says so; "" for no decision.
     individual: the name of the individual. same_as: the encounter of the unidentified animal.
-    probability, level: of the decision. The level is `uncertain` if a reason contradicts the decision.
+    probability, level: of the decision. The level is `uncertain` if a reason contradicts the decision, or if the photo
+    that decides may be of the same passage.
     """
 
     encounter: str
@@ -87,6 +102,7 @@ class PartAnswer:
     who: the individual or unidentified animal of the decision; None for a new animal.
     decision, individual, same_as: as in Row.
     spots: number of inliers of the best candidate.
+    warnings: the notes of WARNINGS.
     """
 
     part: str
@@ -102,6 +118,7 @@ class PartAnswer:
     new_probability: float | None
     spots: int
     reasons: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -157,6 +174,7 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
             reasons.append("no probability: the calibration is not for such photos")
     elif runner is not None:
         reasons.append(f"next: {_name(runner)} at {percent(runner.probability, answer.bounds)}")
+    warned = sorted((n for n in answer.notes if n.code in WARNINGS), key=lambda note: WARNINGS.index(note.code))
     return PartAnswer(
         part,
         animals[chosen.best.row] if chosen is not None else None,
@@ -165,12 +183,13 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
         chosen.best.encounter if chosen is not None and chosen.individual is None else "",
         six_digits(decision.probability if decision is not None else None),
         six_digits(decision.careful if decision is not None else None),
-        decision.level if decision is not None else None,
+        None if decision is None else UNCERTAIN if any(n.code == NO_EVIDENCE for n in warned) else decision.level,
         _name(runner) if runner is not None else "",
         six_digits(runner.probability if runner is not None else None),
         six_digits(answer.new_probability),
         best.inliers if best is not None else 0,
         tuple(reasons),
+        tuple(note.text for note in warned),
     )
 
 
@@ -200,12 +219,12 @@ def join(
     reasons = [f"the photos show {' and '.join(parts)}"] if len(parts) > 1 else []
     if best is not None:
         reasons += [f"decided by {best.part}"] if len(answers) > 1 else []
-        reasons += best.reasons
+        reasons += [*best.reasons, *best.warnings]
     bounds = tuple(asdict(session.calibration.levels).values()) if session.calibration is not None else ()
     for other in answers:
         if other is not best:
             decision = f"{other.name} at {percent(other.probability, bounds)}" if other.decision else "no decision"
-            reasons.append(f"{other.part}: {decision}")
+            reasons += [f"{other.part}: {said}" for said in (decision, *other.warnings)]
             if _named(best) and _named(other) and best.who != other.who and UNCERTAIN not in (level, other.level):
                 level = UNCERTAIN
                 reasons.append(f"one animal cannot be both {best.name} and {other.name}")
