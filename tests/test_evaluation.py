@@ -21,7 +21,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import calibration_path
 from snowmatch.core.types import Annotation
 from snowmatch.matching.query import score_query
-from snowmatch.matching.scores import prior
+from snowmatch.matching.scores import REJECTED, VERIFIED, prior
 from snowmatch.matching.search import inverted_file
 from snowmatch.views.evaluation import format_evaluation
 from snowmatch.views.text import MARKS
@@ -210,12 +210,13 @@ def test_scores_follow_the_rules_of_the_table(evaluated, survey):
     assert np.isnan(table.left_out_scores[own]).all()
 
 
-def test_the_scores_of_annotations_are_the_ranking_of_a_single_query(evaluated, survey):
+def test_the_scores_of_annotations_with_the_prior_are_the_ranking_of_a_single_query(evaluated, survey):
     table, session = evaluated.table, snowmatch.open_catalog(survey / "catalog").session()
     trial = make_trial(session.data.annotations, "cross-encounter")
     gallery, method = session.gallery, session.method
     entries = {a.row: entry for entry, a in enumerate(gallery.annotations)}
     columns = [entries[row] for row in trial.gallery]
+    ranked = table.annotation_ranking()
     for query in range(0, len(trial.queries), 5):
         allowed = np.zeros(len(gallery.annotations), bool)
         allowed[[entries[row] for row in trial.gallery[trial.allowed[query]]]] = True
@@ -224,7 +225,27 @@ def test_the_scores_of_annotations_are_the_ranking_of_a_single_query(evaluated, 
         scores = score_query([subject], gallery, allowed, part, method.matcher, method.geometry)
         expected = np.where(trial.allowed[query], scores.ranking[columns], np.nan)
         assert np.nansum(expected) > 0
-        np.testing.assert_array_equal(table.scores[query], expected)
+        np.testing.assert_allclose(ranked[query], expected, rtol=1e-6)  # the table has the prior as float32
+        own = np.where(scores.accepted, scores.scores, REJECTED * scores.pre_scores)[columns]
+        np.testing.assert_array_equal(table.scores[query], np.where(trial.allowed[query], own, np.nan))
+
+
+def test_a_rejected_annotation_of_an_animal_met_often_stays_below_every_verified_one(evaluated):
+    table = evaluated.table
+    rejected = (table.scores > 0) & (table.scores <= VERIFIED)
+    assert rejected.any()
+    assert (table.annotation_ranking()[rejected] > VERIFIED).any()  # the prior ranks it, and is not in its score
+    trial = make_trial(HAND[:4], "cross-encounter")
+    scores = np.where([[1, 1, 0, 1]] * 4, 1e-9, 0.12)  # the third photo is the one that was verified
+    table = make_table(trial, scores, prior=np.tile(np.float32([0.15, 0.0]), (3, 1)), chance=np.array([1, 4, 1, 1.0]))
+    first, second = (table.annotation_ranking()[n][2:] for n in (0, 1))
+    np.testing.assert_allclose(first, [0.12 + 0.15, 1e-9], rtol=1e-6)
+    np.testing.assert_allclose(second, [0.12 + 0.3, 1e-9], rtol=1e-6)
+    assert table.scores[0, 2] == 0.12
+    often = replace(table, prior=np.tile(np.float32([0.0, 0.15]), (3, 1)))
+    right = table.individual[table.gallery] == "aika"
+    assert table.annotation_places(0, right).tolist() == [1]
+    assert often.annotation_places(0, right).tolist() == [2]
 
 
 def test_the_table_and_a_query_have_the_same_scores(evaluated, survey):

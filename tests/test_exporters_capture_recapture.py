@@ -517,6 +517,7 @@ def test_the_scores_of_pairs_are_those_of_the_best_photos(tmp_path):
         cells=cells_of(scores, n),
         individual_names=np.array(["aika", "bars", "cholpon"]),
         prior=zero,
+        chance=np.ones(n),
         **parts,
     )
     save_table(tmp_path / "scores.npz", table)

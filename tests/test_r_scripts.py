@@ -84,6 +84,7 @@ def scores_of(annotations, path):
         groups=np.arange(n),
         cells=cells_of(np.random.default_rng(0).random((n, n)), n),
         individual_names=np.array(["aika"]),
+        chance=np.ones(n),
         **dict.fromkeys(names, zero),
     )
     save_table(path, table)

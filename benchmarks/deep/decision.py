@@ -22,9 +22,9 @@ class Decisions:
 
 
 def pairs_of(table: ScoreTable) -> tuple[np.ndarray, np.ndarray]:
-    """Return (Q, G) float64 scores, NaN for pairs that are not compared, and (Q, G) bool: both show one animal."""
+    """Return (Q, G) float64 scores to rank by, NaN for pairs that are not compared, and (Q, G) bool: one animal."""
     same = table.individual[table.queries][:, None] == table.individual[table.gallery]
-    return table.scores.astype(np.float64), same & ~np.isnan(table.scores)
+    return table.annotation_ranking(), same & ~np.isnan(table.scores)
 
 
 def among(table: ScoreTable, individuals: set[str]) -> ScoreTable:

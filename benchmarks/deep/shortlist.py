@@ -195,6 +195,7 @@ def thinned(table: ScoreTable, queries: int) -> ScoreTable:
         group_scores=alone,
         group_left_out_scores=left_out,
         prior=table.prior[table.groups][chosen],
+        chance=table.chance[chosen],
     )
 
 

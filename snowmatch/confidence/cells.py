@@ -128,15 +128,17 @@ class Cells:
         infinite = np.array([np.count_nonzero(np.isinf(row.values)) for row in self.rows], np.int64)
         return ~self.blank & (able[self.open_to.numbers] > infinite)
 
-    def places(self, query: int, right: np.ndarray) -> np.ndarray:
+    def places(self, query: int, right: np.ndarray, preferred: np.ndarray | None = None) -> np.ndarray:
         """Return the places (1: first) of the right answers that may answer a query, ascending.
 
-        right: (G,) bool, whether an annotation is a right answer. Wrong answers with equal scores come first. No right
-        answer that may answer: none.
+        right: (G,) bool, whether an annotation is a right answer. preferred: (G,) what is added to scores above 0; None
+        adds nothing. Wrong answers with equal scores come first. No right answer that may answer: none.
         """
         allowed = self.open_to.row(query)
         right, wrong = right & allowed, allowed & ~right
         columns, values = EMPTY if self.blank[query] else self.rows[query]
+        if preferred is not None:
+            values = np.where(values > 0, values + preferred[columns], values)
         low = allowed if self.blank[query] else self.bare
         mine, others = right[columns], np.sort(values[wrong[columns]])
         lowest, lowest_others = np.count_nonzero(right & low), np.count_nonzero(wrong & low)

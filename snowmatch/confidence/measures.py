@@ -138,7 +138,7 @@ def _annotation_results(table: ScoreTable) -> tuple[np.ndarray, np.ndarray, np.n
     of_gallery = shown[table.gallery]
     found = np.full((3, len(table.queries)), np.nan)
     for query, row in enumerate(table.queries.tolist()):
-        places = table.cells.places(query, of_gallery == shown[row])
+        places = table.annotation_places(query, of_gallery == shown[row])
         if len(places):
             width = len(table.gallery)
             found[:, query] = places[0], precision_at(places, width), precision_of_first(places, width)

@@ -30,7 +30,9 @@ class ScoreTable:
     left_out_scores: (Q, I), of individuals without the query's own individual in the gallery (NaN for that one).
     group_scores: (E, I) and group_left_out_scores: (E, I), the same if all photos of a group are asked together.
     prior: (E, I), what is added to the scores of individuals to rank them (those of a group and of each of its photos):
-    how often they were met. 0 for methods without such a preference.
+    how often they were met. 0 for methods without such a preference. No score contains it.
+    chance: (Q,) float64, the score that an annotation gets by accident; 1 where it is not known. To rank annotations,
+    the prior of their individual times the root of this is added to scores above 0.
 
     Scores are float32, those of annotations float64; higher is better. NaN: the trial does not allow it (an individual:
     none of its annotations). 0: no vote. -inf: query or gallery annotation has no features.
@@ -51,6 +53,7 @@ class ScoreTable:
     group_scores: np.ndarray
     group_left_out_scores: np.ndarray
     prior: np.ndarray
+    chance: np.ndarray
 
     def __post_init__(self) -> None:
         q, g, i = len(self.queries), len(self.gallery), len(self.individual_names)
@@ -62,6 +65,7 @@ class ScoreTable:
             "group_scores": (e, i),
             "group_left_out_scores": (e, i),
             "prior": (e, i),
+            "chance": (q,),
             "groups": (q,),
         }
         for name, shape in shapes.items():
@@ -76,6 +80,21 @@ class ScoreTable:
     def ranking(self, queries: np.ndarray) -> np.ndarray:
         """Return (N, I) float64, the number to rank individuals by for each of N single photos."""
         return self.individual_scores[queries].astype(np.float64) + self.prior[self.groups[queries]]
+
+    def annotation_places(self, query: int, right: np.ndarray) -> np.ndarray:
+        """Return the places (1: first) of the right answers (G,) bool of a single photo, as in `Cells.places`."""
+        return self.cells.places(query, right, self._preferred(query))
+
+    def annotation_ranking(self) -> np.ndarray:
+        """Return (Q, G) float64, the number to rank annotations by for each single photo: for small trials."""
+        rows = [(query, self.cells.row(query)) for query in range(len(self.queries))]
+        found = [np.where(row > 0, row + self._preferred(query), row) for query, row in rows]
+        return np.array(found).reshape(self.cells.shape)
+
+    def _preferred(self, query: int) -> np.ndarray:
+        """Return (G,) float64, what the prior adds to scores above 0."""
+        preferred = self.prior[self.groups[query]].astype(np.float64) * np.sqrt(self.chance[query])
+        return preferred[self.own[self.gallery]]
 
     @cached_property
     def own(self) -> np.ndarray:
@@ -131,12 +150,13 @@ def make_table(
     group_scores: np.ndarray | None = None,
     group_left_out_scores: np.ndarray | None = None,
     prior: np.ndarray | None = None,
+    chance: np.ndarray | None = None,
 ) -> ScoreTable:
     """Return the table of `trial` from `scores` (Q, G). Scores that the trial does not allow become NaN.
 
-    Missing arrays are derived. The score of an individual is that of its best annotation. Without the own individual,
-    its column is NaN (exact if annotations are scored one by one). The scores of a group are the sums of its photos'
-    scores; photos without features add nothing.
+    Missing arrays are derived; without a prior it is 0, and without a chance it is 1. The score of an individual is
+    that of its best annotation. Without the own individual, its column is NaN (exact if annotations are scored one by
+    one). The scores of a group are the sums of its photos' scores; photos without features add nothing.
     """
     names, numbers = trial.individual_names, trial.individual_numbers
     if scores.shape != trial.open_to.shape:
@@ -177,6 +197,7 @@ def make_table(
         group_scores=_masked(group_scores, present[first]),
         group_left_out_scores=_masked(group_left_out_scores, others[first]),
         prior=np.zeros((len(first), len(names)), np.float32) if prior is None else prior.astype(np.float32, copy=False),
+        chance=np.ones(len(trial.queries)) if chance is None else chance,
     )
 
 

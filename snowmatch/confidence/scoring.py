@@ -20,7 +20,7 @@ from snowmatch.matching.fusion import fuse
 from snowmatch.matching.gallery import Gallery, fit_memory
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.query import Memory, Photos, match_many, score_matches, voter
-from snowmatch.matching.scores import Scores
+from snowmatch.matching.scores import Scores, ranking
 
 MEMORY = 3e9  # bytes that the scores of a trial, and what is learned from them, may take: chosen
 # Bytes for each query and individual, and for each query whatever its scores: tables, cases, and what a model is
@@ -75,8 +75,8 @@ class Scored(NamedTuple):
     """The scores of a group of M queries, numbers `members` (M,), for the I individuals of a trial.
 
     individual, left_out: (M, I) float32, of each query alone, with its own individual and without. together,
-    together_left_out: (I,) the same of all together. prior: (I,) float32. rows: the scores of the gallery for those
-    queries that have features, by number.
+    together_left_out: (I,) the same of all together. prior: (I,) float32. rows, chance: the scores of the gallery
+    without the prior, and the score by accident, for those queries that have features, by number.
     """
 
     members: np.ndarray
@@ -86,6 +86,7 @@ class Scored(NamedTuple):
     together_left_out: np.ndarray
     prior: np.ndarray
     rows: dict[int, Row]
+    chance: dict[int, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,9 @@ class Scorer:
                 for m, answer in zip(asked.usable.tolist(), alone, strict=True):
                     table[np.flatnonzero(scored.members == m)] = self._by_individual(answer, answering)
                     if not leave_out:
-                        scored.rows[m] = held_row(answer.ranking[self._entries], asked.open_to, self.bare)
+                        scores = ranking(answer.scores, answer.pre_scores, answer.accepted)
+                        scored.rows[m] = held_row(scores[self._entries], asked.open_to, self.bare)
+                        scored.chance[m] = answer.chance or 1.0
                 joint[:] = self._by_individual(all_of_them, answering)
                 if not leave_out:
                     scored.prior[:] = all_of_them.prior[self._columns]
@@ -175,7 +178,8 @@ class Scorer:
         def nothing(*shape: int) -> np.ndarray:
             return np.full(shape, -np.inf, np.float32)
 
-        return Scored(asked.members, nothing(m, i), nothing(m, i), nothing(i), nothing(i), np.zeros(i, np.float32), {})
+        prior = np.zeros(i, np.float32)
+        return Scored(asked.members, nothing(m, i), nothing(m, i), nothing(i), nothing(i), prior, {}, {})
 
     def _prepared(self, group: int) -> Asked:
         trial = self.trial
@@ -258,7 +262,7 @@ def score_trial(
     scorer = Scorer(trial, tuple(galleries), matcher, geometry)
     q, i, e = len(trial.queries), len(trial.individual_names), int(trial.groups.max()) + 1
     rows: list[Row] = [EMPTY] * q
-    blank = np.ones(q, bool)
+    blank, chance = np.ones(q, bool), np.ones(q)
     individual, left_out = (np.full((q, i), -np.inf, np.float32) for _ in range(2))
     together, together_left_out, priors = (np.empty((e, i), np.float32) for _ in range(3))
     runs = (range(start, min(start + AT_ONCE, e)) for start in range(0, e, AT_ONCE))
@@ -274,7 +278,7 @@ def score_trial(
             together[group], together_left_out[group] = scored.together, scored.together_left_out
             priors[group] = scored.prior
             for m, row in scored.rows.items():
-                rows[m], blank[m] = row, False
+                rows[m], blank[m], chance[m] = row, False, scored.chance[m]
             done += len(scored.members)
         for gallery, names in zip(galleries, damaged, strict=True):
             gallery.maps.tell_damaged(names)
@@ -283,4 +287,4 @@ def score_trial(
     if notes is not None:
         notes += [made[index] for index in sorted(made)]
     cells = Cells(trial.open_to, blank, scorer.bare, tuple(rows))
-    return make_table(trial, cells, individual, left_out, together, together_left_out, priors)
+    return make_table(trial, cells, individual, left_out, together, together_left_out, priors, chance)

@@ -372,7 +372,7 @@ def _arrays(folder, _):
     )
     texts = dict.fromkeys(("paths", "individual", "body_part", "encounter", "station", "individual_names"), names)
     places = dict.fromkeys(("queries", "gallery", "groups"), np.arange(2))
-    save_table(table, ScoreTable(**texts, **places, cells=cells_of(scores, 2), **many))
+    save_table(table, ScoreTable(**texts, **places, cells=cells_of(scores, 2), chance=np.ones(2), **many))
     yield Reader("npz", "a classifier", head, lambda: (is_head(head), load_head(head)))
     yield Reader("npz", "the middle of photos", middle_path(folder), lambda: load_middle(folder))
     yield Reader("npz", "a table of scores", table, lambda: (is_table(table), load_table(table)))
