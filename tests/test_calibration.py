@@ -296,6 +296,21 @@ def test_the_quality_of_four_answers_is_as_computed_by_hand():
     assert quality.calibration_error == pytest.approx((2 * abs(0.9775 - 0.5) + 0.2 + 0.4) / 4)
 
 
+def test_many_answers_about_few_animals_tell_no_more_than_these_animals():
+    cases = [replace(case([1, 1], 0), individual=f"cat {n % 3}") for n in range(60)]
+    found = [stated([1.0, 0.0], 0.0)] * 45 + [stated([0.0, 0.97], 0.0)] * 15
+    excellent, good = measure_quality(cases, found, Levels()).levels[:2]
+    assert (excellent.answers, excellent.wrong, good.answers, good.wrong) == (45, 0, 15, 15)
+    assert (excellent.low, excellent.high) == binomial_interval(0, 3)
+    assert (good.low, good.high) == binomial_interval(3, 3)
+    some = measure_quality(cases, [stated([0.97, 0], 0.0)] * 40 + [stated([0.0, 0.97], 0.0)] * 20, Levels())
+    assert (some.levels[1].low, some.levels[1].high) == binomial_interval(1, 3)
+    assert (some.bins[0].low, some.bins[0].high) == binomial_interval(2, 3)
+    each = [replace(one, individual=f"cat {n}") for n, one in enumerate(cases)]
+    alone = measure_quality(each, found, Levels()).levels[0]
+    assert (alone.low, alone.high) == binomial_interval(0, 45)
+
+
 @pytest.mark.parametrize(
     ("successes", "trials", "low", "high"),
     [(0, 30, 0.0, 0.1157), (5, 10, 0.1871, 0.8129), (10, 10, 0.6915, 1.0), (1, 100, 0.000253, 0.0545), (0, 0, 0, 1)],

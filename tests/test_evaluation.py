@@ -330,7 +330,7 @@ def test_the_text_has_every_figure_and_animal(evaluated):
     assert f"in {evaluated.measured.groups} encounters (each body part of an encounter counts once)" in text
     assert all(f"{MARKS[level.level]} {level.level}" in text for level in evaluated.quality.levels)
     assert f"{evaluated.quality.decisions} answers" in text
-    assert len(text.splitlines()) == 30 + len(evaluated.measured.by_animal)
+    assert len(text.splitlines()) == 31 + len(evaluated.measured.by_animal)
 
 
 def test_the_command_prints_json_and_saves_the_scores(survey, evaluated, tmp_path):

@@ -16,8 +16,8 @@ from snowmatch.confidence.model import Probabilities
 
 @dataclass(frozen=True)
 class LevelCount:
-    """`wrong` of the `answers` decisions of one level were wrong, with the 95 % interval of this share; `new` were
-    "new".
+    """`wrong` of the `answers` decisions of one level were wrong, with the 95 % interval of this share (`clustered`);
+    `new` were "new".
     """
 
     level: str
@@ -31,7 +31,9 @@ class LevelCount:
 
 @dataclass(frozen=True)
 class Bin:
-    """Decisions of similar probability: their number, mean probability, number of right ones, and the 95 % interval."""
+    """Decisions of similar probability: their number, mean probability, number of right ones, and the 95 % interval of
+    the share of these.
+    """
 
     answers: int
     stated: float
@@ -63,14 +65,15 @@ BINS = 10  # of the reliability diagram and the calibration error; a usual numbe
 def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None], levels: Levels) -> Quality:
     """Return the quality of the decisions on `cases`. Cases without probabilities are skipped.
 
-    Source: Brier 1950; expected calibration error over BINS equal bins, Naeini et al., AAAI 2015; intervals, Clopper &
-    Pearson 1934.
+    Source: Brier 1950; expected calibration error over BINS equal bins, Naeini et al., AAAI 2015; intervals, see
+    `clustered`.
     """
     told = [(case, p) for case, p in zip(cases, found, strict=True) if p is not None]
     decided = np.array([p.decision() for _, p in told], np.int64)
     stated, careful = np.array([p.of(d) for (_, p), d in zip(told, decided, strict=True)]).reshape(-1, 2).T
     right = decided == np.array([case.right for case, _ in told], np.int64)
     new = decided < 0
+    animals = np.array([case.individual for case, _ in told], str)
     names = np.array([levels.of(p) for p in careful])
     of_level = []
     for level in LEVEL_NAMES:
@@ -78,10 +81,15 @@ def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None]
         n, wrong = int(of.sum()), int((of & ~right).sum())
         of_level.append(
             LevelCount(
-                level, n, wrong, *binomial_interval(wrong, n), int((of & new).sum()), int((of & new & ~right).sum())
+                level,
+                n,
+                wrong,
+                *clustered(wrong, n, animals[of]),
+                int((of & new).sum()),
+                int((of & new & ~right).sum()),
             )
         )
-    bins = reliability_bins(stated, right)
+    bins = reliability_bins(stated, right, animals)
     if not told:
         return Quality(0, float("nan"), float("nan"), float("nan"), tuple(of_level), ())
     sure = np.clip(stated, 1e-12, 1 - 1e-12)
@@ -96,21 +104,35 @@ def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None]
     )
 
 
-def reliability_bins(stated: np.ndarray, right: np.ndarray) -> tuple[Bin, ...]:
+def reliability_bins(stated: np.ndarray, right: np.ndarray, animals: np.ndarray | None = None) -> tuple[Bin, ...]:
     """Return the bins of the reliability diagram: BINS of equal width, without empty ones.
 
-    stated: (N,) probabilities, 0 to 1. right: (N,) bool. Source: Murphy & Winkler 1977, Applied Statistics 26.
+    stated: (N,) probabilities, 0 to 1. right: (N,) bool. animals: (N,) whom each decision is about, for the intervals;
+    None: each about another. Source: Murphy & Winkler 1977, Applied Statistics 26.
     """
     place = np.minimum((stated * BINS).astype(int), BINS - 1)
     bins = []
     for number in np.unique(place):
         of = place == number
         n, hits = int(of.sum()), int(right[of].sum())
-        bins.append(Bin(n, float(stated[of].mean()), hits, *binomial_interval(hits, n)))
+        bounds = binomial_interval(hits, n) if animals is None else clustered(hits, n, animals[of])
+        bins.append(Bin(n, float(stated[of].mean()), hits, *bounds))
     return tuple(bins)
 
 
-def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
+def clustered(count: int, of: int, animals: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of a share of answers, as wide as if each animal had given one: 0 to 1 without answers.
+
+    animals: (of,) whom each answer is about. The answers about one animal are right or wrong together: each encounter
+    is asked twice, and a coat that is hard to tell stays so. This is on the safe side: it takes them for one answer.
+
+    Source: the exact interval with the effective number of trials, Korn & Graubard 1998, Survey Methodology 24.
+    """
+    different = len(np.unique(animals))
+    return binomial_interval(count / of * different if of else 0, different)
+
+
+def binomial_interval(successes: float, trials: float) -> tuple[float, float]:
     """Return the exact 95 % interval of a share; 0 to 1 without trials. Source: Clopper & Pearson 1934, Biometrika
     26.
     """

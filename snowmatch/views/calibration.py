@@ -60,6 +60,7 @@ def format_quality(quality: Quality, levels: Levels) -> list[str]:
         f"without it. {_calibration_in_words(quality)} ({bands}).",
         f"Brier score {quality.brier:.3f}, log loss {quality.log_loss:.3f}, "
         f"calibration error {quality.calibration_error:.3f} (of the decision's probability)",
+        "The intervals are as wide as if each animal had given one answer: its answers are right or wrong together.",
     ]
 
 
