@@ -13,6 +13,7 @@ from store import read_runs
 from study_tables import importing_table, indexing_table
 
 import snowmatch
+from snowmatch.confidence.learn import cross_validate
 from snowmatch.confidence.score_table import save_table
 from snowmatch.confidence.shipped import SHIPPED
 
@@ -44,12 +45,21 @@ def test_levels_are_measured_for_the_engine_and_for_a_table_of_scores(survey, so
 def test_calibrations_are_judged_and_written_only_with_the_option_ship(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ship_calibration, "SURVEYS", ("synthetic,individuals=6,encounters=4,stations=3,seed=1",))
     before = SHIPPED.read_bytes()
+    learned = []
+
+    def spied(cases, groups, shipped, asked):
+        learned.append(shipped)
+        return cross_validate(cases, groups, shipped, asked)
+
+    monkeypatch.setattr(ship_calibration, "cross_validate", spied)
     words = ["--work", str(tmp_path), "--method", "sift:lnbnn", "--out", str(tmp_path / "calibration.json")]
     ship_calibration.main(words)
     assert "differ from the shipped ones" in capsys.readouterr().out
     assert SHIPPED.read_bytes() == before
     (run,) = read_runs(tmp_path / "calibration.json")
     assert set(run["judged"]) == {"synthetic (outlined)", "synthetic (whole)", "synthetic boxes (boxed)"}
+    assert learned == [None] * 3  # the drawn cases are those of the asked animals
+    assert {each["calibrated"] for each in run["judged"].values()} == {None}  # six cats are too few without others
     ship_calibration.main([*words, "--ship", str(tmp_path / "shipped.json")])
     made = json.loads((tmp_path / "shipped.json").read_text(encoding="utf-8"))["methods"]
     assert [entry["extractor"]["name"] for entry in made] == ["sift"]
