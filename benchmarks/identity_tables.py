@@ -15,7 +15,10 @@ IDENTITY_MEANS = (
     "best five. `ranked_names`: the same, until the first that is the same. `graph`: graph identification (k = 2). "
     "split: animals with more than one identity; lumped: identities of more than one animal; identities: error of "
     "their number; likely: error of the number that `count` tells, and how many of its intervals hold the truth. "
-    "Drawn surveys: means; 30 cats with 6 encounters each. They are 60 animals here: nothing joins their flanks."
+    "Drawn surveys: means; 30 cats with 6 encounters each. They are 60 animals here: nothing joins their flanks. "
+    "The shipped calibration tells how probable each pair is. It was learned from drawn cats of other seeds, and from "
+    "these same photos of leopards and nyala with their names: the rows of these two sets may be better than those of "
+    "photos that it has never seen."
 )
 AT_HALF_MEANS = (
     "`queue` when half of the decisions of `ranked` are spent, beside `ranked` at its end. Means of the same observers."

@@ -13,6 +13,7 @@ import store
 import study_tables
 import tables
 from figures import FIGURES
+from ship_calibration import REAL
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MADE = {
@@ -441,3 +442,10 @@ def test_the_queue_at_half_of_the_decisions_is_told_beside_the_ranked_list():
         "| leopards | 97 % | 3 | 2.5 | 0 | +75.0 % | 1 | 2 | -10.0 % |"
     ]
     assert identity_tables.at_half_table([queue]) == ""
+
+
+def test_sets_that_the_shipped_calibration_was_learned_from_are_told_where_it_judges_them():
+    learned_from = {name for names in REAL.values() for name in names}
+    judged = {run["data"] for run in store.read_runs(BENCHMARKS / "results" / "identities.json")}
+    assert {"snow_leopard-all-boxes", "nyala-left-third"} <= learned_from & judged
+    assert "these same photos of leopards and nyala" in identity_tables.IDENTITY_MEANS
