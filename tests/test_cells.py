@@ -152,8 +152,8 @@ def test_what_is_derived_for_individuals_is_that_of_a_matrix(drawn):
     equal(table.group_ranks(), ranks(table.group_scores.astype(np.float64) + table.prior, group_own))
     for query in range(len(trial.queries)):
         rows = trial.gallery[trial.allowed[query]]
-        met = {(table.individual[row], table.encounter[row]) for row in rows}
-        assert table.encounters(query).tolist() == [sum(name == other for other, _ in met) for name in names]
+        met = {(table.individual[row], table.passage[row]) for row in rows}
+        assert table.sightings(query).tolist() == [sum(name == other for other, _ in met) for name in names]
 
 
 @given(tables())

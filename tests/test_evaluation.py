@@ -13,6 +13,7 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.cli import main
+from snowmatch.confidence.cases import make_cases
 from snowmatch.confidence.measures import measure
 from snowmatch.confidence.score_table import load_table, make_table, save_table
 from snowmatch.confidence.scoring import score_trial
@@ -20,6 +21,7 @@ from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import calibration_path
 from snowmatch.core.types import Annotation
+from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.query import score_query
 from snowmatch.matching.scores import REJECTED, VERIFIED, prior
 from snowmatch.matching.search import inverted_file
@@ -123,6 +125,24 @@ def test_forbidden_pairs_are_nan_and_other_scores_are_derived():
     np.testing.assert_array_equal(table.group_scores, [[9, 7], [4, 2], [2, nan]])
     np.testing.assert_array_equal(table.group_left_out_scores, [[nan, 7], [nan, 2], [2, nan]])
     assert list(table.group_queries) == [0, 2, 3]
+
+
+def test_how_often_an_animal_was_met_is_counted_in_passages_as_a_query_does(tmp_path):
+    met = [("aika", "e0", "p"), ("aika", "e1", "p"), ("aika", "e2", "q"), ("bars", "e3", "r"), ("bars", "e4", "s")]
+    rows = tuple(
+        replace(annotation(n, name, encounter=encounter), passage=passage)
+        for n, (name, encounter, passage) in enumerate(met)
+    )
+    table = make_table(make_trial(rows, "cross-encounter"), np.ones((5, 5)))
+    assert [table.sightings(query).tolist() for query in (0, 2, 3)] == [[1, 2], [1, 2], [2, 1]]
+    gallery = Gallery(rows, tuple("abcde"), None, tmp_path, "x")
+    for query in range(5):
+        allowed = np.array([a.passage != rows[query].passage for a in rows])
+        np.testing.assert_array_equal(table.sightings(query), gallery.sightings(allowed))
+    cases = make_cases(table)
+    assert {tuple(case.encounters) for case in cases if case.encounter == "e3" and case.right >= 0} == {(2, 1)}
+    save_table(tmp_path / "a.npz", table)
+    assert load_table(tmp_path / "a.npz").sightings(3).tolist() == [2, 1]
 
 
 def test_the_figures_of_a_table_are_as_computed_by_hand():

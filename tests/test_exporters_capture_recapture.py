@@ -534,7 +534,7 @@ def test_the_scores_of_pairs_are_those_of_the_best_photos(tmp_path):
         export(tmp_path, "scr_pairwise", ROWS[1:], options={"scores": str(tmp_path / "scores.npz")})
 
 
-TEXTS = ("individual", "body_part", "encounter", "station")
+TEXTS = ("individual", "body_part", "encounter", "passage", "station")
 
 
 # --- ages, flanks as sessions -----------------------------------------------------------------------------------------

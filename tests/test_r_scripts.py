@@ -74,7 +74,7 @@ def scores_of(annotations, path):
     named = np.array([a.row for a in annotations if a.individual is not None])
     n, zero = len(named), np.zeros((len(named), 1), np.float32)
     texts = {f: np.array([str(getattr(a, f) or "") for a in annotations])
-             for f in ("individual", "body_part", "encounter", "station")}  # fmt: skip
+             for f in ("individual", "body_part", "encounter", "passage", "station")}  # fmt: skip
     names = ("individual_scores", "left_out_scores", "group_scores", "group_left_out_scores", "prior")
     table = ScoreTable(
         paths=np.array([a.path for a in annotations]),

@@ -41,7 +41,7 @@ def make_cases(
             continue
         rows = table.queries[usable]
         open_to = table.cells.open_to.row(usable[0])
-        encounters = table.encounters(usable[0])
+        encounters = table.sightings(usable[0])
         row = rows[0]
         own = np.flatnonzero(names == table.individual[row])
         again = sorted({met[n] for n in np.flatnonzero(open_to & (numbers == own[0]))}) if len(own) else ()
@@ -129,7 +129,7 @@ class Case:
 
     scores: (I,) of the individuals that were compared. right: the index of the right one; -1 if the animal is not in
     the gallery.
-    encounters: (I,) the number of encounters of each individual.
+    encounters: (I,) in how many passages each individual was met: encounters that share one count once.
     features: features of the query per photo.
     group: the most special of its groups (see `model.group_names`). masked: whether all its photos have a mask.
     individual: the true individual. encounter: the encounter of the query. again: the other encounters in which its

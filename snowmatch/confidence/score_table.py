@@ -22,7 +22,8 @@ AT_ONCE = 256  # queries whose individuals are ranked at once: 20 MB with 10,000
 class ScoreTable:
     """The scores of one method in one trial: A annotations, Q queries, G gallery annotations, I individuals, E groups.
 
-    paths, individual, body_part, encounter, station: (A,) text in the catalog's order ("": not known).
+    paths, individual, body_part, encounter, passage, station: (A,) text in the catalog's order ("": not known).
+    Encounters of one passage are never compared, and how often an animal was met is counted in passages.
     queries: (Q,) int64 and gallery: (G,) int64, row numbers. individual_names: (I,) text.
     groups: (Q,) int64, the number of the group that is asked together (the queries of one encounter, individual and
     body part).
@@ -42,6 +43,7 @@ class ScoreTable:
     individual: np.ndarray
     body_part: np.ndarray
     encounter: np.ndarray
+    passage: np.ndarray
     station: np.ndarray
     queries: np.ndarray
     gallery: np.ndarray
@@ -119,17 +121,17 @@ class ScoreTable:
             found[some] = ranks(scores[some].astype(np.float64) + self.prior[groups[some]], right)
         return found
 
-    def encounters(self, query: int) -> np.ndarray:
-        """Return (I,) int64, the number of encounters of each individual that may answer a query."""
-        individuals, of_gallery = self._encounters
+    def sightings(self, query: int) -> np.ndarray:
+        """Return (I,) int64, in how many passages each individual that may answer a query was met."""
+        individuals, of_gallery = self._passages
         seen = np.zeros(len(individuals), bool)
         seen[of_gallery[self.cells.open_to.row(query)]] = True
         return np.bincount(individuals[seen], minlength=len(self.individual_names))
 
     @cached_property
-    def _encounters(self) -> tuple[np.ndarray, np.ndarray]:
-        """(M,) the individual of each encounter of an individual in the gallery, and (G,) which of these is whose."""
-        names = self.encounter[self.gallery].tolist()
+    def _passages(self) -> tuple[np.ndarray, np.ndarray]:
+        """(M,) the individual of each passage of an individual in the gallery, and (G,) which of these is whose."""
+        names = self.passage[self.gallery].tolist()
         numbers: dict[tuple[int, str], int] = {}
         of_gallery = [
             numbers.setdefault(pair, len(numbers)) for pair in zip(self.own[self.gallery].tolist(), names, strict=True)
@@ -182,7 +184,7 @@ def make_table(
         group_left_out_scores = _sums(left_out_scores, trial.groups)
     text = {
         name: np.array([getattr(a, name) or "" for a in trial.annotations], str)
-        for name in ("individual", "body_part", "encounter", "station")
+        for name in ("individual", "body_part", "encounter", "passage", "station")
     }
     return ScoreTable(
         paths=np.array([a.path for a in trial.annotations], str),

@@ -370,7 +370,8 @@ def _arrays(folder, _):
     many = dict.fromkeys(
         ("individual_scores", "left_out_scores", "group_scores", "group_left_out_scores", "prior"), scores
     )
-    texts = dict.fromkeys(("paths", "individual", "body_part", "encounter", "station", "individual_names"), names)
+    of_rows = ("paths", "individual", "body_part", "encounter", "passage", "station")
+    texts = dict.fromkeys((*of_rows, "individual_names"), names)
     places = dict.fromkeys(("queries", "gallery", "groups"), np.arange(2))
     save_table(table, ScoreTable(**texts, **places, cells=cells_of(scores, 2), chance=np.ones(2), **many))
     yield Reader("npz", "a classifier", head, lambda: (is_head(head), load_head(head)))

@@ -86,7 +86,7 @@ def _judge(
     kind = calibration.group(outlined, masked, str(table.body_part[rows[0]]))
     if kind is None:
         return None
-    met = table.encounters(usable[0])
+    met = table.sightings(usable[0])
     own = int(table.own[rows[0]])
     rich, models, named = float(facts["features"][rows].mean()), calibration.groups[kind], np.ones(len(names), bool)
 
