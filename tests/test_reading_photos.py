@@ -216,6 +216,29 @@ def test_the_largest_page_of_a_tiff_is_read(tmp_path):
     np.testing.assert_array_equal(read_photo(tmp_path / "a.tif"), np.asarray(large))
 
 
+@pytest.mark.parametrize("compression", [34713, 52546, 999])  # of a Nikon, JPEG XL, a damaged byte
+def test_a_page_that_cannot_be_read_leaves_the_others(tmp_path, compression):
+    import struct
+
+    large, small = Image.fromarray(texture(1, (64, 48))), Image.fromarray(texture(2, (32, 24)))
+
+    def write(pages, damaged):
+        pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate")
+        content, row = (tmp_path / "a.tif").read_bytes(), struct.pack("<HHI", 259, 3, 1)
+        at = (content.rindex(row) if damaged else content.index(row)) + len(row)
+        (tmp_path / "a.tif").write_bytes(content[:at] + struct.pack("<H", compression) + content[at + 2 :])
+
+    write([large, small], 1)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.tif"), np.asarray(large))
+    assert read_facts(tmp_path / "a.tif").image_size == (64, 48)
+    write([small, large], 1)
+    with pytest.raises(SnowmatchError, match="is a raw file, of which only a preview of 32 x 24 px can be read"):
+        read_photo(tmp_path / "a.tif")
+    write([large, small], 0)
+    with pytest.raises(SnowmatchError, match="is not a readable photo"):
+        read_facts(tmp_path / "a.tif")
+
+
 def test_a_raw_file_is_no_thumbnail(tmp_path):
     """As DNG and NEF have it: a small picture on the first page, the photo in a directory below it."""
     import struct

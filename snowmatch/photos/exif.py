@@ -8,8 +8,6 @@ from PIL import ExifTags, Image
 
 from snowmatch.photos.formats import DAMAGE
 
-_EXIF_DAMAGE = (*DAMAGE, KeyError, TypeError)
-
 
 def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation (1 to 8) of an opened photo; 1 if EXIF is absent or damaged.
@@ -36,5 +34,5 @@ def exif_tag(image: Image.Image, folder: int | None, tag: int) -> Any:
     try:
         exif = image.getexif()
         return (exif if folder is None else exif.get_ifd(folder)).get(tag)
-    except _EXIF_DAMAGE:
+    except DAMAGE:
         return None

@@ -39,7 +39,10 @@ EXTENSIONS = frozenset(
 # Extensions of files that are treated as videos, in upper or lower case
 VIDEO_EXTENSIONS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp"})
 # The exceptions that Pillow and pillow-heif raise for damaged files and damaged EXIF. MemoryError is not one of them.
-DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, RuntimeError, struct.error, zlib.error)
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, EOFError, RuntimeError, struct.error, zlib.error),
+    *(LookupError, ArithmeticError),  # a compression that Pillow does not know; an offset that is too large
+)
 MOST_PAGES = 20  # number of pages of a TIFF that are searched for the largest
 _WIDTH, _HEIGHT, _SUB_IFDS, _BIG_TIFF = 256, 257, 330, 43  # TIFF's numbers. Source: TIFF 6.0; BigTIFF
 _BITS, _PHOTOMETRIC, _PLANES, _APART = 258, 262, 284, 2
@@ -85,7 +88,7 @@ def largest_page(image: Image.Image, path: Path) -> None:
             sizes.append(image.width * image.height)
         except EOFError:
             break
-        except (SyntaxError, OSError, TypeError):  # a picture that Pillow cannot read, such as that of a raw file
+        except DAMAGE:  # a picture that Pillow cannot read, such as that of a raw file
             sizes.append(0)
             hidden = max(hidden, _pixels(image.tag_v2))
         hidden = max(hidden, _hidden_pixels(image))
@@ -155,7 +158,7 @@ def _hidden_pixels(page: TiffImageFile) -> int:
             file.seek(offset)
             directory.load(file)
             most = max(most, _pixels(directory))
-        except (*DAMAGE, KeyError, TypeError):
+        except DAMAGE:
             continue  # there is no picture
     return most
 

@@ -151,6 +151,7 @@ def _images(folder, _):
         "deep.png": (Image.fromarray(rng.integers(0, 65536, SIZE[::-1], np.uint16)), {}),
         "photo.tif": (image, {"compression": "tiff_lzw"}),
         "plain.tif": (image, {}),
+        "pages.tif": (image, {"save_all": True, "append_images": [image.convert("L")], "exif": exif}),
         "photo.webp": (image, {"exif": exif}),
         "photo.bmp": (image, {}),
     }
