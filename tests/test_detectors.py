@@ -364,6 +364,26 @@ def test_files_that_are_no_networks(tmp_path):
         OnnxFile(str(other)).check()
 
 
+def test_weights_in_another_file_belong_to_the_network(tmp_path):
+    """Exported again, the ONNX file itself is the same."""
+
+    def export(confidence):
+        network = onnx.load(constant(tmp_path / "plain.onnx", [[[8, 8, 40, 40, confidence, 0]] * 50]))
+        (tmp_path / "own.data").unlink(missing_ok=True)
+        apart = {"save_as_external_data": True, "location": "own.data", "size_threshold": 0}
+        onnx.save_model(network, tmp_path / "own.onnx", **apart)
+        return (tmp_path / "own.onnx").read_bytes(), plugin.content(), plugin.detect(PHOTO)[0].confidence
+
+    plugin = settings(tmp_path / "own.onnx", "rows", threshold=0.05)
+    (first, mark, high), (second, other, low) = export(0.9), export(0.4)
+    assert first == second
+    assert mark != other
+    assert (high, low) == pytest.approx((0.9, 0.4))
+    (tmp_path / "own.data").unlink()
+    with pytest.raises(SnowmatchError, match=r"keeps its weights in 'own\.data', which is not there"):
+        plugin.check()
+
+
 # Settings files
 
 
@@ -555,6 +575,10 @@ def test_archives_that_cannot_be_used(tmp_path):
         archive(path, folder, skip)
         with pytest.raises(SnowmatchError, match=match):
             OnnxFile(str(path)).check()
+    network = onnx.load(folder / "model.onnx")
+    onnx.save_model(network, folder / "model.onnx", save_as_external_data=True, location="w.data", size_threshold=0)
+    with pytest.raises(SnowmatchError, match=r"model\.onnx keeps its weights in other files: unpack the archive"):
+        OnnxFile(str(archive(path, folder))).check()
     whole = archive(path, folder).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(SnowmatchError, match="cannot be read as a zip archive"):

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snowmatch.core.types import Detection
-from snowmatch.models.cache import weights_sum, whole_path
-from snowmatch.models.onnx import run_onnx
+from snowmatch.models.cache import whole_path
+from snowmatch.models.onnx import onnx_sum, run_onnx
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.screening.detectors._decode import in_photo, prepared, read_boxes, suppressed
 from snowmatch.screening.detectors._description import Description
@@ -97,7 +97,7 @@ class OnnxFile:
         if self.model in KNOWN:
             return ""
         found = find_network(self.model, KNOWN)
-        return f"{weights_sum(found.path)} {found.description}"
+        return f"{onnx_sum(found.path, found.member)} {found.description}"
 
     def detect(self, photo: np.ndarray) -> tuple[Detection, ...]:
         """Return the objects in a photo, by descending confidence. photo: (H, W, 3) uint8 RGB, upright.
