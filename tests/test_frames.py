@@ -19,7 +19,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.pixels import read_photo
-from snowmatch.photos.videos import read_frames
+from snowmatch.photos.videos import content_mark, read_frames
 from snowmatch.review import frames as frames_of_videos
 from snowmatch.review.frames import take_frames
 
@@ -278,7 +278,7 @@ def test_other_settings_and_other_videos_do_not_mix_with_frames_that_exist(film,
     before = tree(tmp_path / "out")
     assert "was taken with other settings" in run(tmp_path / "cards", tmp_path / "out", "--every", "2").stderr
     film("cards/VID.mp4", 5)
-    assert "is a frame of another video" in run(tmp_path / "cards", tmp_path / "out").stderr
+    assert "is a frame of an earlier copy of this video" in run(tmp_path / "cards", tmp_path / "out").stderr
     assert tree(tmp_path / "out") == before
 
 
@@ -337,7 +337,9 @@ def test_each_bad_video_is_one_line_and_the_others_go_on(av, film, tmp_path):
         ("VID.mpg", {}, "is damaged, 1 piece cannot be decoded"),  # it states no length
     ],
 )
-def test_of_half_a_video_the_readable_frames_are_kept_and_a_line_says_so(film, tmp_path, name, options, said):
+def test_of_half_a_video_the_readable_frames_are_kept_and_a_line_says_so(
+    film, tmp_path, monkeypatch, name, options, said
+):
     cut(film(f"cards/{name}", 10, **options))
     result = run(tmp_path / "cards", tmp_path / "out")
     count = len(tree(tmp_path / "out"))
@@ -346,21 +348,85 @@ def test_of_half_a_video_the_readable_frames_are_kept_and_a_line_says_so(film, t
     assert f"{count} frames of 1 video" in result.stdout
     assert f"failed: {name}: " in result.stderr
     assert said in result.stderr
+    before = tree(tmp_path / "out")
+    monkeypatch.setattr(frames_of_videos, "replace_file", None)  # nothing is written again
     again = run(tmp_path / "cards", tmp_path / "out")
     assert (again.stderr, again.exit_code) == (result.stderr, 1)
-    assert "1 video was done before" in again.stdout
+    assert tree(tmp_path / "out") == before
 
 
-def test_a_damaged_piece_costs_only_its_own_frames(film, tmp_path):
-    path = film("cards/VID.avi", 3)
+def damage(path):
+    """Write zeros over a picture in the middle of an AVI."""
     content = bytearray(path.read_bytes())
-    at = content.index(b"00dc", len(content) // 2) + 8  # a picture in the middle
+    at = content.index(b"00dc", len(content) // 2) + 8
     length = struct.unpack("<I", content[at - 4 : at])[0]
     content[at : at + length] = bytes(length)
     path.write_bytes(content)
+
+
+def test_a_damaged_piece_costs_only_its_own_frames(film, tmp_path):
+    damage(film("cards/VID.avi", 3))
     result = run(tmp_path / "cards", tmp_path / "out")
     assert "failed: VID.avi: is damaged, 1 piece cannot be decoded" in result.stderr
     assert len(tree(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize("ends", [1000, 1 << 20])
+def test_a_video_that_was_damaged_and_is_copied_again_gives_its_own_frames(film, tmp_path, monkeypatch, ends):
+    """Damage in the middle leaves the length and both ends of a video as they are. ends: bytes."""
+    monkeypatch.setattr("snowmatch.photos.videos.CHUNK", ends)
+    path = film("cards/VID.avi", 3)
+    sound = path.read_bytes()
+    take_frames(tmp_path / "cards", tmp_path / "sound", workers=1)
+    mark = content_mark(path)
+    damage(path)
+    assert (content_mark(path) == mark) == (ends == 1000)
+    assert run(tmp_path / "cards", tmp_path / "out").exit_code == 1
+    path.write_bytes(sound)
+    result = run(tmp_path / "cards", tmp_path / "out")
+    assert (result.exit_code, "failed" in result.stderr) == (0, False)
+    pixels = [[read_photo(p) for p in sorted((tmp_path / n).rglob("*.jpg"))] for n in ("out", "sound")]
+    np.testing.assert_array_equal(*pixels)
+    assert "1 video was done before" in run(tmp_path / "cards", tmp_path / "out").stdout
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_whole_copy_of_half_a_video_takes_its_place(film, tmp_path, monkeypatch, stopped):
+    path = film("cards/VID.avi", 10)
+    whole = path.read_bytes()
+    take_frames(tmp_path / "cards", tmp_path / "whole", workers=1)
+    cut(path)
+    run(tmp_path / "cards", tmp_path / "out")
+    assert len(tree(tmp_path / "out")) < 10
+    path.write_bytes(whole)
+    film("cards/VID.mp4", 1)  # the names of the frames stay, though there is another video of this name now
+    if stopped:
+        with monkeypatch.context() as patch:
+            patch.setattr(frames_of_videos, "_remove", lambda *given: "no space left")
+            assert "no space left" in run(tmp_path / "cards", tmp_path / "out").stderr
+    result = run(tmp_path / "cards", tmp_path / "out")
+    assert (result.exit_code, "failed" in result.stderr) == (0, False)
+    found = tree(tmp_path / "out")
+    assert {name: found[name] for name in found if "mp4" not in name} == tree(tmp_path / "whole")
+
+
+def test_the_file_times_of_a_damaged_video_stay(film, tmp_path):
+    cut(film("cards/VID.avi", 10, taken=""))
+    run(tmp_path / "cards", tmp_path / "out", "--file-times")
+    before = tree(tmp_path / "out")
+    run(tmp_path / "cards", tmp_path / "out")
+    assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("seconds", [6, 20])
+def test_of_another_damaged_copy_no_frame_of_the_first_stays(film, tmp_path, seconds):
+    cut(film("cards/VID.avi", 10))
+    run(tmp_path / "cards", tmp_path / "out")
+    cut(film("cards/VID.avi", seconds))
+    said = run(tmp_path / "cards", tmp_path / "out").stderr
+    take_frames(tmp_path / "cards", tmp_path / "alone", workers=1)
+    assert tree(tmp_path / "out") == tree(tmp_path / "alone")
+    assert f"s of {seconds} s" in said
 
 
 @pytest.mark.parametrize(

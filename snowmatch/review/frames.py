@@ -19,7 +19,7 @@ from typing import Any
 from snowmatch.catalog.folders import find_videos
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
-from snowmatch.core.files import replace_file
+from snowmatch.core.files import read_file, replace_file
 from snowmatch.core.home import HOME
 from snowmatch.core.notes import Note
 from snowmatch.core.outputs import HEAD
@@ -86,13 +86,13 @@ class TakeFrames:
             stem = out / self.stem
             existing = _frames_in(stem)
             done = _done(stem, existing, wanted)
-            if done is not None and (done.timed or not file_times):
-                return done
+            if done is not None and not done.problem and (done.timed or not file_times):
+                return done  # a video with a problem may have been copied again: it is read again
             _check_ours(stem, existing, wanted)
-            began = _file_time(video) if file_times else None
+            began = _file_time(video) if file_times or (done is not None and done.timed) else None
         except SnowmatchError as error:
             return Taken(problem=_short(error, video))
-        return _write(video, stem, wanted, began)
+        return _write(video, stem, wanted, began, existing)
 
 
 def take_frames(
@@ -164,7 +164,7 @@ def _tasks(videos: list[str], source: Path, out: Path) -> list[TakeFrames]:
         had = [
             n
             for n, m in zip(names, marks, strict=True)
-            if m and (m.get("video"), m.get("content")) == (Path(path).name, content)
+            if m and m.get("video") == Path(path).name and (m.get("content") == content or m.get("problem"))
         ]
         tasks.append(TakeFrames(path, had[0] if had else names[stems[stem.casefold()] > 1]))
     return tasks
@@ -177,8 +177,13 @@ def _content(path: Path) -> str:
         return ""
 
 
-def _write(video: Path, stem: Path, wanted: dict[str, Any], began: datetime | None) -> Taken:
-    """Write all frames of a video; the first one comes last. Nothing is written if no frame can be read."""
+def _write(
+    video: Path, stem: Path, wanted: dict[str, Any], began: datetime | None, existing: dict[str, dict[str, Any]]
+) -> Taken:
+    """Write all frames of a video; the first one comes last. Nothing is written if no frame can be read.
+
+    existing: the marks of the frames of earlier runs, by name. Those that this video does not have are removed.
+    """
     frames = read_frames(video, wanted["every"], wanted["limit"], began)
     first: Frame | None = None
     count, problem = 0, ""
@@ -200,17 +205,43 @@ def _write(video: Path, stem: Path, wanted: dict[str, Any], began: datetime | No
         return Taken(problem=problem)
     taken = Taken(count, False, first.taken is not None, problem)
     mark = {**wanted, "frame": 0, "frames": count, "timed": taken.timed, "problem": problem}
-    return replace(taken, stop=_save(_name(stem, 0), first, mark))
+    stop = _remove(stem, existing, count, wanted if problem else {})
+    return replace(taken, stop=stop or _save(_name(stem, 0), first, mark))
+
+
+def _remove(stem: Path, existing: dict[str, dict[str, Any]], count: int, kept: dict[str, Any]) -> str:
+    """Remove the frames from number `count` on. Returns "", or why one cannot be removed.
+
+    kept: frames with these marks stay, since a card that fails may give fewer of them than before; {}: none.
+    """
+    for name, mark in existing.items():
+        number = int(name[len(stem.name) + 1 : -4])
+        if number < count or mark.get("frame") != number or (kept and _agrees(mark, kept)):
+            continue
+        try:
+            stem.with_name(name).unlink(missing_ok=True)
+        except OSError as error:
+            return f"{stem.with_name(name)} cannot be removed: {error.strerror or error}"
+    return ""
 
 
 def _save(path: Path, frame: Frame, mark: dict[str, Any]) -> str:
-    """Write one frame. Returns "", or why it cannot be written."""
+    """Write one frame, if it is not there as it is. Returns "", or why it cannot be written."""
     data = frame_jpeg(frame, f"{MARK} {json.dumps(mark)}")
+    if _holds(path, data):
+        return ""
     try:
         replace_file(path, lambda file: file.write(data))
     except SnowmatchError as error:
         return str(error)
     return ""
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.is_file() and read_file(path) == data
+    except OSError:
+        return False
 
 
 def _name(stem: Path, number: int) -> Path:
@@ -262,18 +293,23 @@ def _agrees(mark: dict[str, Any], wanted: dict[str, Any]) -> bool:
 def _check_ours(stem: Path, existing: dict[str, dict[str, Any]], wanted: dict[str, Any]) -> None:
     """Raise SnowmatchError if a file has the name of a frame and is not the same frame of an earlier run.
 
-    Raises it too if the names are longer than file systems allow.
+    Frames of an earlier, damaged copy of the same video may be replaced. Raises it too if the names are longer than
+    file systems allow.
     """
     if len(os.fsencode(_name(stem, 0).name)) > LONGEST:
         raise SnowmatchError(f"{stem.name} is too long for the name of a frame: rename the video")
+    first = existing.get(_name(stem, 0).name, {})
+    damaged = {**wanted, "content": first.get("content")} if first.get("problem") else wanted
     for name, mark in existing.items():
-        if _agrees(mark, wanted):
+        if _agrees(mark, wanted) or _agrees(mark, damaged):
             continue
         path = stem.with_name(name)
         if not mark:
             why = "exists, and snowmatch did not write it or somebody has edited it"
         elif all(mark.get(key) == wanted[key] for key in ("video", "content")):
             why = "was taken with other settings"
+        elif mark.get("video") == wanted["video"]:
+            why = "is a frame of an earlier copy of this video, or of another video of the same name"
         else:
             why = "is a frame of another video"
         raise SnowmatchError(f"{path} {why}: choose another folder, or move it away")
