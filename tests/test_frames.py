@@ -46,21 +46,21 @@ def film(av, tmp_path):
     The last row of the picture is never red, so that a turn is seen.
     """
 
-    def draw(name, seconds=3.0, taken=NOON, size=(352, 288), **options):
+    def draw(name, seconds=3.0, taken=NOON, size=(352, 288), rate=None, **options):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         codec = CODECS[path.suffix.lower()]
         with av.open(str(path), "w", options=options) as video:
             if taken:
                 video.metadata["creation_time"] = taken
-            rate = 30 if codec == "mpeg2video" else RATE
+            rate = rate or (30 if codec == "mpeg2video" else RATE)
             stream = video.add_stream(codec, rate=rate)
             stream.width, stream.height = size
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             stream.bit_rate = 4_000_000
             video.start_encoding()
             for n in range(int(seconds * rate)):
-                pixels = np.full((size[1], size[0], 3), 40 + round(8 * n / rate), np.uint8)
+                pixels = np.full((size[1], size[0], 3), 40 + round(8 * n / rate) % 200, np.uint8)
                 pixels[: size[1] // 2, : size[0] // 2] = 250, 0, 0
                 video.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             video.mux(stream.encode())
@@ -353,6 +353,20 @@ def test_of_half_a_video_the_readable_frames_are_kept_and_a_line_says_so(
     again = run(tmp_path / "cards", tmp_path / "out")
     assert (again.stderr, again.exit_code) == (result.stderr, 1)
     assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+@pytest.mark.parametrize(("seconds", "between"), [(15, 5), (300, 60), (5, 5)])
+def test_a_video_with_few_frames_ends_when_the_last_one_was_shown(film, suffix, seconds, between):
+    found = [frame.seconds for frame in read_frames(film(f"VID{suffix}", seconds, rate=Fraction(1, between)), 1, 30)]
+    assert found == list(range(0, seconds, between))
+
+
+def test_half_a_video_with_few_frames_ends_too_early(film):
+    path = film("VID.avi", 100, rate=Fraction(1, 5))
+    cut(path)
+    with pytest.raises(SnowmatchError, match=r"ends after \d\d s of \d\d+ s"):
+        list(read_frames(path, 1, 30))
 
 
 def damage(path):

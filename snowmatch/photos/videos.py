@@ -66,14 +66,15 @@ def read_frames(path: Path, every: float, limit: int, began: datetime | None = N
     if every <= 0 or limit < 1:
         raise ValueError(f"every is {every}, limit is {limit}, expected positive numbers")
     av = _pyav()
-    seconds = Fraction(0)
+    seconds = end = Fraction(0)
     try:
         with open_regular(path) as file, av.open(file, container_options=_OPENED, metadata_errors="replace") as opened:
             stream = _stream(path, opened)
             began = _time_of(opened, stream) or began
             found = broken = 0
             wanted = Fraction(0)
-            for seconds, image in _decoded(av, opened, stream):
+            for seconds, shown, image in _decoded(av, opened, stream):
+                end = seconds + shown
                 if image is None:
                     broken += 1
                 elif seconds >= wanted:
@@ -90,8 +91,8 @@ def read_frames(path: Path, every: float, limit: int, began: datetime | None = N
         raise unreadable(path, error) from error
     if not found:
         raise SnowmatchError(f"{path} contains no frame that can be decoded: {_AGAIN}, or remove it")
-    if length is not None and length - seconds > max(MISSING, length / 10):
-        raise SnowmatchError(f"{path} ends after {float(seconds):.0f} s of {float(length):.0f} s: {_AGAIN}")
+    if length is not None and length - end > max(MISSING, length / 10):
+        raise SnowmatchError(f"{path} ends after {float(end):.0f} s of {float(length):.0f} s: {_AGAIN}")
     if broken:
         raise SnowmatchError(f"{path} is damaged, {counted(broken, 'piece')} cannot be decoded: {_AGAIN}")
 
@@ -142,16 +143,21 @@ def _stream(path: Path, opened: Any) -> Any:
     raise SnowmatchError(f"{path} contains no video{' but sound' * bool(opened.streams.audio)}: remove it")
 
 
-def _decoded(av: ModuleType, opened: Any, stream: Any) -> Iterator[tuple[Fraction, Any]]:
-    """Yield the time (s, since the first frame) and each decoded frame; None for a piece that cannot be decoded."""
+def _decoded(av: ModuleType, opened: Any, stream: Any) -> Iterator[tuple[Fraction, Fraction, Any]]:
+    """Yield the time (s, since the first frame) of each frame, how long it is shown (s), and the decoded frame.
+
+    The frame is None for a piece that cannot be decoded.
+    """
     first: Fraction | None = None
-    seconds = Fraction(0)
+    seconds = shown = Fraction(0)
     number = 0
     for packet in opened.demux(stream):
+        if packet.duration and packet.time_base:
+            shown = packet.duration * packet.time_base
         try:
             images = packet.decode()
         except av.error.InvalidDataError:
-            yield seconds, None
+            yield seconds, shown, None
             continue
         for image in images:
             at = image.pts * image.time_base if image.pts is not None and image.time_base else None
@@ -160,7 +166,7 @@ def _decoded(av: ModuleType, opened: Any, stream: Any) -> Iterator[tuple[Fractio
             first = at if first is None else first
             number += 1
             seconds = max(seconds, at - first)
-            yield seconds, None if image.is_corrupt else image
+            yield seconds, shown, None if image.is_corrupt else image
 
 
 def _pixels(image: Any, stream: Any) -> np.ndarray:
