@@ -227,6 +227,22 @@ def test_the_time_is_when_the_photo_was_taken_and_other_exif_times_come_after_it
     assert read_facts(with_times(tmp_path / "c.png", exif={ORIGINAL: "2012:09:17 19:42:18"})).taken.year == 2012
 
 
+TIMES = ["2020-01-31 10:00:00", "2020/01/31 10:00:00", "2020:01:31T10:00:00", "2020:01:31 10:00", "2020: 1:31 10: 0: 0"]
+TIMES += ["  2020:01:31 10:00:00  ", "2020:01:31 10:00:00.25+06:00", "2020:1:31 10:00:00"]
+
+
+@pytest.mark.parametrize("text", TIMES)
+def test_times_that_are_not_written_as_exif_asks_are_read(tmp_path, text):
+    path = with_times(tmp_path / "a.jpg", exif={ORIGINAL: text}, root={CHANGED: "2024:06:01 12:00:00"})
+    facts = read_facts(path)
+    assert (facts.taken, facts.time_tag) == (datetime(2020, 1, 31, 10), "DateTimeOriginal")
+
+
+@pytest.mark.parametrize("text", ["2020:01:31 10", "2020:01:31 10:00:xx", "2020:01:31 24:00:00", "2020:01:31", "10:00"])
+def test_half_a_time_is_no_time(tmp_path, text):
+    assert read_facts(with_times(tmp_path / "a.jpg", exif={ORIGINAL: text})).taken is None
+
+
 @pytest.mark.parametrize("text", ["0000:00:00 00:00:00", "    :  :     :  :  ", "", "yesterday", "2012:13:40 99:00:00"])
 def test_a_clock_that_was_never_set_gives_no_time(tmp_path, text):
     assert read_facts(with_times(tmp_path / "a.jpg", exif={ORIGINAL: text})).taken is None

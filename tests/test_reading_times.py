@@ -118,7 +118,8 @@ def test_only_exif_datetime_is_used_with_a_note(tmp_path):
     photo(tmp_path / "a.jpg", 3, tag=CHANGED)
     data = table(tmp_path, "path,station\na.jpg,S1\n")
     assert data.annotations[0].timestamp == START + timedelta(minutes=3)
-    assert "EXIF's DateTime was used, which editing programs change" in note_of(data, "other-times")
+    said = "1 photo without a time in DateTimeOriginal: EXIF's DateTime was used, which editing programs change"
+    assert said in note_of(data, "other-times")
 
 
 # --- 4: clocks and zones ----------------------------------------------------------------------------------------------

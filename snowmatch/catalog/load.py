@@ -226,8 +226,8 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
             early.add(fields["path"])
     for tag, paths in sorted(doubtful.items()):
         text = (
-            f"{counted(len(paths), 'photo')} without DateTimeOriginal: EXIF's {tag} was used, which editing programs "
-            f"change ({some(sorted(paths))})"
+            f"{counted(len(paths), 'photo')} without a time in DateTimeOriginal: EXIF's {tag} was used, which editing "
+            f"programs change ({some(sorted(paths))})"
         )
         notes.append(Note("other-times", text, {"tag": tag, "photos": sorted(paths)}))
     if early:

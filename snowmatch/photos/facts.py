@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
+from snowmatch.photos.clock import read_clock
 from snowmatch.photos.exif import exif_tag, upright_size
 from snowmatch.photos.formats import largest_page, open_photo
 from snowmatch.photos.likeness import LENGTH
@@ -93,11 +94,9 @@ def _is_length(value: Any) -> bool:
 
 def _taken(image: Image.Image) -> tuple[datetime | None, str]:
     for name, folder, tag in _TIMES:
-        text = _text(exif_tag(image, folder, tag))
-        try:
-            return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S"), name
-        except ValueError:  # cameras whose clock was not set write 0000:00:00 00:00:00 or blanks
-            continue
+        taken = read_clock(_text(exif_tag(image, folder, tag)))
+        if taken is not None:  # cameras whose clock was not set write 0000:00:00 00:00:00 or blanks
+            return taken, name
     return None, ""
 
 

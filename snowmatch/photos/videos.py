@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,12 +22,12 @@ from PIL import ExifTags, Image
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import CHUNK, open_regular, unreadable
 from snowmatch.core.text import counted
+from snowmatch.photos.clock import read_clock
 
 # The only formats that are opened. FFmpeg also knows playlists, which would make it open other files and addresses.
 _OPENED = {"format_whitelist": "mov,avi,matroska,asf,mpeg,mpegts,mpegvideo,h264,m4v", "protocol_whitelist": ""}
 # Keys that hold the time at which a recording began, the most trustworthy first: the first one is a local time
 _TIMES = ("com.apple.quicktime.creationdate", "creation_time", "date")
-_TIME = re.compile(r"(\d{4})[-:/](\d\d)[-:/](\d\d)[T ](\d\d):(\d\d):(\d\d)")
 FIRST_YEAR = 1980  # 1904 and 1970 are the zeros of clocks that were not set
 QUALITY = 92  # of the JPEG: differences to the decoded frame are smaller than those of the video's own compression
 MISSING = Fraction(2)  # seconds that may be missing at the end of a video: its header need not be exact
@@ -182,13 +181,9 @@ def _pixels(image: Any, stream: Any) -> np.ndarray:
 def _time_of(opened: Any, stream: Any) -> datetime | None:
     for key in _TIMES:
         for values in (opened.metadata, stream.metadata):
-            match = _TIME.match(values.get(key, "").strip())
-            if match is None or int(match[1]) < FIRST_YEAR:
-                continue
-            try:
-                return datetime(*map(int, match.groups()))  # type: ignore[arg-type] # six numbers
-            except ValueError:  # a 13th month
-                continue
+            moment = read_clock(values.get(key, ""))
+            if moment is not None and moment.year >= FIRST_YEAR:
+                return moment
     return None
 
 
