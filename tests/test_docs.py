@@ -16,6 +16,7 @@ from conftest import enough, read_rows
 
 from snowmatch.cli import main
 from snowmatch.cli.advice import COMMANDS as ADVICE
+from snowmatch.models.registry import registry
 from snowmatch.testing import EXTRACTOR_CHECKS, MATCHER_CHECKS
 
 pytestmark = pytest.mark.usefixtures("seen_once")
@@ -57,6 +58,13 @@ def test_every_option_in_the_pages_exists(name):
     known = {"--help", *(o for c in COMMANDS.values() for p in c.params for o in p.opts)}
     for line in re.findall(r"^snowmatch .*$|`(snowmatch [^`]*)`", TEXTS[name], re.MULTILINE):
         assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= known, line
+
+
+def test_the_networks_in_the_pages_are_known_by_name():
+    known = {entry.name for entry in registry()}
+    named = re.findall(r"`(mdv6-[a-z0-9-]+)`", " ".join(TEXTS.values()), re.IGNORECASE)
+    assert named
+    assert set(named) <= known
 
 
 def test_advice_names_existing_commands_and_options():
