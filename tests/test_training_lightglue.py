@@ -10,6 +10,7 @@ from held_out import divide
 from lightglue import views as views_module
 from lightglue.views import Truth, View, mutual_matches, strangers, truth, verified, views_of, warped_view
 from lightglue.warps import Warp
+from PIL import Image
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, settings
@@ -385,6 +386,38 @@ def test_held_out_individuals_are_never_learned_from(tmp_path, monkeypatch):
     assert str(tmp_path) not in json.dumps(result)
     json.dumps(result, allow_nan=False)
     assert out.stat().st_size < 1e6
+
+
+def test_a_training_is_done_again_after_a_change_of_a_photo_a_mask_or_a_body_part(tmp_path, monkeypatch):
+    folder = tmp_path / "survey"
+    make_survey(folder, individuals=4, stations=2, encounters=2, photos=(1, 1), seed=1, size=(320, 240))
+    asked = []
+
+    def stop(net, examples, training, checkpoint, device):
+        asked.append(checkpoint)
+        raise KeyboardInterrupt
+
+    def checkpoint():
+        with pytest.raises(KeyboardInterrupt):
+            command.main(words.split())
+        return asked[-1]
+
+    monkeypatch.setattr(command, "train", stop)
+    words = f"--catalog {folder} --work {tmp_path / 'work'} --out {tmp_path / 'o.safetensors'} -o chip_size=160"
+    words += " --keypoints 64 --layers 1 --dim 16 --warps 1"
+    first = checkpoint()
+    assert checkpoint() == first
+    learned, _ = divide(command.open_catalog(folder).data.annotations, Training().held_out, Training().seed)
+    seen = {first}
+    for name in (learned[0].path, learned[0].mask):
+        with Image.open(folder / name) as image:
+            changed = image.rotate(180)
+        changed.save(folder / name)
+        seen.add(checkpoint())
+    table = folder / "catalog.csv"
+    table.write_text(table.read_text().replace("left_flank", "right_flank"))
+    seen.add(checkpoint())
+    assert len(seen) == 4
 
 
 def test_individuals_are_divided_into_two_sides():

@@ -36,6 +36,7 @@ from lightglue.settings import Training
 from lightglue.train import train
 from lightglue.views import REVISION, mutual_matches
 from snowmatch.api import open_catalog
+from snowmatch.core.files import file_sha256
 from snowmatch.core.plugins import make_plugin, settings, settings_key
 from snowmatch.models.torch_io import pick_device
 
@@ -60,7 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = np.concatenate([v[0].unit_descriptors for v in animals.views])
     net = build(training, rows)
     start = network_matcher(build(training, rows).eval())
-    shown = [[a.path, a.bbox, a.individual, a.encounter] for a in learned]
+    shown = [
+        [a.path, a.bbox, a.individual, a.body_part, a.encounter, file_sha256(dataset.folder / a.path)]
+        + [a.mask, file_sha256(dataset.folder / a.mask) if a.mask else ""]
+        for a in learned
+    ]
     described = {"extractor": settings(extractor), "views": REVISION, "data": shown}
     key = settings_key({**asdict(training), **described})
     record = train(net, examples, training, args.work / f"training-{key}.safetensors", args.device)
