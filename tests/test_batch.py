@@ -82,6 +82,13 @@ def test_a_day_without_a_time_of_day_has_no_time_in_the_tables(says):
     assert [(row.date, row.time) for row in (recorded, screened)] == [("2023-05-01", "")] * 2
 
 
+def test_the_year_1_of_a_clock_that_was_not_set_has_four_digits(says):
+    said = says({"path": "q.jpg", "timestamp": NOON.replace(year=1)})
+    (row,) = run_batch(said.catalog).rows
+    recorded = recorded_row("q.jpg", said.catalog.data.annotations)
+    assert row.date == recorded.date == "0001-05-01"
+
+
 def test_an_unidentified_animal_may_be_the_answer(says):
     said = says({"path": "one.jpg", "encounter": "e1"}, {"path": "two.jpg", "encounter": "e2"})
     said.answers = {("one.jpg", None): ({1: 0.8}, 0.1), ("two.jpg", None): ({0: 0.8}, 0.1)}

@@ -294,7 +294,7 @@ def _place_and_time(group: Group) -> tuple[str, str, str, str, str]:
     if (taken := first.taken) is None:
         return location, station, camera, "", ""
     dated = isinstance(first.photo, Annotation) and first.photo.dated
-    return location, station, camera, f"{taken:%Y-%m-%d}", "" if dated else f"{taken:%H:%M:%S}"
+    return location, station, camera, f"{taken.date()}", "" if dated else f"{taken:%H:%M:%S}"
 
 
 def _identifiers(session: Session, group: Group) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def recorded_row(path: str, rows: Sequence[Annotation]) -> Row:
         "location": first.location,
         "station": first.station,
         "camera": first.camera,
-        "date": f"{when:%Y-%m-%d}" if when is not None else "",
+        "date": f"{when.date()}" if when is not None else "",
         "time": f"{when:%H:%M:%S}" if when is not None and not first.dated else "",
         "photos": (path,),
         "annotations": tuple(a.annotation for a in rows if a.annotation),

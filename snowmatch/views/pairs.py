@@ -112,7 +112,7 @@ def write_pair(
 def _side(folder: Path, a: Annotation, hidden: bool) -> Side:
     photo = read_photo(folder / a.path)
     size = photo.shape[1::-1]
-    when = a.timestamp.strftime("%Y-%m-%d" if a.dated else "%Y-%m-%d %H:%M") if a.timestamp is not None else ""
+    when = "" if a.timestamp is None else a.timestamp.date().isoformat() + ("" if a.dated else f" {a.timestamp:%H:%M}")
     caption = (
         printable(a.body_part.replace("_", " ")),
         printable("   ".join(filter(None, (*place_texts(replace(a, encounter="") if hidden else a), when)))),
