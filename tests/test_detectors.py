@@ -16,6 +16,7 @@ from PIL import Image
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_class
 from snowmatch.core.types import Detection
+from snowmatch.models.cache import weights_sum
 from snowmatch.review.detections import run_detector
 from snowmatch.screening.detectors import onnx_file
 from snowmatch.screening.detectors._decode import Boxes, in_photo, placed, prepared, suppressed
@@ -610,9 +611,21 @@ def test_megadetector_is_found_by_name(entry, cache, tmp_path):
     plugin = OnnxFile(entry.name)
     assert plugin.description() == KNOWN[entry.name]
     assert plugin.description().licence == entry.licence
+    mark = plugin.content()
     (found,) = plugin.detect(np.zeros((640, 1280, 3), np.uint8))
     inside = (0, 160, 640, 320) if layout == "rows_centre" else (0, 0, 640, 640)  # stretched, or in a letterbox
     assert found == Detection(inside, "animal", 0.75)
+    constant(cache / alone, rows / 2, shape=(1, 3, 640, 640))
+    assert plugin.content() != mark  # another version under the official name
+
+
+def test_a_network_whose_sum_is_known_needs_no_mark_of_its_file(cache, tmp_path, monkeypatch):
+    entry = WEIGHTS[0]
+    path = archive(cache / entry.files[0].name, folder_of(tmp_path, manifest()))
+    known = replace(entry.files[0], sha256=weights_sum(path))
+    monkeypatch.setattr("snowmatch.models.registry._collected", lambda: (replace(entry, files=(known,)),))
+    assert OnnxFile(entry.name).description().input_size == (64, 64)
+    assert OnnxFile(entry.name).content() == ""
 
 
 def test_the_manifest_of_an_official_archive_comes_first(cache, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from snowmatch.screening.classifiers._mobilenet import STAGES, mobilenet_onnx
 from snowmatch.screening.classifiers.learned import Learned
 from snowmatch.screening.classifiers.mobilenet_v2 import DEVIATION, MEAN, V2, MobilenetV2
 from snowmatch.screening.head import Head, load_head, save_head
+from snowmatch.screening.scenes import Finders
 from snowmatch.testing import CLASSIFIER_CHECKS
 from snowmatch.testing.detectors import scene
 
@@ -150,6 +151,17 @@ def test_missing_weights_are_one_clear_line_with_the_address(tmp_path, monkeypat
     with pytest.raises(SnowmatchError, match="mobilenet-v2") as caught:
         MobilenetV2().check()
     assert "\n" not in str(caught.value)
+
+
+def test_another_file_under_the_same_name_changes_the_mark(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
+    save_head(tmp_path / "a.npz", Head(("fox", NOTHING), np.ones((2, FEATURES)), np.zeros(2), "mobilenet_v2"))
+    plugins = MobilenetV2(), Learned(str(tmp_path / "a.npz"))
+    marks = set()
+    for content in (b"\x80one", b"\x80another"):
+        (tmp_path / mobilenet_v2.FILE).write_bytes(content)
+        marks |= {Finders(plugin).mark for plugin in plugins}
+    assert len(marks) == 4
 
 
 def test_a_wrong_size_is_refused():

@@ -217,6 +217,9 @@ class Classifier(Plugin, Protocol):
 
     `names` is optional: the species that it tells, `nothing` last. Another species is then refused before all photos
     are looked at.
+
+    `weights_content()` is optional. It returns a text that changes with a file of weights for which the registry has no
+    sha256: what was told with another file is then not used.
     """
 
     def check(self) -> None: ...

@@ -122,6 +122,15 @@ def weights_sum(path: Path) -> str:
     return _content_of(path, status.st_size, status.st_mtime_ns)
 
 
+def unchecked_sum(name: str) -> str:
+    """Return the sha256 of the file of the registry's entry `name`, if the registry has none to compare it with.
+
+    "" if it was compared, or if this computer has no such file: then the name alone tells which weights these are.
+    """
+    held = find_held(known_weights(name))
+    return "" if held.path is None or held.checked else weights_sum(held.path)
+
+
 def held_weights() -> list[Held]:
     """Return the file (or no file) of every network in the registry, then of the networks that the user trained."""
     own = [

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -234,11 +234,15 @@ class Finders:
         """
         return self.classifier is not None
 
-    @property
+    @cached_property
     def mark(self) -> str:
         """A text that changes if a network or its settings change."""
-        named = (self.classifier, self.segmenter)
-        return " ".join("-" if plugin is None else settings_key(settings(plugin)) for plugin in named)
+        keys = []
+        for plugin in (self.classifier, self.segmenter):
+            content = getattr(plugin, "weights_content", str)()
+            more = {"weights": content} if content else {}
+            keys.append("-" if plugin is None else settings_key({**settings(plugin), **more}))
+        return " ".join(keys)
 
     def mark_of(self, seen: Companions, found: ForegroundMap | None) -> str:
         """Return the mark of a photo (see `Companions.mark`) whose map is `found`."""

@@ -16,7 +16,7 @@ from snowmatch.catalog.species import NOTHING
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
 from snowmatch.core.types import Classes
-from snowmatch.models.cache import weights_sum
+from snowmatch.models.cache import unchecked_sum, weights_sum
 from snowmatch.screening.classifiers import efficientnet_lite0, mobilenet_v2
 from snowmatch.screening.classifiers._imagenet import check_size, tile_means
 from snowmatch.screening.classifiers._layers import FEATURES
@@ -46,6 +46,13 @@ class Learned:
     def check(self) -> None:
         """Raise SnowmatchError if the file is missing or wrong, or if the weights of the network are missing."""
         NETWORKS[self._head().network].PLUGIN(self.size).check()
+
+    def weights_content(self) -> str:
+        """Return a text that changes with the weights of the network, "" where the registry has their sha256.
+
+        Raises SnowmatchError if the file is wrong.
+        """
+        return unchecked_sum(NETWORKS[self.network].WEIGHTS[0].name)
 
     @property
     def network(self) -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from snowmatch.core.types import Classes
-from snowmatch.models.cache import find_weights
+from snowmatch.models.cache import find_weights, unchecked_sum
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.screening.classifiers._imagenet import GROUPS, Backbone, check_size, classes_of
 from snowmatch.screening.classifiers._mobilenet import mobilenet_onnx
@@ -48,6 +48,10 @@ class MobilenetV2:
     def check(self) -> None:
         """Raise SnowmatchError if the weights are missing or wrong."""
         find_weights("mobilenet-v2")
+
+    def weights_content(self) -> str:
+        """Return a text that changes with the file of weights, because the registry has no sha256 of it."""
+        return unchecked_sum("mobilenet-v2")
 
     @property
     def names(self) -> tuple[str, ...]:

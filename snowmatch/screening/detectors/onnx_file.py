@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snowmatch.core.types import Detection
-from snowmatch.models.cache import whole_path
+from snowmatch.models.cache import unchecked_sum, whole_path
 from snowmatch.models.onnx import onnx_sum, run_onnx
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.screening.detectors._decode import in_photo, prepared, read_boxes, suppressed
@@ -90,11 +90,11 @@ class OnnxFile:
         return find_network(self.model, KNOWN).description
 
     def content(self) -> str:
-        """Return a text that changes with the files of a network of your own; "" for one that is known by name.
+        """Return a text that changes with the files of the network; "" for a file that the registry has a sha256 of.
 
-        Raises SnowmatchError as `description` does.
+        Raises SnowmatchError as `description` does, but not if a network that is known by name is missing ("").
         """
-        if self.model in KNOWN:
+        if self.model in KNOWN and not unchecked_sum(self.model):
             return ""
         found = find_network(self.model, KNOWN)
         return f"{onnx_sum(found.path, found.member)} {found.description}"
