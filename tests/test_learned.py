@@ -10,6 +10,7 @@ import random_weights
 from conftest import AUTHORS_WEIGHTS, the_pair
 from kornia.feature import ALIKED, DISK, LightGlue
 from kornia.feature.xfeat import XFeat
+from PIL import Image
 from safetensors.torch import load_file
 
 import snowmatch
@@ -351,3 +352,40 @@ def test_a_chip_of_one_grey_value_has_no_features(weights):
         grey = np.full((64, 64), 200, np.uint8)
         pixels = grey if plugin.CHANNELS == "grey" else np.dstack([grey] * 3)
         assert len(plugin.extract(Chip(pixels, None, (0, 0), (1.0, 1.0), (64, 64)))) == 0
+
+
+# Another file of weights under the official name
+
+
+@pytest.mark.parametrize(("name", "file"), [("superpoint", "superpoint_v6_from_tf.pth"), ("disk", "epipolar-save.pth")])
+def test_features_of_other_weights_are_not_mixed(tmp_path, monkeypatch, name, file):
+    monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
+    make = {"superpoint": random_weights.superpoint_v6, "disk": random_weights.disk}[name]
+    torch.save(make(), tmp_path / file)
+    first = (tmp_path / file).read_bytes()
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    for n in range(3):
+        Image.fromarray(np.random.default_rng(n).integers(0, 256, (64, 64, 3), np.uint8)).save(folder / f"{n}.png")
+    (folder / "catalog.csv").write_text("path,individual\n0.png,aika\n1.png,bars\n")
+    options = {"model": "epipolar"} if name == "disk" else {}
+    catalog = snowmatch.open_catalog(folder)
+    catalog.index(extractor=name, options=options, workers=1)
+    (noted,) = folder.glob(f".snowmatch/features/{name}-*/weights-*")
+    ask = {"extractor": name, "matcher": "mutual"}
+    assert len(catalog.query(folder / "2.png", **ask).candidates) == 2
+
+    (tmp_path / file).unlink()
+    assert catalog.session(**ask).galleries  # the stored features are of use without the weights
+    torch.save(make(), tmp_path / file)
+    for work in (lambda: catalog.index(extractor=name, options=options, workers=1), lambda: catalog.session(**ask)):
+        with pytest.raises(SnowmatchError, match=f"were made with another file of weights of {name}") as caught:
+            work()
+        assert "\n" not in str(caught.value)
+
+    (tmp_path / file).write_bytes(first)
+    catalog.index(extractor=name, options=options, workers=1)
+    noted.unlink()  # features of an earlier version of snowmatch: there is no note yet
+    catalog.session(**ask)
+    catalog.index(extractor=name, options=options, workers=1)
+    assert noted.exists()

@@ -71,10 +71,11 @@ class Extractor(Plugin, Protocol):
     `extract` returns the features in chip pixels, sorted by descending score. No keypoint lies where `chip.mask` is
     False. A chip that is blank, tiny or without texture gives no features. The same chip gives the same bytes.
 
-    Three more members are optional. `check()` raises SnowmatchError if weights or a device are missing; an extractor
+    Four more members are optional. `check()` raises SnowmatchError if weights or a device are missing; an extractor
     whose file has WEIGHTS must have it. `extract_many(chips)` returns the features of each of several chips. `batch` is
     the number of chips that it processes faster together than one by one; an extractor with `batch` must have
-    `extract_many`.
+    `extract_many`. `weights_content()` returns a text that changes with a file of weights for which the registry has no
+    sha256: features made with another file are then refused.
     """
 
     CHANNELS: ClassVar[str]  # the channels of the chip: "grey" or "rgb"

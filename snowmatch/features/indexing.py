@@ -30,6 +30,7 @@ from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
 from snowmatch.decisions.named import with_decisions
 from snowmatch.features.extractors import batch_of
+from snowmatch.features.made_with import check_weights
 from snowmatch.features.reader import list_features
 from snowmatch.features.run import IndexRun, PhotoToDo
 from snowmatch.features.writer import FeatureWriter
@@ -129,6 +130,7 @@ def index_catalog(
     finders = choose_finders(data.settings.classifier, data.settings.segmenter)
     folder = Path(os.path.abspath(data.folder))
     with FeatureWriter(features_path(folder), described, wait=wait) as writer, Workers() as shared:
+        check_weights(features_path(folder), extractor, keep=True)
         keep_settings(folder, data.settings)
         replaced, dropped = mend(folder), drop_damaged(folder)
         damaged = writer.check(None if verify else CHECK_BYTES)

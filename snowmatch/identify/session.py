@@ -25,6 +25,7 @@ from snowmatch.core.plugins import Extractor, make_plugin, settings, settings_ke
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
+from snowmatch.features.made_with import check_weights
 from snowmatch.features.reader import FeatureReader, list_features, open_features
 from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settings_text
 from snowmatch.matching.gallery import Gallery, fit_memory, make_gallery, named_again
@@ -234,14 +235,15 @@ def indexed(
     """Return the state of every annotation, and one gallery for each extractor of the method.
 
     All galleries contain the same annotations: those that every extractor has indexed. Raises SnowmatchError if an
-    extractor has indexed nothing.
+    extractor has indexed nothing, or with other weights.
     """
     records = load_records(data.folder)
     readers = [open_features(features_path(data.folder), settings(plugin)) for plugin in method.extractors]
     states_of_readers = []
-    for reader in readers:
+    for plugin, reader in zip(method.extractors, readers, strict=True):
         states = annotation_states(data.folder, data.annotations, records, reader.keys)
         _check_indexed(data.folder, states, reader.described)
+        check_weights(features_path(data.folder), plugin)
         states_of_readers.append(states)
     if len(readers) == 1:
         return states, (cache.get(data, readers[0], states, part=False),)

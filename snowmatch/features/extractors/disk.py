@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from snowmatch.features.extractors._network import Found, NetworkExtractor
-from snowmatch.models.cache import find_weights, weights_sum
+from snowmatch.models.cache import find_weights, unchecked_sum, weights_sum
 from snowmatch.models.registry import KORNIA, Weights, WeightsFile
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ class Disk(NetworkExtractor):
 
         path = find_weights(f"disk-{self.model}")
         return _network(path, weights_sum(path), pick_device(self.device))
+
+    def weights_content(self) -> str:
+        """Return a text that changes with the file of weights; "" where the registry has its sha256."""
+        return unchecked_sum(f"disk-{self.model}")
 
     def detect(self, network: DISK, images: torch.Tensor) -> list[Found]:
         """Return the keypoints of each of the images (B, 3, H, W)."""

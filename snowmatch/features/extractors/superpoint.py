@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from snowmatch.features.extractors._network import Found, NetworkExtractor, check_threshold
-from snowmatch.models.cache import find_weights, weights_sum
+from snowmatch.models.cache import find_weights, unchecked_sum, weights_sum
 from snowmatch.models.registry import LIGHTGLUE, Weights, WeightsFile
 
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class Superpoint(NetworkExtractor):
 
         path = find_weights(f"superpoint_{self.model}")
         return _network(self.model, path, weights_sum(path), pick_device(self.device))
+
+    def weights_content(self) -> str:
+        """Return a text that changes with the file of weights; "" where the registry has its sha256."""
+        return unchecked_sum(f"superpoint_{self.model}")
 
     def detect(self, network: nn.Module, images: torch.Tensor) -> list[Found]:
         """Return the keypoints of each of the images (B, 1, H, W)."""
