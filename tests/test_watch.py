@@ -197,6 +197,25 @@ def test_the_same_content_and_what_is_on_record_are_told_and_not_asked(place):
     assert arrival.copies == 1
 
 
+def test_a_copy_of_a_photo_that_failed_is_asked_itself(place, monkeypatch):
+    catalog, folder, photos = place
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(photos[0], folder / name)
+    watch = Watch(folder, catalog, quiet=0)
+
+    def no_memory(catalog, new):
+        return [], (), dict.fromkeys(new, "not enough memory"), ""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "_answers", no_memory)
+        arrival = watch.look(now=1)
+    assert [path for path, _ in arrival.failed] == [str(folder / "a.jpg")]
+    assert (arrival.copies, arrival.left) == (0, 1)
+    assert watch.look(now=2).events[0]["photos"] == [str(folder / "b.jpg")]
+    again = Watch(folder, catalog, quiet=0)
+    assert again.look(now=3).copies == 1  # another run tries a.jpg again, and it was asked under another name
+
+
 def test_photos_that_go_away_while_they_are_read_are_asked_when_they_return(place, monkeypatch):
     catalog, folder, photos = place
     shutil.copy(photos[0], folder / "a.jpg")

@@ -139,7 +139,7 @@ class Watch:
         self._asked_last = now
         for path, _ in some:
             self._seen.pop(path, None)
-        return replace(arrival, waiting=waiting, left=len(ready) - len(some))
+        return replace(arrival, waiting=waiting, left=arrival.left + len(ready) - len(some))
 
     def settle(self, now: float | None = None, *, at_once: bool = False, beside: bool = False) -> Arrival:
         """Add to the catalog what waits for it, index it when no more photos arrive, and return what was done.
@@ -248,6 +248,9 @@ class Watch:
         failed = {path: reason for path, reason in failed.items() if path not in changed}
         self._failed.update({path: stamp for path, stamp in ready if path in failed})
         asked = {path: photo for path, photo in new.items() if path not in failed and path not in changed}
+        there = {photo.sha256 for photo in asked.values()} | self.memory.contents.keys()
+        alone = [photo for photo in copies if photo.sha256 not in there]  # the first of its content was not asked
+        copies = [photo for photo in copies if photo.sha256 in there]
         events = [event for event in events if any(photo in asked for photo in event["photos"])]
         events += [event for _, event in known]
         event_of_photo = {photo: event["id"] for event in events for photo in event["photos"]}
@@ -277,6 +280,7 @@ class Watch:
         return Arrival(
             tuple(events),
             tuple(sorted(failed.items())),
+            left=len(alone),
             copies=len(copies),
             left_out=left_out,
             species=species,
