@@ -71,6 +71,14 @@ def test_doctor_asks_for_a_catalog_or_the_system(tmp_path):
         examine_system(tmp_path / "none")
 
 
+def test_no_module_of_the_working_directory_is_run(tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(system.importlib.util, "find_spec", lambda name: name)
+    system._graphics()
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_driver_that_fails_or_hangs_is_no_crash(tmp_path, monkeypatch):
     assert list(system._printed([sys.executable, "-c", "print('a card'); import os; os.abort()"])) == []
     assert list(system._printed(["no-such-program"])) == []

@@ -309,6 +309,16 @@ def finished(catalog, job):
     return now
 
 
+def test_no_module_of_the_working_directory_is_run(tmp_path, monkeypatch):
+    catalog = make_catalog(tmp_path)
+    for name in ("filelock", "click", "h5py"):
+        (catalog / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(catalog)
+    job = finished(catalog, start_job(catalog, "index"))
+    assert job.state == "done", job.messages
+    assert not (tmp_path / "ran").exists()
+
+
 def test_photos_are_read_as_in_this_catalog_so_far(tmp_path):
     """The default extractor would read the whole catalog once more, and answer from then on."""
     catalog = make_catalog(tmp_path)

@@ -57,6 +57,14 @@ def test_an_index_run_starts_each_worker_once_for_all_its_stages(tmp_path, monke
     assert all(process.returncode is not None for process in started)
 
 
+def test_no_module_of_the_working_directory_is_run(tmp_path, monkeypatch):
+    (tmp_path / "pickle.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    with open_pool(2, (), None) as pool:
+        assert len(said(pool)) == 20
+    assert not (tmp_path / "ran").exists()
+
+
 def test_few_photos_that_are_on_record_need_no_workers(tmp_path, started):
     data = make_survey(tmp_path / "catalog")
     index_catalog(data, Fake(), 1)

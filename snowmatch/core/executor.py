@@ -110,10 +110,11 @@ class Workers:
             if process.poll() is None:
                 return process
             self.end([process])  # it was killed while it waited
-        # A new session, so that Ctrl-C in the terminal reaches only the parent. One thread per process, because the
+        # -P, so that no file of the working directory, which may be a catalog, is imported before `sys.path` is sent. A
+        # new session, so that Ctrl-C in the terminal reaches only the parent. One thread per process, because the
         # processes together already use all cores.
         process = subprocess.Popen(
-            [sys.executable, *(["-X", "utf8"] if sys.flags.utf8_mode else []), "-c", _BOOT],
+            [sys.executable, *(["-X", "utf8"] if sys.flags.utf8_mode else []), "-P", "-c", _BOOT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -1,4 +1,4 @@
-"""The process that runs one piece of long work: `python -m snowmatch.web.job FOLDER`.
+"""The process that runs one piece of long work: `python -P -m snowmatch.web.job FOLDER`.
 
 It holds a lock as long as it lives, so that everybody can see whether it does; it ends the work when a file `stop`
 appears, and writes down how the work ended. It needs no server: work goes on when the page and the server are closed.
@@ -40,7 +40,7 @@ def run_job(folder: Path) -> int:
         with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
             for arguments in (about["arguments"], *about.get("then", ())):
                 work = subprocess.Popen(
-                    [sys.executable, "-m", "snowmatch.cli", *arguments],
+                    [sys.executable, "-P", "-m", "snowmatch.cli", *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,

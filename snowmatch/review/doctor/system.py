@@ -161,7 +161,7 @@ def _graphics() -> tuple[str, ...]:
     """Return the names of the graphics cards that torch can use; none if torch is not installed or fails."""
     if importlib.util.find_spec("torch") is None:
         return ()
-    return tuple(_printed([sys.executable, "-c", ASK_TORCH]))
+    return tuple(_printed([sys.executable, "-P", "-c", ASK_TORCH]))
 
 
 def _why_no_graphics() -> str:
