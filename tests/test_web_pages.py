@@ -440,6 +440,19 @@ def test_decisions_of_others_are_seen(folder):
     assert other.identities().named[4].individual == "umai"
 
 
+def test_a_copy_of_the_decisions_that_is_put_back_is_told_and_used_after_a_new_start(tmp_path):
+    catalog = make_catalog(tmp_path)
+    state = State(catalog, observer="a")
+    state.append(lambda now: [name_sightings(now, [4], "umai", "a")])
+    shutil.copy(state.decisions_file, tmp_path / "copy")
+    state.append(lambda now: [name_sightings(now, [4], "aika", "a")])
+    assert state.identities().named[4].individual == "aika"
+    shutil.copy(tmp_path / "copy", state.decisions_file)
+    with pytest.raises(SnowmatchError, match="started again, the program goes on with the file that is there now"):
+        state.identities()
+    assert State(catalog).identities().named[4].individual == "umai"
+
+
 def test_the_command_serves_and_stops_cleanly(folder):
     process = subprocess.Popen(
         [sys.executable, "-m", "snowmatch.cli", "serve", str(folder), "--no-browser"],

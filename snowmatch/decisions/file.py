@@ -84,7 +84,10 @@ def read_since(path: Path, known: Decisions) -> tuple[Decisions, tuple[Decision,
         if count:  # the last row that is known must still be there
             last = next(rows, None)
             if last is None or last[0] != count or last[-1] != known.head:
-                raise BrokenError("another file has its place, or rows that were there are missing")
+                raise BrokenError(
+                    "another file has its place, or rows that were there are missing (started again, the program goes "
+                    "on with the file that is there now)"
+                )
         found, head = read_chain(rows, count, known.head)
     try:
         if (missing := stored - count - len(found)) > 0:
