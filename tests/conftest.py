@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 # Containers often forbid compiled modules. Each of many processes would compile the package again
@@ -75,6 +76,15 @@ def catalog_state(data, described):
     """Return the state of every annotation of a catalog for an extractor with these settings."""
     stored = open_features(features_path(data.folder), described).keys
     return annotation_states(data.folder, data.annotations, load_records(data.folder), stored)
+
+
+def until(condition, seconds=60):
+    """Wait until a condition holds, and return what it gave; fail after some seconds."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"it did not happen in {seconds} s"
+        time.sleep(0.05)
+    return found
 
 
 def texts(notes):

@@ -6,14 +6,17 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import httpx2
 import pytest
 import uvicorn
+from conftest import until
 from starlette.testclient import TestClient
 
 from snowmatch.core.home import home_of
 from snowmatch.review.watched import read_memory, write_step
+from snowmatch.web import live
 from snowmatch.web.app import make_app
 from snowmatch.web.background import background
 from snowmatch.web.live import live_of, sighting_of
@@ -22,6 +25,7 @@ from snowmatch.web.routes import events as route
 from snowmatch.web.server import listen
 from snowmatch.web.state import State
 from snowmatch.web.texts import translator
+from snowmatch.web.waiting import waiting_now
 
 EVENT = {
     **dict.fromkeys(("encounter", "location", "camera", "date", "time", "same_as", "runner_up"), ""),
@@ -48,8 +52,7 @@ def served(catalog):
     state.identities()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.02)
+    until(lambda: server.started)
     headers = {"sec-fetch-site": "same-origin"}
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
         client.get("/", params={"token": "token"})
@@ -107,6 +110,24 @@ def test_a_strange_number_of_the_last_event_is_that_of_a_new_page(served, number
         assert answer.status_code == 200
         found = messages(answer)
         assert next(found)[0] != "sighting"
+
+
+def test_what_waits_is_asked_again_until_all_of_it_is_known(catalog, monkeypatch):
+    """Evidence that is gathered between two looks changes nothing else that what waits depends on."""
+    state = State(catalog, None, "Anna")
+    state.identities()
+    monkeypatch.setattr(live, "LOOK", 0.0)
+    found, asked = waiting_now(state)[0], []
+
+    def waiting(state):
+        asked.append(len(asked))
+        return (replace(found, questions=None), False) if len(asked) == 1 else (replace(found, questions=7), True)
+
+    monkeypatch.setattr(live, "waiting_now", waiting)
+    until(lambda: (live_of(state).look().waiting or {}).get("questions") == 7)
+    for _ in range(5):
+        live_of(state).look()
+    assert asked == [0, 1]
 
 
 def test_work_is_told(served):

@@ -55,6 +55,7 @@ class Live:
         self._lock = threading.Lock()
         self._last: Look | None = None
         self._looked = 0.0
+        self._again = 0  # number of times that what waits was asked again, since not all of it was known
 
     def look(self) -> Look:
         """Return what is there now; what was found less than LOOK seconds ago is given again."""
@@ -82,13 +83,19 @@ class Live:
             if identities is None:
                 return None
             key = (identities.stored.head, Same(identities.data), state.observer, state.comparing is None,
-                   tuple((name, job["state"]) for name, job in jobs.items()))  # fmt: skip
+                   tuple((name, job["state"]) for name, job in jobs.items()), self._again)  # fmt: skip
             name = f"waiting for {state.observer}"
-            found: Waiting | None = background(state, name).get(key, lambda: waiting_now(state)[0])[0]
+            value: tuple[Waiting, bool] | None
+            value, fresh = background(state, name).get(key, lambda: waiting_now(state))
         except SnowmatchError:  # the pages say it
             return None
-        if found is None:
+        if value is None:
             return None
+        found, known = value
+        if (
+            fresh and not known and not found.working and state.comparing is None
+        ):  # the evidence may be there any moment
+            self._again += 1
         return {name: getattr(found, name) for name in ("questions", "joins", "unindexed", "quarrels", "working")}
 
 
