@@ -37,6 +37,12 @@ class Fake:
 
     def extract(self, chip):
         time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
+        if (
+            "FAKE_STUCK" in os.environ
+        ):  # a folder: with six files of photos that were extracted, the next ones never end
+            if len(os.listdir(os.environ["FAKE_STUCK"])) >= 6:
+                time.sleep(600)
+            (Path(os.environ["FAKE_STUCK"]) / hashlib.sha256(chip.pixels.tobytes()).hexdigest()).touch()
         if "FAKE_CHATTY" in os.environ:
             os.write(1, b"a library that prints\n")
         if self.deadly and chip.pixels.mean() > WHITE:
