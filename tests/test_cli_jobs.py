@@ -5,7 +5,8 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from web_small import make_catalog
+from conftest import until
+from web_small import make_catalog, running_job
 
 from snowmatch.cli import main
 from snowmatch.web.jobs import jobs_path, read_job, start_job
@@ -51,13 +52,13 @@ def test_work_is_listed_with_state_and_progress(folder):
 
 
 def test_running_work_is_seen_and_stopped(folder):
+    with running_job(folder) as place:
+        assert f"{place.name}  running" in said(folder)[1]
+        assert said(folder, "--stop", place.name) == (0, f"{place.name} is asked to stop\n")
+        assert (place / "stop").exists()
     job = start_job(folder, "index")
-    assert f"{job.id}  running" in said(folder)[1]
-    assert said(folder, "--stop", job.id) == (0, f"{job.id} is asked to stop\n")
-    deadline = time.monotonic() + 60
-    while read_job(folder, job.id).state == "running":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert said(folder, "--stop", job.id)[0] == 0
+    until(lambda: read_job(folder, job.id).state != "running")
     state = read_job(folder, job.id).state
     assert state in ("stopped", "done")  # it may have been quicker
     assert f"{job.id}  {state}" in said(folder)[1]

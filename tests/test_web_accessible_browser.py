@@ -6,12 +6,12 @@ says.
 
 import json
 import shutil
-import time
 from urllib.parse import urljoin
 
 import pytest
 from test_web_browser import address, looking, page, serving
 from test_web_live import tell
+from web_small import running_job
 
 from snowmatch.core.home import home_of
 from snowmatch.review import accounts
@@ -174,13 +174,10 @@ def test_figures_with_their_tables(look):
 
 
 def test_work_that_runs(state, look):
-    job = home_of(state.folder) / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-index"
-    job.mkdir()
-    (job / "job.json").write_text(json.dumps({"kind": "index", "arguments": [], "started": time.time() + 600}))
-    (job / "progress.json").write_text(json.dumps({"title": "photos", "done": 3, "total": 10, "seconds": 2}))
-    look.go("/jobs")
-    look.page.wait_for_selector("article progress")
-    look("work that runs")
+    with running_job(state.folder, title="photos", done=3, total=10, seconds=2):
+        look.go("/jobs")
+        look.page.wait_for_selector("article progress")
+        look("work that runs")
 
 
 def test_photos_that_are_sent_and_the_answer(state, survey, look):

@@ -6,8 +6,8 @@ import time
 
 import pytest
 from test_web_browser import address, page, state, until
+from web_small import running_job
 
-from snowmatch.core.home import home_of
 from snowmatch.review.identities import answer_pair
 
 __all__ = ["address", "page", "state"]  # fixtures
@@ -216,16 +216,13 @@ def test_what_was_computed_is_told_in_short(page, path, first):
 
 
 def test_the_end_of_work_is_told(state, page):
-    job = home_of(state.folder) / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-index"
-    job.mkdir(parents=True)
-    (job / "job.json").write_text(json.dumps({"kind": "index", "arguments": [], "started": time.time() + 600}))
-    (job / "progress.json").write_text(json.dumps({"title": "photos", "done": 3, "total": 10, "seconds": 2}))
-    page.goto(page.url + "jobs?lang=en")
-    page.wait_for_selector("article progress")
-    assert page.text_content("#said") == ""
-    (job / "stdout").write_text("done\n")
-    (job / "stderr").write_text("")
-    (job / "ended.json").write_text(json.dumps({"status": 0, "ended": time.time()}))
+    with running_job(state.folder, title="photos", done=3, total=10, seconds=2) as job:
+        page.goto(page.url + "jobs?lang=en")
+        page.wait_for_selector("article progress")
+        assert page.text_content("#said") == ""
+        (job / "stdout").write_text("done\n")
+        (job / "stderr").write_text("")
+        (job / "ended.json").write_text(json.dumps({"status": 0, "ended": time.time()}))
     page.wait_for_selector("article .done")
     until(lambda: page.text_content("#said") == "Read the photos (index) done")
 

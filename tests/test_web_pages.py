@@ -19,8 +19,9 @@ from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
+from conftest import until
 from PIL import Image
-from web_small import PACKAGE, SETTINGS, client, client_of, coat, folder, jpeg, make_catalog, sent
+from web_small import PACKAGE, SETTINGS, client, client_of, coat, folder, jpeg, make_catalog, running_job, sent
 
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
@@ -259,6 +260,12 @@ def test_previews_are_small_upright_and_without_exif(tmp_path):
         assert client.get(f"/picture/{kind}/320/{key}").status_code == 200
 
 
+def questions_of(client):
+    """Return the next questions; None while the evidence is gathered."""
+    found = client.get("/review/next", params={"count": 10}).json()
+    return None if "comparing" in found else found
+
+
 def test_a_photo_that_was_replaced_by_a_smaller_one_does_not_end_the_review(tmp_path):
     """Its box lies outside of it. All other questions are asked, and this one has the photo as it is."""
     catalog = make_catalog(tmp_path)
@@ -269,9 +276,8 @@ def test_a_photo_that_was_replaced_by_a_smaller_one_does_not_end_the_review(tmp_
     key = client.app.state.snowmatch.identities().annotations[4].annotation
     client.app.state.snowmatch.evidence()
     Image.fromarray(coat(3)).resize((80, 60)).save(catalog / "images" / "4.jpg")
-    while "comparing" in (found := client.get("/review/next", params={"count": 10})).json():
-        time.sleep(0.05)
-    frames = [frame for question in found.json()["questions"] for side in question["sides"] for frame in side["frames"]]
+    found = until(lambda: questions_of(client))
+    frames = [frame for question in found["questions"] for side in question["sides"] for frame in side["frames"]]
     assert len(frames) >= 4
     assert {tuple(frame["part_shown"]) for frame in frames if frame["key"] == key} == {(0, 0, 80, 60)}
     assert client.get(f"/picture/animal/640/{key}").status_code == 404
@@ -285,13 +291,12 @@ def test_work_runs_in_its_own_process(tmp_path):
     client = client_of(catalog)
     assert client.post("/jobs/start", data={"kind": "rm -rf"}).status_code == 400
     assert client.post("/jobs/start", data={"kind": "index", "extractor": "--help"}).status_code == 400
+    with running_job(catalog) as place:
+        (job,) = list_jobs(catalog)
+        assert (job.id, job.state) == (place.name, "running")
+        assert client.post("/jobs/start", data={"kind": "index"}).status_code == 400  # one at a time
     assert client.post("/jobs/start", data={"kind": "batch"}, follow_redirects=False).status_code == 303
-    (job,) = list_jobs(catalog)
-    assert job.state == "running"
-    assert client.post("/jobs/start", data={"kind": "index"}).status_code == 400  # one at a time
-    until = time.monotonic() + 60
-    while (job := read_job(catalog, job.id)).state == "running" and time.monotonic() < until:
-        time.sleep(0.2)
+    job = finished(catalog, list_jobs(catalog)[0])
     assert job.state == "done", job.messages
     assert (job.done, job.total, job.title) == (1, 1, "matching")
     table = client.get(f"/jobs/{job.id}/table.csv")
@@ -303,10 +308,8 @@ def test_work_runs_in_its_own_process(tmp_path):
 
 
 def finished(catalog, job):
-    until = time.monotonic() + 60
-    while (now := read_job(catalog, job.id)).state == "running" and time.monotonic() < until:
-        time.sleep(0.2)
-    return now
+    until(lambda: read_job(catalog, job.id).state != "running")
+    return read_job(catalog, job.id)
 
 
 def test_no_module_of_the_working_directory_is_run(tmp_path, monkeypatch):
@@ -371,10 +374,7 @@ def test_work_is_stopped_and_keeps_what_is_done(tmp_path):
     (job,) = list_jobs(catalog)
     time.sleep(3)
     client.post(f"/jobs/{job.id}/stop")
-    until = time.monotonic() + 60
-    while (job := read_job(catalog, job.id)).state == "running" and time.monotonic() < until:
-        time.sleep(0.2)
-    assert job.state in ("stopped", "done")
+    assert finished(catalog, job).state in ("stopped", "done")
 
 
 def test_work_starts_although_somebody_looks_whether_it_lives(tmp_path, monkeypatch):

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import json
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +15,10 @@ from starlette.testclient import TestClient
 from snowmatch.api import open_catalog
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.screened import KEPT, Screened, save_screened
+from snowmatch.core.locks import file_lock
 from snowmatch.web import texts
 from snowmatch.web.app import make_app
+from snowmatch.web.jobs import jobs_path
 from snowmatch.web.state import State
 
 PORT, TOKEN = 8123, "A-token-of-one-start"
@@ -49,6 +54,18 @@ def make_catalog(folder, name="aika"):
         csv.writer(file).writerows(lines)
     open_catalog(catalog, classifier="none", boxes=False).index("sift", SETTINGS, workers=1)
     return catalog
+
+
+@contextmanager
+def running_job(catalog, kind="index", **progress):
+    """Work that runs as long as the block does, without a process; the value is its folder."""
+    name = time.strftime("%Y%m%d-%H%M%S", time.localtime(time.time() - 3600))
+    place = jobs_path(catalog) / f"{name}-{kind}"
+    place.mkdir(parents=True)
+    with file_lock(place / "alive.lock"):
+        (place / "progress.json").write_text(json.dumps(progress))
+        (place / "job.json").write_text(json.dumps({"kind": kind, "arguments": [], "started": time.time() - 3600}))
+        yield place
 
 
 def screened_out(catalog, photo):
