@@ -96,7 +96,9 @@ def enough(patch, scored={}):  # noqa: B006, several tests share the table of sc
     """Allow calibration with the few pairs of a small survey, and score the encounters only once for each method."""
 
     def once(trial, galleries, matcher, geometry, progress=None, notes=None):
-        key = len(trial.queries), repr(matcher), repr(geometry)
+        names = [(a.individual, a.body_part, a.encounter) for a in trial.annotations]
+        asked = trial.protocol, trial.queries.tolist(), trial.gallery.tolist(), names
+        key = repr((asked, [(gallery.extractor_key, gallery.keys) for gallery in galleries], matcher, geometry))
         if key not in scored:
             scored[key] = score_trial(trial, galleries, matcher, geometry, progress, notes)
         return scored[key]
