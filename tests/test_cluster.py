@@ -14,6 +14,7 @@ import fake_classifier
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import until
 from PIL import Image
 
 import snowmatch
@@ -394,8 +395,7 @@ def test_a_cluster_that_has_lost_all_workers_is_not_waited_for_without_end(monke
         monkeypatch.setattr(executor, "CLUSTER_SECONDS", 0.5)
         assert pool.submit(Wait(1)).result() == 8
         cluster.scale(0)
-        while executor._clusters[-1].nthreads():
-            time.sleep(0.05)
+        until(lambda: not executor._clusters[-1].nthreads())
         with pytest.raises(SnowmatchError, match=r"no worker for 1 seconds.*finished work is kept: run it again"):
             pool.submit(Wait(2)).result()
 

@@ -33,8 +33,7 @@ def serving(make):
     server = uvicorn.Server(uvicorn.Config(make(port), log_level="error", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.02)
+    until(lambda: server.started)
     try:
         yield port
     finally:
@@ -80,7 +79,7 @@ def page(address):
 
 
 def until(condition, pause=lambda: time.sleep(0.05)):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         pause()

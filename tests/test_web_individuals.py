@@ -4,12 +4,12 @@ import html
 import json
 import re
 import shutil
-import time
 import weakref
 from types import SimpleNamespace
 from urllib.parse import quote, unquote
 
 import pytest
+from conftest import until
 from starlette.testclient import TestClient
 from web_small import client_of
 
@@ -483,8 +483,7 @@ def test_a_value_is_that_of_the_very_object(tmp_path):
     value, seen = background(State(tmp_path, None, "Anna"), "value"), []
     for n in range(20):
         held = Held()
-        while not (found := value.get(Same(held), lambda n=n: n))[1]:
-            time.sleep(0.001)
-        seen.append(found[0])
+        until(lambda held=held, n=n: value.get(Same(held), lambda: n)[1])
+        seen.append(value.get(Same(held), lambda: -1)[0])
         del held
     assert seen == list(range(20))

@@ -137,8 +137,8 @@ def test_work_is_told(served):
         assert next(found)[2] == {}
         job = home_of(state.folder) / "jobs" / "20260101-000000-index"
         job.mkdir(parents=True)
+        (job / "ended.json").write_text(json.dumps({"status": 0, "ended": 2.0}))  # first: else it is lost for a moment
         (job / "job.json").write_text(json.dumps({"kind": "index", "arguments": [], "started": 1.0}))
-        (job / "ended.json").write_text(json.dumps({"status": 0, "ended": 2.0}))
         assert next(found)[2] == {job.name: {"state": "done", "title": "", "done": 0, "total": 0}}
 
 
@@ -161,10 +161,7 @@ def test_there_are_not_too_many_streams_and_a_closed_one_counts_no_more(served, 
         refused = client.get("/events")
         assert refused.status_code == 429
         assert refused.headers["retry-after"] == "60"
-    until = time.monotonic() + 20
-    while state.kept["streams"] and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not state.kept["streams"]
+    until(lambda: not state.kept["streams"])
 
 
 def test_a_quiet_stream_beats(served, monkeypatch):
@@ -299,9 +296,8 @@ def test_each_observer_is_told_the_own_number(catalog):
         try:
             seen.append(live_of(state))
             known = background(state, f"name of {name}")
-            while not (found := known.get("key", lambda: state.observer))[1]:
-                time.sleep(0.01)
-            assert found[0] == name
+            until(lambda known=known: known.get("key", lambda: state.observer)[1])
+            assert known.get("key", lambda: state.observer)[0] == name
         finally:
             asking.reset(before)
     assert seen[0] is not seen[1]

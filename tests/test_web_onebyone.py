@@ -12,7 +12,7 @@ from snowmatch.web.onebyone import OneByOne
 
 
 def wait_for(condition):
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.002)
@@ -45,7 +45,12 @@ def test_all_work_is_done_in_one_thread_that_ends():
 
 def test_work_that_fails_does_not_stop_what_is_asked_later(monkeypatch):
     told, waiting, done = [], [], []
-    monkeypatch.setattr(threading, "excepthook", lambda failure: told.append(failure.exc_type))
+
+    def tell(failure):
+        if failure.thread.name == "test-work":  # threads of earlier tests may fail, too
+            told.append(failure.exc_type)
+
+    monkeypatch.setattr(threading, "excepthook", tell)
     thread = OneByOne("test-work", lambda: waiting.pop(0) if waiting else None)
     thread.ask(lambda: waiting.append(lambda: 1 // 0))
     wait_for(lambda: told)
@@ -57,16 +62,15 @@ def test_work_that_fails_does_not_stop_what_is_asked_later(monkeypatch):
 
 def test_a_page_does_not_wait_for_ever_for_a_value_that_cannot_be_computed(monkeypatch):
     """Without memory, say: the value was told to be there, as None, and the page asked again and again."""
-    told = []
-    monkeypatch.setattr(threading, "excepthook", lambda failure: told.append(failure.exc_type))
+    error, told = MemoryError(), []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: told.append(failure.exc_value))
 
     def fail():
-        raise MemoryError
+        raise error
 
     value = Background()
     assert value.get("key", fail) == (None, False)
-    wait_for(lambda: told)
-    assert told == [MemoryError]
+    wait_for(lambda: error in told)  # threads of earlier tests may fail, too
     with pytest.raises(SnowmatchError, match="could not be computed"):
         value.get("key", fail)
     assert value.get("other", lambda: 7)[1] is False

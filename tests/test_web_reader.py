@@ -8,6 +8,7 @@ import shutil
 import time
 
 import pytest
+from conftest import until
 from web_accounts import ADDRESS, HTML, JSON, PASSWORD, PEOPLE, Lan, cheap
 from web_small import SETTINGS, jpeg
 
@@ -92,13 +93,13 @@ def dina(server):
 
 def asked(browser, mode="blind", **more):
     """Return the next questions. The evidence is gathered in the background, so ask until it is there."""
-    for _ in range(300):
+
+    def ask():
         answer = browser.get("/review/next", params={"mode": mode, **more}, headers=JSON)
         assert answer.status_code == 200, answer.text
-        if "questions" in answer.json():
-            return answer.json()["questions"]
-        time.sleep(0.05)
-    raise AssertionError("the evidence was not gathered")
+        return answer.json() if "questions" in answer.json() else None
+
+    return until(ask)["questions"]
 
 
 def said(browser, question, answer="same", mode="blind", **more):
@@ -386,8 +387,7 @@ def test_what_practice_tells_a_reader_comes_at_its_end(server, dina):
     anna = logged_in(server, "anna")
     assert later not in anna.get("/review/results", headers=HTML).text
     again = logged_in(Lan(server.folder), "dina")  # after a new start of the app
-    while "comparing" in again.get("/review/next?mode=training", headers=JSON).json():
-        time.sleep(0.02)
+    until(lambda: "comparing" not in again.get("/review/next?mode=training", headers=JSON).json())
     assert later not in again.get("/review/results", headers=HTML).text
 
 

@@ -3,10 +3,10 @@
 import csv
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
+from conftest import until
 from web_small import client_of, make_catalog
 
 import snowmatch
@@ -24,6 +24,11 @@ RUSSIAN, ENGLISH = (
     {key.removeprefix("told."): word for key, word in words_of(language).items() if key.startswith("told.")}
     for language in ("ru", "en")
 )
+
+
+def found_by(client, address):
+    """Return the answer of a page of findings when all are there."""
+    return until(lambda: answer if (answer := client.get(address)).status_code != 202 else None)
 
 
 def test_every_translated_message_exists():
@@ -81,8 +86,7 @@ def test_findings_of_the_doctor_are_in_the_language_of_the_page(tmp_path):
     client = client_of(make_catalog(tmp_path))
     found = {}
     for language in ("en", "ru"):
-        while (answer := client.get(f"/doctor/findings?lang={language}")).status_code == 202:
-            time.sleep(0.05)
+        answer = found_by(client, f"/doctor/findings?lang={language}")
         found[language] = re.findall(r"<strong>(.*?)</strong>", answer.text)
     assert len(found["en"]) == len(found["ru"]) > 0
     assert any(text.startswith("2 individuals of 2 without both flanks") for text in found["en"])
@@ -98,8 +102,7 @@ def test_what_was_corrected_in_the_table_of_stations_is_a_finding_no_more(tmp_pa
     shown = []
     for y in ("41.2x", "41.25"):
         table.write_text(f"station,location,x,y,from,to\nst0,naryn,75.1,{y},2025-01-01,2025-04-01\n")
-        while (answer := client.get("/doctor/findings")).status_code == 202:
-            time.sleep(0.05)
+        answer = found_by(client, "/doctor/findings")
         shown.append("problem of stations.csv" in answer.text)
     assert shown == [True, False]
 
@@ -110,8 +113,7 @@ def test_pictures_of_a_finding_lead_to_their_sighting(tmp_path):
     text = table.read_text(encoding="utf-8").replace(",e1,", ",e0,").replace("st1", "st0").replace("left_flank", "")
     table.write_text(text, encoding="utf-8")  # a sighting of two photos, and a finding about all photos
     client = client_of(folder)
-    while (answer := client.get("/doctor/findings")).status_code == 202:
-        time.sleep(0.05)
+    answer = found_by(client, "/doctor/findings")
     links = re.findall(r'<a href="(/individuals/[^"#]+)#([^"]+)"><img[^>]*/([\w-]+)" alt', answer.text)
     assert any(anchor != key for _, anchor, key in links)  # a sighting is named by one of its photos
     for address, anchor, _ in links:
@@ -123,8 +125,7 @@ def test_what_the_doctor_says_of_a_catalog_that_is_not_indexed_is_russian(tmp_pa
     folder = make_catalog(tmp_path)
     shutil.rmtree(folder / ".snowmatch")
     client = client_of(folder)
-    while (answer := client.get("/doctor/findings?lang=ru")).status_code == 202:
-        time.sleep(0.05)
+    answer = found_by(client, "/doctor/findings?lang=ru")
     told_here = re.findall(r"<strong>(.*?)</strong>", answer.text)
     told_here += re.findall(r"<li>([^<]*)", answer.text.partition("Не проверено")[2])
     assert len(told_here) >= 5
