@@ -6,6 +6,7 @@ import json
 import math
 import random
 import sqlite3
+import time
 from dataclasses import replace
 from itertools import combinations, pairwise
 from types import SimpleNamespace
@@ -172,9 +173,9 @@ def write_two_sightings(folder, times):
     """Write a catalog of one animal in two encounters of two photos, whose paths and encounters have its name."""
     folder.mkdir()
     lines = ["path,individual,body_part,timestamp,encounter,annotation"]
-    for n, time in enumerate(times):
+    for n, moment in enumerate(times):
         Image.new("RGB", (60, 40), (40 * n, 90, 90)).save(folder / f"aika-{n}.png")
-        lines.append(f"aika-{n}.png,aika,left_flank,{time},aika {n // 2},a{n}")
+        lines.append(f"aika-{n}.png,aika,left_flank,{moment},aika {n // 2},a{n}")
     (folder / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return open_identities(folder)
 
@@ -942,6 +943,15 @@ def test_two_individuals_that_an_observer_could_not_tell_apart_twice_come_last(c
     assert first(who) == {e, f}
 
 
+def test_after_the_clock_was_set_back_no_pair_is_held(tmp_path):
+    pair = ("a", "b")
+    assert turns.take(tmp_path, "Anna", pair, now=100_000)
+    assert turns.held_by_others(tmp_path, "Boris", now=100_010) == {pair}
+    assert turns.held_by_others(tmp_path, "Boris", now=99_990) == {pair}
+    assert turns.held_by_others(tmp_path, "Boris", now=10_000) == frozenset()
+    assert turns.take(tmp_path, "Boris", pair, now=10_000)
+
+
 def test_identifiers_with_blanks_are_skipped_and_reserved_as_others(tmp_path):
     lines = [f"p{n}.jpg,left_flank,e{n},photo {n}" for n in range(4)]
     table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
@@ -961,7 +971,7 @@ def test_identifiers_with_blanks_are_skipped_and_reserved_as_others(tmp_path):
 
 
 def test_turns_of_an_older_version_are_read(tmp_path):
-    old = {"held": {"a b": ["Ben", 1e12]}, "skipped": {"Anna": ["a c", "photo 1 photo 2"]}}
+    old = {"held": {"a b": ["Ben", time.time()]}, "skipped": {"Anna": ["a c", "photo 1 photo 2"]}}
     home_of(tmp_path).mkdir()
     (home_of(tmp_path) / "turns.json").write_text(json.dumps(with_json_sum(old)), encoding="utf-8")
     assert turns.held_by_others(tmp_path, "Anna") == {("a", "b")}

@@ -413,6 +413,19 @@ def test_who_starts_work_for_long_is_waited_for_and_told(client, folder, monkeyp
     assert len(list_jobs(folder)) == before
 
 
+def test_after_the_clock_was_set_back_old_work_is_lost_and_new_work_is_the_newest(tmp_path):
+    for n in range(31):
+        place = tmp_path / ".snowmatch" / "jobs" / f"20990101-0000{n:02}-index"
+        place.mkdir(parents=True)
+        about = {"kind": "index", "arguments": [], "started": time.time() + 3600}
+        (place / "job.json").write_text(json.dumps(about))
+    assert {job.state for job in list_jobs(tmp_path)} == {"lost"}
+    job = start_job(tmp_path, "batch")
+    assert list_jobs(tmp_path)[0].id == job.id == "20990101-000031-batch"
+    assert abs(job.started - time.time()) < 60
+    finished(tmp_path, job)
+
+
 def test_a_job_whose_process_died_is_lost(folder):
     place = folder / ".snowmatch" / "jobs" / "20200101-000000-index"
     place.mkdir(parents=True)

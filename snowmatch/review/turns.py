@@ -35,7 +35,7 @@ def take(folder: Path, observer: str, pair: Pair, now: float | None = None) -> b
     with _changed(folder) as state:
         if state is None:
             return True
-        held = {k: v for k, v in state["held"].items() if v[1] > now - LASTS and v[0] != observer}
+        held = {k: v for k, v in state["held"].items() if _lasts(v[1], now) and v[0] != observer}
         free = _text(pair) not in held
         if free:
             held[_text(pair)] = [observer, now]
@@ -47,7 +47,12 @@ def held_by_others(folder: Path, observer: str, now: float | None = None) -> fro
     """Return the pairs that other observers have on their screens. now: seconds (default: the clock)."""
     now = time.time() if now is None else now
     held = _read(folder)["held"]
-    return frozenset(_pair(k) for k, (who, when) in held.items() if who != observer and when > now - LASTS)
+    return frozenset(_pair(k) for k, (who, when) in held.items() if who != observer and _lasts(when, now))
+
+
+def _lasts(when: float, now: float) -> bool:
+    """Return whether a reservation lasts. One from far in the future was made before the clock was set back."""
+    return abs(now - when) < LASTS
 
 
 def skip(folder: Path, observer: str, pair: Pair) -> None:

@@ -120,7 +120,11 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
         if running := [job for job in list_jobs(folder) if job.state == "running"]:
             raise SnowmatchError(f"other work ({running[0].kind}) runs: wait until it is done, or stop it", "busy")
         started = time.time()
-        name = time.strftime("%Y%m%d-%H%M%S", time.localtime(started)) + f"-{kind}"
+        stamp = _stamp(started)
+        newest = max(_names(folder), default="")
+        if newest[:15] > stamp:  # the clock was set back: the new work must be the newest all the same
+            stamp = _stamp(max(started, _moment(newest) + 1))
+        name = f"{stamp}-{kind}"
         number = next(n for n in range(1, 1000) if not (jobs / (name if n == 1 else f"{name}-{n}")).exists())
         name = name if number == 1 else f"{name}-{number}"
         make_folder(jobs / name)
@@ -155,12 +159,8 @@ def stop_job(folder: Path, name: str) -> None:
 
 def list_jobs(folder: Path) -> list[Job]:
     """Return the newest jobs, newest first."""
-    try:
-        names = sorted((p.name for p in jobs_path(folder).iterdir() if _ID.fullmatch(p.name)), reverse=True)
-    except OSError:
-        return []
     found = []
-    for name in names[:LISTED]:
+    for name in sorted(_names(folder), reverse=True)[:LISTED]:
         try:
             found.append(read_job(folder, name))
         except SnowmatchError:  # a folder that somebody has emptied
@@ -179,8 +179,8 @@ def read_job(folder: Path, name: str) -> Job:
     arguments = about.get("arguments")
     if ended:
         state = "stopped" if ended.get("stopped") else "done" if ended.get("status") == 0 else "failed"
-    else:
-        state = "running" if _alive(place) or time.time() - started < STARTING else "lost"
+    else:  # a start that is far in the future: the clock was set back since
+        state = "running" if _alive(place) or abs(time.time() - started) < STARTING else "lost"
     said, messages = (_tail(place / part, ended, damaged) for part in ("stdout", "stderr"))
     return Job(
         name,
@@ -206,6 +206,18 @@ def read_output(folder: Path, name: str) -> Path:
     if not _is_whole(place / "stdout", _read(place / "ended.json", [])):
         raise SnowmatchError(f"{place / 'stdout'} is damaged: start this work again")
     return place / "stdout"
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names of all jobs."""
+    try:
+        return [path.name for path in jobs_path(folder).iterdir() if _ID.fullmatch(path.name)]
+    except OSError:
+        return []
+
+
+def _stamp(moment: float) -> str:
+    return time.strftime("%Y%m%d-%H%M%S", time.localtime(moment))
 
 
 def _alive(place: Path) -> bool:
