@@ -426,6 +426,14 @@ def test_after_the_clock_was_set_back_old_work_is_lost_and_new_work_is_the_newes
     finished(tmp_path, job)
 
 
+def test_work_that_ends_while_it_is_looked_at_is_not_lost(tmp_path, monkeypatch):
+    with running_job(tmp_path) as place:
+        assert read_job(tmp_path, place.name).state == "running"
+        ended = json.dumps({"status": 0, "ended": time.time()})
+        monkeypatch.setattr(jobs, "_alive", lambda place: bool((place / "ended.json").write_text(ended)) and False)
+        assert read_job(tmp_path, place.name).state == "done"
+
+
 def test_a_job_whose_process_died_is_lost(folder):
     place = folder / ".snowmatch" / "jobs" / "20200101-000000-index"
     place.mkdir(parents=True)

@@ -177,10 +177,14 @@ def read_job(folder: Path, name: str) -> Job:
     about, ended, progress = (_read(place / f"{part}.json", damaged) for part in ("job", "ended", "progress"))
     started = _number(about, "started") or _moment(name)
     arguments = about.get("arguments")
+    # Work that seems to start far in the future was started before the clock was set back
+    running = not ended and (_alive(place) or abs(time.time() - started) < STARTING)
+    if not ended and not running:  # it may have ended just before its lock was tried
+        ended = _read(place / "ended.json", [])
     if ended:
         state = "stopped" if ended.get("stopped") else "done" if ended.get("status") == 0 else "failed"
-    else:  # a start that is far in the future: the clock was set back since
-        state = "running" if _alive(place) or abs(time.time() - started) < STARTING else "lost"
+    else:
+        state = "running" if running else "lost"
     said, messages = (_tail(place / part, ended, damaged) for part in ("stdout", "stderr"))
     return Job(
         name,
