@@ -150,6 +150,15 @@ def test_a_failure_is_tried_again_then_told_and_blocks_nobody(listener):
     assert len(listener.got) == 3 + 3 + 1  # while the other side is away, one try
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "1 notice "), (3, "3 notices ")])
+def test_notices_that_were_not_sent_are_counted(listener, count, words):
+    listener.free.clear()
+    told = Notices([], hook_of(listener))
+    for _ in range(count):
+        told.tell(EVENT, "aika")
+    assert told.close(0.3) == [words + "may not have been sent: the program stopped"]
+
+
 def test_nobody_listens():
     told = Notices([], read_hook("http://127.0.0.1:9/"), waits=())
     told.tell(EVENT, "aika")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
+from snowmatch.core.text import counted
 from snowmatch.review.hook import Hook, post
 from snowmatch.review.watched import Event, event_line
 
@@ -70,12 +71,16 @@ class Notices:
     def close(self, patience: float) -> list[str]:
         """Send what waits, at most for `patience` seconds, and return what is to be said."""
         until = time.monotonic() + patience
+        stop = 0  # number of marks of the end in the queue, which are no notices
         with suppress(queue.Full):
             self._waiting.put(_STOP, timeout=patience)
+            stop = 1
         self._thread.join(max(until - time.monotonic(), 0))
         self._stopping.set()
-        left = self._waiting.qsize() if self._thread.is_alive() else 0
-        return self.said() + ([f"{left + 1} notices may not have been sent: the program stopped"] if left else [])
+        left = self._waiting.qsize() - stop + 1 if self._thread.is_alive() else 0  # one is being sent
+        return self.said() + (
+            [f"{counted(left, 'notice')} may not have been sent: the program stopped"] if left else []
+        )
 
     def _run(self) -> None:
         while (item := self._waiting.get()) is not _STOP:
