@@ -413,6 +413,22 @@ def test_who_starts_work_for_long_is_waited_for_and_told(client, folder, monkeyp
     assert len(list_jobs(folder)) == before
 
 
+def test_on_windows_ctrl_c_at_the_server_is_not_for_the_work(tmp_path, monkeypatch):
+    given = {"CREATE_NO_WINDOW": 0x08000000, "CREATE_NEW_PROCESS_GROUP": 0x200}
+    code = (
+        f"import subprocess; vars(subprocess).update({given}); from snowmatch.web import jobs; print(jobs.OWN_CONSOLE)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(said.stdout) == 0x08000200
+    options = {}
+    monkeypatch.setattr(jobs, "OWN_CONSOLE", int(said.stdout))
+    monkeypatch.setattr(
+        jobs.subprocess, "Popen", lambda *_, **given: options.update(given) or SimpleNamespace(wait=int)
+    )
+    start_job(tmp_path, "batch")
+    assert options["creationflags"] == 0x08000200
+
+
 def test_after_the_clock_was_set_back_old_work_is_lost_and_new_work_is_the_newest(tmp_path):
     for n in range(31):
         place = tmp_path / ".snowmatch" / "jobs" / f"20990101-0000{n:02}-index"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -30,6 +31,8 @@ LISTED = 30  # the newest jobs that a page shows
 TAIL = 4000  # bytes of the last lines that a page shows
 WAIT = 10.0  # seconds to wait for another program that starts work
 STARTING = 20.0  # seconds within which the process of a job must be alive
+# The same on Windows, where these exist: neither Ctrl-C nor the end of the server's window is for the work
+OWN_CONSOLE: int = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 _ID = re.compile(r"\d{8}-\d{6}-[a-z]+(-\d+)?")
 
 
@@ -142,7 +145,8 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C for the server is not for the work
+            start_new_session=os.name != "nt",  # Ctrl-C for the server is not for the work
+            creationflags=OWN_CONSOLE,
         )
         threading.Thread(target=process.wait, daemon=True).start()  # the system keeps ended children until then
     finally:
