@@ -152,14 +152,29 @@ def test_a_new_file_has_the_rights_of_other_new_files(path):
 
 
 def test_where_files_have_no_second_name_the_file_is_made_too(path, monkeypatch):
-    def link(source, target):
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(opening.os, "link", link)
+    monkeypatch.setattr(opening.os, "link", decision_writer.no_link)
     append(path, [pair("x")])
     append(path, [pair("y")])
     assert [row.note for row in read_decisions(path).rows] == ["x", "y"]
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_where_files_have_no_second_name_a_killed_process_leaves_no_empty_file(path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr(opening.os, "link", decision_writer.no_link)
+    with monkeypatch.context() as patch:
+        for name in ("write", "replace"):
+            patch.setattr(opening.os, name, killed)
+        with pytest.raises(Killed):
+            append(path, [pair("x")])
+    assert not path.exists()
+    append(path, [pair("x")])
+    assert [row.note for row in read_decisions(path).rows] == ["x"]
 
 
 def test_a_writer_keeps_others_out_from_its_first_look(filled):
@@ -181,10 +196,10 @@ def test_a_file_in_use_for_long_is_told(filled, monkeypatch):
 # --- processes that write at once, and killed ones --------------------------------------------------------------------
 
 
-def start(path, name, count):
+def start(path, name, count, **more):
     command = [sys.executable, "-B", decision_writer.__file__, str(path), name, str(count)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **more}
     )
     assert process.stdout.readline() == "ready\n"
     return process
@@ -199,8 +214,9 @@ def check_all(path, acknowledged):
     return len(found.rows)
 
 
-def test_two_processes_that_make_and_fill_the_file_at_once_lose_nothing(path):
-    writers = [start(path, name, 40) for name in ("Anna", "Berik")]
+@pytest.mark.parametrize("more", [{}, {"NO_LINKS": "1"}])
+def test_two_processes_that_make_and_fill_the_file_at_once_lose_nothing(path, more):
+    writers = [start(path, name, 40, **more) for name in ("Anna", "Berik")]
     polled, seen = Decisions(), []
     while any(writer.poll() is None for writer in writers):
         polled, added = read_since(path, polled)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import TEMPORARY, sync_folder, unwritable
+from snowmatch.core.locks import file_lock
 from snowmatch.core.text import printable
 from snowmatch.decisions.chain import BrokenError
 from snowmatch.decisions.schema import APPLICATION, VERSION, differences, upgrade, version_of
@@ -255,9 +256,12 @@ def _place(temporary: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links, such as exFAT
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            os.write(handle, temporary.read_bytes())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        lock = path.with_name(f".snowmatch-{path.name}.lock")
+        with file_lock(lock).acquire(timeout=WAIT):
+            try:
+                if os.path.lexists(path):
+                    raise FileExistsError(path) from None
+                os.replace(temporary, path)
+            finally:
+                if os.path.lexists(path):  # whoever waits for the lock finds the file, too
+                    lock.unlink(missing_ok=True)
