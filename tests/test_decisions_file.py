@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions import file, merge, opening
-from snowmatch.decisions.file import Decisions, append, decisions_path, read_decisions, read_since
+from snowmatch.decisions.file import Decisions, append, decisions_path, read_decisions, read_head, read_since
 from snowmatch.decisions.merge import export_lines, import_lines, merge_file
 from snowmatch.decisions.row import FIELDS, Decision, canonical, from_json
 from snowmatch.decisions.schema import COLUMNS
@@ -182,6 +182,13 @@ def test_rows_merged_in_between_are_new_and_stand_at_their_place(tmp_path):
     assert now == read_decisions(ours)
     append(ours, [pair("fourth")])
     assert [row.note for row in read_since(ours, now)[0].rows] == ["first", "second", "third", "fourth"]
+
+
+def test_the_head_is_that_of_all_rows(path):
+    assert read_head(path) == read_decisions(path).head == ""
+    for note in ("first", "second"):
+        append(path, [pair(note)])
+        assert read_head(path) == read_decisions(path).head != ""
 
 
 def test_a_file_that_was_replaced_or_removed_is_told(filled, tmp_path):

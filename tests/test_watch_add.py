@@ -19,7 +19,9 @@ from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import HOME, home_of, path_inside
+from snowmatch.decisions.file import append, decisions_path
 from snowmatch.review.adding import NewPhoto, add_photos
+from snowmatch.review.identities import name_sightings, open_identities
 from snowmatch.review.watch import Watch
 from snowmatch.review.watched import read_memory
 from snowmatch.views.explorer import states_of
@@ -139,6 +141,21 @@ def test_other_settings_count_for_what_arrives_next(place):
     put(folder, photos[1], "b.jpg")
     watch.look(now=2)
     assert watch._catalog().data.settings.encounter_gap == 7.0
+
+
+def test_decisions_of_one_step_of_a_coarse_clock_count_for_what_arrives_next(place):
+    """The time stamps of FAT32 are those of even seconds."""
+    catalog, folder, _ = place
+    file, moments, seen = decisions_path(catalog), [], []
+    watch = Watch(folder, catalog, quiet=0)
+    for name in ("umai", "aika"):
+        who = open_identities(catalog)
+        append(file, [name_sightings(who, [0], name, "Anna")])
+        moments.append((file.stat().st_size, os.utime(file, ns=(10**18, 10**18))))
+        seen.append(snowmatch.open_catalog(catalog).data.annotations)
+        assert watch._catalog().data.annotations == seen[-1]
+    assert moments[0] == moments[1]
+    assert seen[0] != seen[1]
 
 
 def test_what_another_program_indexes_is_compared_with_what_arrives_next(tmp_path, monkeypatch):

@@ -477,6 +477,18 @@ def test_decisions_of_others_are_seen(folder):
     assert other.identities().named[4].individual == "umai"
 
 
+def test_decisions_of_one_step_of_a_coarse_clock_are_in_the_catalog(tmp_path):
+    """The time stamps of FAT32 are those of even seconds."""
+    state = State(make_catalog(tmp_path), observer="a")
+    sizes = []
+    for name in ("umai", "aika"):
+        state.append(lambda now, name=name: [name_sightings(now, [4], name, "a")])
+        os.utime(state.decisions_file, ns=(10**18, 10**18))
+        sizes.append(state.decisions_file.stat().st_size)
+        assert state.catalog().data.annotations[4].individual == name
+    assert sizes[0] == sizes[1]
+
+
 def test_a_copy_of_the_decisions_that_is_put_back_is_told_and_used_after_a_new_start(tmp_path):
     catalog = make_catalog(tmp_path)
     state = State(catalog, observer="a")

@@ -111,6 +111,18 @@ def read_since(path: Path, known: Decisions) -> tuple[Decisions, tuple[Decision,
     return Decisions(together, head, notes), tuple(found)
 
 
+def read_head(path: Path) -> str:
+    """Return the `head` of a file of decisions, which differs when any were added. Only that row is read.
+
+    Raises SnowmatchError if the file is foreign, damaged, of a newer version, or cannot be read.
+    """
+    if not is_there(path):
+        return ""
+    with reading(path) as connection:
+        last = connection.execute("SELECT hash FROM decisions ORDER BY number DESC LIMIT 1").fetchone()
+    return "" if last is None else str(last[0])
+
+
 class OvertakenError(Exception):
     """The error of `append` if other decisions were stored since those that the new ones were made for."""
 

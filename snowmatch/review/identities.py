@@ -27,6 +27,7 @@ from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_s
 from snowmatch.decisions.file import OvertakenError as OvertakenError
 from snowmatch.decisions.file import append as append
 from snowmatch.decisions.file import decisions_path as decisions_path
+from snowmatch.decisions.file import read_head as read_head
 from snowmatch.decisions.merge import Exported, export_lines, import_lines, merge_file
 from snowmatch.decisions.merge import Merged as Merged
 from snowmatch.decisions.row import Decision as Decision

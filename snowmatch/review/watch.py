@@ -25,7 +25,7 @@ from snowmatch.core.home import CSV_NAME, EXCEL_NAME, STATIONS_NAME, features_pa
 from snowmatch.core.notes import Note
 from snowmatch.core.plain import plain
 from snowmatch.core.text import counted
-from snowmatch.decisions.file import decisions_path
+from snowmatch.decisions.file import decisions_path, read_head
 from snowmatch.photos.facts import read_facts
 from snowmatch.review.arriving import Places, is_whole, list_photos, part_of, place_of, places_of, stamp_of
 from snowmatch.review.batch import run_batch
@@ -101,7 +101,7 @@ class Watch:
         self._failed: dict[str, Stamp] = {}  # in this run; another run tries again
         self._told: set[tuple[str, str]] = set()  # failures of adding
         self._opened: Catalog | None = None
-        self._stamp: tuple[int, ...] = ()
+        self._stamp: tuple[object, ...] = ()
         self._places: Places | None = None
         self._asked_last = self._added_first = 0.0
         self._add_again = self._index_again = 0.0
@@ -377,11 +377,14 @@ def _folder(photo: Watched) -> str:
     return os.path.dirname(photo.path)
 
 
-def _stamp_of(catalog: Path) -> tuple[int, ...]:
-    """Return the times of the files that the names, the settings and the gallery of a catalog come from; 0 for none."""
+def _stamp_of(catalog: Path) -> tuple[object, ...]:
+    """Return what changes with the names, the settings and the gallery of a catalog.
+
+    These are the size and time of each file, and of the decisions the last one: a time may be as coarse as 2 s.
+    """
     files = (
         *(catalog / name for name in (CSV_NAME, EXCEL_NAME, STATIONS_NAME)),
-        *(path(catalog) for path in (decisions_path, settings_path, features_path)),
+        *(path(catalog) for path in (settings_path, features_path)),
         *sorted(features_path(catalog).glob("*/")),  # of each extractor: another program may index, too
     )
-    return tuple(stamp[1] if (stamp := stamp_of(str(path))) is not None else 0 for path in files)
+    return read_head(decisions_path(catalog)), *(stamp_of(str(path)) for path in files)

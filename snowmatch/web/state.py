@@ -22,6 +22,7 @@ from snowmatch.review.identities import (
     append,
     decisions_path,
     open_identities,
+    read_head,
     refreshed,
 )
 from snowmatch.review.likely import Evidence, gather_evidence
@@ -53,7 +54,7 @@ class State:
         self._states: tuple[tuple[str, str], ...] = ()
         self._states_of: object = None
         self._catalog: Catalog | None = None
-        self._catalog_stamp: Stamp = ()
+        self._catalog_stamp: tuple[Stamp, str] = (), ""
         self._sessions: dict[str | None, Session] = {}
         self._gathering = threading.Lock()  # of the evidence
         self._evidence: Evidence | None = None
@@ -166,7 +167,7 @@ class State:
     def catalog(self) -> Catalog:
         """Return the catalog with the names by all decisions."""
         with self._lock:
-            stamp = (*self._catalog_files(), _stamp(self.decisions_file))
+            stamp = self._catalog_files(), read_head(self.decisions_file)  # a time stamp may be coarse: 2 s on FAT32
             if self._catalog is None or stamp != self._catalog_stamp:
                 opened = open_catalog(self.folder, self.decisions)
                 if self._catalog is not None:  # galleries are made once: they are used again as long as they fit
@@ -182,7 +183,7 @@ class State:
         """
         with self._lock:
             found = self._sessions.get(extractor)
-            if found is not None and not names and self._catalog_stamp[:-1] == self._catalog_files():
+            if found is not None and not names and self._catalog_stamp[0] == self._catalog_files():
                 return found
             catalog = self.catalog()
             if extractor not in self._sessions:
