@@ -243,6 +243,11 @@ def test_what_the_screening_leaves_out_comes_last_and_is_not_asked(catalog, tmp_
     assert [line["decision"] for line in lines[2:]] == ["nothing", "other species", "person"]
 
 
+def unfounded(rows):
+    """Return the rows without what was found in their photos: a screening also finds where the animal is."""
+    return [replace(row, reasons=tuple(why for why in row.reasons if "no outline" not in why)) for row in rows]
+
+
 def test_without_a_screening_nothing_changes(catalog, tmp_path):
     rows = rows_of(catalog)
     assert [row.encounter for row in rows] == ["E1", "E2", "E3", "E4", "E6"]
@@ -252,7 +257,7 @@ def test_without_a_screening_nothing_changes(catalog, tmp_path):
     screen(catalog, tmp_path)
     everything = Screened(dict.fromkeys(load_screened(catalog).answers, KEPT), "snow leopard", 0.01)
     save_screened(catalog, everything)
-    assert rows_of(catalog) == rows
+    assert unfounded(rows_of(catalog)) == unfounded(rows)
 
 
 def test_another_screening_is_followed_although_answers_are_kept(catalog, tmp_path):
@@ -260,7 +265,7 @@ def test_another_screening_is_followed_although_answers_are_kept(catalog, tmp_pa
     screen(catalog, tmp_path)
     assert [row.encounter for row in rows_of(catalog)] == ["E3", "E6", "E1", "E2", "E4"]
     assert run("screen", catalog, "--threshold", 0, "--workers", 1).exit_code == 0
-    assert rows_of(catalog) == first
+    assert unfounded(rows_of(catalog)) == unfounded(first)
 
 
 def test_photos_outside_the_catalog_are_judged_when_they_are_asked(catalog, tmp_path):
