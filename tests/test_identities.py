@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from drawn_table import ROWS, write_catalog
@@ -56,6 +57,7 @@ from snowmatch.review.likely import LEAST, Evidence, Likely, check_one_reading, 
 from snowmatch.review.links import links_of
 from snowmatch.review.observer_name import observer_name
 from snowmatch.review.queue import Queue, _chosen, answer_item, doubtful_answers
+from snowmatch.screening.stored_maps import StoredMaps
 from snowmatch.views import pairs
 from snowmatch.views.identities import format_individual, format_item, format_pair
 from snowmatch.web.adding import _check_new
@@ -1085,8 +1087,18 @@ def test_evidence_is_gathered_again_for_other_maps_but_not_for_other_levels(cata
     assert gather_evidence(session, [apart[0], *sightings[1:]]).asked == 0  # another name of the passage
     together = [replace(s, passage="one") for s in sightings[:2]]
     assert gather_evidence(session, [*together, *sightings[2:]]).asked == 2
-    monkeypatch.setattr("snowmatch.review.likely.networks_of", lambda session: ("another", "", []))
+    monkeypatch.setattr(StoredMaps, "checksums_of", lambda self, contents: np.full(len(contents), 7, np.uint64))
     assert gather_evidence(session, sightings).asked == len(sightings)
+
+
+def test_a_sighting_that_is_asked_again_for_its_passage_could_always_be_named(catalog):
+    session, sightings = open_catalog(catalog).session(), list(open_identities(catalog).who.sightings)
+    before = gather_evidence(session, sightings).pairs
+    changed = [replace(s, passage="one") if n < 2 else s for n, s in enumerate(sightings)]
+    now = gather_evidence(session, changed)
+    assert now.asked == 2
+    assert now.pairs.keys() == before.keys() - {(0, 1)}
+    assert {pair: of.odds for pair, of in now.pairs.items()} == {pair: before[pair].odds for pair in now.pairs}
 
 
 def test_rows_of_two_readings_of_a_catalog_are_never_mixed(catalog):
@@ -1123,9 +1135,18 @@ def test_unlikely_pairs_are_asked_about_until_hardly_any_is_one_animal(tmp_path)
             queue.take(who, item, stored.rows[0])
         again = Queue(open_identities(tmp_path, tmp_path / f"{one_animal}.sqlite"), queue.evidence, "Boris")
         assert not again.next()  # whoever answered
-        return found, left
+        return found, left, queue
 
-    found, left = asked(0)
+    found, left, queue = asked(0)
+    more = "".join(
+        f"{name}.jpg,left_flank,e{name},{name}\n" for name in ("b00", "b01", *(f"c{n:02d}" for n in range(20)))
+    )
+    with (tmp_path / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.write(more)  # a fifth more sightings: the answers of before do not tell about them
+    new = {**likely, (80, 81): Likely(80, 81, LEAST, 0.01, 0.001, 5, ("", ""))}
+    grown = Queue(open_identities(tmp_path, tmp_path / "0.sqlite"), Evidence(new, 0.002, -6.0, 0), "Anna", repeats=0)
+    assert (80, 81) in [(each.a, each.b) for each in grown.next(50)]
+    (tmp_path / "catalog.csv").write_text(f"path,body_part,encounter,annotation\n{table}", encoding="utf-8")
     assert len(found) == left == 30
     assert {a // 2 for a, _ in found[:20]} == set(range(20))  # first those for which the photos speak at all
     assert len(asked(20)[0]) == 40  # 20 of 40 were one animal, and none of the last 20 would have ended it at 49
@@ -1140,6 +1161,63 @@ def test_unlikely_pairs_are_asked_about_until_hardly_any_is_one_animal(tmp_path)
     who, _ = decide(who, undo(who, [stored.rows[0].id], "Anna"))
     assert queue.take_back(who, stored.rows[0])
     assert [(each.a, each.b) for each in queue.next()] == [(item.a, item.b)]  # it is a question again
+
+
+def unlikely_catalog(tmp_path, count, named=0):
+    names = [f"a{n:02d}" for n in range(count)]
+    rows = "".join(
+        f"{name}.jpg,left_flank,e{name},{name},{f'cat{n}' if n < named else ''}\n" for n, name in enumerate(names)
+    )
+    (tmp_path / "catalog.csv").write_text(f"path,body_part,encounter,annotation,individual\n{rows}", encoding="utf-8")
+    return open_identities(tmp_path)
+
+
+def quiet_pairs(pairs):
+    return Evidence({p: Likely(*p, LEAST, 0.01, 0.001, 5, ("", "")) for p in pairs}, 0.002, -6.0, 0)
+
+
+def test_two_names_are_never_an_unlikely_question(tmp_path):
+    who = unlikely_catalog(tmp_path, 30, named=20)
+    pairs = [*combinations(range(20), 2), *((n, 20 + n) for n in range(10))]
+    queue = Queue(who, quiet_pairs(pairs), "Anna", repeats=0)
+    assert queue.left() == 10
+    asked = [(each.a, each.b) for each in queue.next(50) if each.why == "unlikely"]
+    assert sorted(asked) == [(n, 20 + n) for n in range(10)]
+
+
+def test_skipped_unlikely_questions_do_not_hide_the_others(tmp_path):
+    who = unlikely_catalog(tmp_path, 100)
+    queue = Queue(who, quiet_pairs([(2 * n, 2 * n + 1) for n in range(50)]), "Anna", repeats=0)
+    first = queue.next(20)
+    for item in first:
+        turns.skip(tmp_path, "Anna", queue.keys_of(item))
+    then = queue.next(20)
+    assert len(then) == 20
+    assert {each.a for each in then}.isdisjoint(each.a for each in first)
+
+
+def test_an_unlikely_pair_that_was_taken_back_is_an_unlikely_question_again(tmp_path):
+    who = unlikely_catalog(tmp_path, 8)
+    queue = Queue(who, quiet_pairs([(0, 1), (2, 3), (4, 5), (6, 7)]), "Anna", repeats=0)
+    for answer in ("different", "same", "cannot_tell"):
+        (item,) = queue.next()
+        who, stored = decide(who, [answer_item(queue, item, answer, "", hidden=False)])
+        queue.take(who, item, stored.rows[0])
+        assert {each.why for each in queue.next(10)} == {"unlikely"}
+        who, _ = decide(who, undo(who, [stored.rows[0].id], "Anna"))
+        assert queue.take_back(who, stored.rows[0])
+        assert [(each.a, each.b, each.why) for each in queue.next(10)] == [(n, n + 1, "unlikely") for n in (0, 2, 4, 6)]
+
+
+def test_answers_that_told_nothing_do_not_end_the_unlikely_questions(tmp_path):
+    who = unlikely_catalog(tmp_path, 80)
+    queue = Queue(who, quiet_pairs([(2 * n, 2 * n + 1) for n in range(40)]), "Anna", repeats=0)
+    number = 0
+    while items := queue.next():
+        who, stored = decide(who, [answer_item(queue, items[0], "cannot_tell", "", hidden=False)])
+        queue.take(who, items[0], stored.rows[0])
+        number += 1
+    assert number == 40
 
 
 def test_evidence_that_cannot_be_kept_is_told(catalog, monkeypatch):

@@ -143,10 +143,14 @@ class TestQuestions:
         pairs = list(itertools.combinations(range(held.n), 2))
         for _ in range(data.draw(st.integers(0, 6))):
             pair = data.draw(st.sampled_from(pairs))
-            human[pair] = data.draw(st.sampled_from([-SURE, SURE]))
-            questions.answer(*pair, human[pair])
+            weight = data.draw(st.sampled_from([-SURE, 0.0, SURE]))
+            if pair in human and data.draw(st.booleans()):
+                questions.change(*pair, -human.pop(pair), asked=-1)  # taken back
+            else:
+                human[pair] = human.get(pair, 0.0) + weight
+                questions.answer(*pair, weight)
         listed = dict(zip(zip(held.i.tolist(), held.j.tolist(), strict=True), held.machine.tolist(), strict=True))
-        speaking = {*human, *(pair for pair, said in listed.items() if said > -1.0)}
+        speaking = {pair for pair, said in human.items() if said > 0} | {p for p, said in listed.items() if said > -1.0}
         labels = questions.labels
         linked = {frozenset((labels[i], labels[j])) for i, j in speaking}
         faint = questions.pairs(lambda i, j: False, margin=1e6, faint=True)
@@ -156,7 +160,8 @@ class TestQuestions:
         loud = {(q.i, q.j) for q in questions.ask(10_000, margin=1e6)}
         assert loud.isdisjoint(asked)
         assert asked | loud <= listed.keys() | human.keys()  # never a pair that is not listed
-        apart = {frozenset((labels[i], labels[j])) for i, j in listed if labels[i] != labels[j]} - linked
+        open_pairs = {pair for pair in listed if questions._asked[pair] < 1}
+        apart = {frozenset((labels[i], labels[j])) for i, j in open_pairs if labels[i] != labels[j]} - linked
         assert {frozenset((labels[i], labels[j])) for i, j in asked} == apart
 
     def test_quiet_is_never_above_zero(self):
@@ -207,6 +212,9 @@ class TestQuestions:
         questions = Questions(held, margin=SURE)
         assert [(q.i, q.j) for q in questions.ask(5)] == [(2, 3), (0, 1)]
         assert [(q.i, q.j) for q in questions.ask(5, closed=lambda i, j: (i, j) == (0, 1))] == [(2, 3)]
+        assert [(q.i, q.j) for q in questions.ask(5)] == [(2, 3)]  # what is closed stays so
+        questions.answer(2, 3, -SURE)
+        questions.change(2, 3, SURE, asked=-1)  # until an answer is taken back
         assert [(q.i, q.j) for q in questions.ask(5)] == [(2, 3), (0, 1)]
         with pytest.raises(ValueError, match="cannot be compared"):
             questions.answer(0, 3, SURE)

@@ -83,17 +83,17 @@ def compare_sightings(
             matches = match_many([waiting[n][3] for n in mine], gallery, part, matcher)
             matched |= dict(zip(mine, matches, strict=True))
         odds: dict[int, dict[int, np.ndarray]] = {number: {} for number in some}
+        whole: dict[int, dict[int, np.ndarray]] = {number: {} for number in some}  # of photos without box or mask
         best: dict[int, dict[int, tuple[int, int, int]]] = {number: {} for number in some}
         for place, (number, part, own, photos) in enumerate(waiting):
             scores = score_matches(photos.subjects, matched[place], gallery, photos.allowed, matcher, geometry)
             models = _models(session, own, part, gallery)
             rich = float(np.mean([len(s) for s in photos.subjects]))
             log = _log_odds(models, scores.evidence, rich)
-            if not all(gallery.evidence(e) in OUTLINED for e in own):
-                log = np.minimum(log, MOST_WHOLE)
             for n in np.flatnonzero(scores.evidence > VERIFIED).tolist():
                 other = int(gallery.individuals[n].individual or -1)
-                odds[number][other] = odds[number].get(other, np.zeros(2)) + log[:, n]
+                said = odds if all(gallery.evidence(e) in OUTLINED for e in own) else whole
+                said[number][other] = said[number].get(other, np.zeros(2)) + log[:, n]
                 shown = np.flatnonzero((gallery.individual_numbers == n) & photos.allowed)
                 entry = int(shown[np.argmax(scores.ranking[shown])])
                 spots = [int((m.annotation == entry).sum()) for m in scores.matches]
@@ -102,6 +102,8 @@ def compare_sightings(
                     rows = gallery.annotations[own[photo]].row, gallery.annotations[entry].row
                     best[number][other] = (spots[photo], *rows)
         for number in some:
+            for other, log in whole[number].items():
+                odds[number][other] = odds[number].get(other, np.zeros(2)) + np.minimum(log, MOST_WHOLE)
             strongest = sorted(odds[number], key=lambda other: (-float(odds[number][other][0]), other))[:top]
             for other in strongest:
                 count, own_row, other_row = best[number].get(other, (0, 0, 0))

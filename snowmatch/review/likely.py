@@ -16,7 +16,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.identify.pairs import compare_sightings
 from snowmatch.identify.session import Session
-from snowmatch.review.kept import Record, keep, networks_of, read_kept
+from snowmatch.review.kept import Record, keep, read_kept
 
 FORMAT = 3  # increased if the records change: older ones are then not read
 TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal is rarely met more often in one survey
@@ -94,25 +94,37 @@ def gather_evidence(
 ) -> Evidence:
     """Ask about every sighting, and return the evidence. Answers of earlier runs that the catalog keeps are used.
 
-    A sighting is asked again only if its photos, their boxes or masks, its passage, the method, the models of the
-    calibration or what finds the animal have changed. A new sighting is compared with all others. again: ask about all.
-    progress: called with (done, total) sightings. A catalog that cannot be written, or with damaged maps, keeps
-    nothing, and a note says so. No sightings give no pairs. Raises SnowmatchError for a method of several extractors.
+    A sighting is asked again only if its photos, their boxes, masks or maps, its passage, the method or the models of
+    the calibration have changed. A new sighting is compared with all others. again: ask about all. progress: called
+    with (done, total) sightings. A catalog that cannot be written, or with damaged maps, keeps nothing, and a note says
+    so. No sightings give no pairs. Raises SnowmatchError for a method of several extractors.
     """
     if len(names := [str(settings(each)["name"]) for each in session.method.extractors]) > 1:
         text = f"sightings are compared by the features of one extractor, not of {' and '.join(names)}: name one"
         raise SnowmatchError(text)
-    keys = _keys(session, sightings)
+    keys, passages = _keys(session, sightings), _passages(sightings)
     kept = {} if again else read_kept(session.folder, keys)
-    missing = [n for n, key in enumerate(keys) if key not in kept]
+    missing = [n for n, key in enumerate(keys) if key not in kept or kept[key]["passage"] != passages[n]]
     notes: tuple[Note, ...] = ()
     among = _digest(sorted(keys))
     # A run that was stopped goes on: what it kept was asked among the same sightings
     same = [record["generation"] for record in kept.values() if record["among"] == among]
     generation = same[0] if same else 1 + max((record["generation"] for record in kept.values()), default=0)
+    # When each sighting came on record: earlier than it was asked, if only its passage has changed since
+    since = [kept[key]["since"] if key in kept else generation for key in keys]
     for start in range(0, len(missing), AT_ONCE):
         some = missing[start : start + AT_ONCE]
-        records = _ask(session, sightings, some, keys, (generation, among), start, len(missing), progress)
+        found = _ask(session, sightings, some, start, len(missing), progress)
+        records = {
+            keys[n]: {
+                "generation": generation,
+                "since": since[n],
+                "among": among,
+                "passage": passages[n],
+                "evidence": found[n],
+            }
+            for n in some
+        }
         kept |= records
         why = "foreground maps are damaged" if session.map_notes() else ""
         try:
@@ -131,35 +143,41 @@ def _ask(
     session: Session,
     sightings: Sequence[Sighting],
     some: Sequence[int],
-    keys: Sequence[str],
-    when: tuple[int, str],
     before: int,
     total: int,
     progress: Callable[[int, int], None] | None,
-) -> dict[str, Record]:
-    """Return the records of some sightings, by key. when: the generation of this run, and among what it asks."""
+) -> dict[int, list[list[object]]]:
+    """Return the evidence of some sightings, as it is kept."""
     names = {row: name for s in sightings for row, name in zip(sorted(s.rows), s.annotations, strict=True)}
     told = None if progress is None else (lambda done, _: progress(before + done, total))
     found: dict[int, list[list[object]]] = {n: [] for n in some}
     for e in compare_sightings(session, [s.rows for s in sightings], some, top=TOP, progress=told):
         own, other = (names[row] for row in e.rows)
         found[e.asked].append([own, other, round(e.odds, 4), round(e.careful, 4), e.spots])
-    generation, among = when
-    return {keys[n]: {"generation": generation, "among": among, "evidence": found[n]} for n in some}
+    return found
 
 
 def _keys(session: Session, sightings: Sequence[Sighting]) -> list[str]:
-    """Return a key for each sighting: 64 hex digits that change with all that its evidence depends on, names apart."""
-    calibration = session.calibration
+    """Return a key for each sighting: 64 hex digits that change with its photos, their boxes, masks and maps, with the
+    method and with the models of the calibration.
+    """
+    calibration, gallery, states = session.calibration, session.gallery, session.states
     models = calibration.groups if calibration is not None else None
-    common = repr((FORMAT, session.method.extractor, session.method.matching, models, networks_of(session)))
-    states = session.states
-    passages: dict[str, list[str]] = defaultdict(list)
+    common = repr((FORMAT, session.method.extractor, session.method.matching, models))
+    maps = gallery.maps.checksums_of([state.key or "" for state in states]).tolist()
+    photos = [
+        [(states[row].key, maps[row], a) for row, a in zip(s.rows, s.annotations, strict=True)] for s in sightings
+    ]
+    return [_digest((common, its, s.body_parts)) for its, s in zip(photos, sightings, strict=True)]
+
+
+def _passages(sightings: Sequence[Sighting]) -> list[str]:
+    """Return a digest of the sightings in the passage of each one: they are never compared with it."""
+    members: dict[str, list[str]] = defaultdict(list)
     for s in sightings:
-        passages[s.passage].append(s.key)
-    beside = {name: _digest(sorted(members)) for name, members in passages.items()}  # they are never compared
-    photos = [[(states[row].key, a) for row, a in zip(s.rows, s.annotations, strict=True)] for s in sightings]
-    return [_digest((common, its, s.body_parts, beside[s.passage])) for its, s in zip(photos, sightings, strict=True)]
+        members[s.passage].append(s.key)
+    told = {name: _digest(sorted(keys)) for name, keys in members.items()}
+    return [told[s.passage] for s in sightings]
 
 
 def _digest(values: object) -> str:
@@ -185,7 +203,7 @@ def _gathered(
     together: dict[tuple[int, int], tuple[float, float]] = {}
     for (n, m), said in odds.items():
         # A sighting that was asked before the other one was on record could not name it
-        could = [k for k, late in ((n, m), (m, n)) if records[k]["generation"] >= records[late]["generation"]]
+        could = [k for k, late in ((n, m), (m, n)) if records[k]["generation"] >= records[late]["since"]]
         values = [said.get(k, (UNLISTED / 2, UNLISTED / 2)) for k in could or said]
         mean, careful = (max(sum(each) * 2 / len(values), LEAST) for each in zip(*values, strict=True))
         together[n, m] = mean, min(mean, careful)

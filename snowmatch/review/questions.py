@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -66,9 +66,12 @@ class Questions:
             for *pair_, w in zip(weights.i.tolist(), weights.j.tolist(), weights.machine.tolist(), strict=True)
             if (pair := (pair_[0], pair_[1]))
         }
-        (speaking,) = np.nonzero((weights.machine > quiet) | (weights.human != 0))
-        ends = self._graph.node[np.stack([weights.i[speaking], weights.j[speaking]])]
-        self._speaks = {(min(a, b), max(a, b)) for a, b in ends.T.tolist()}  # pairs of nodes
+        self._all_speak = quiet == -math.inf
+        # Pairs of nodes that speak: how many pairs of sightings do, and what persons have said beyond that
+        self._speaks = Counter(self._nodes(*pair) for pair, said in self._machine.items() if said > quiet)
+        self._said: dict[tuple[int, int], float] = defaultdict(float)
+        for i, j, said in zip(weights.i.tolist(), weights.j.tolist(), weights.human.tolist(), strict=True):
+            self._said[self._nodes(i, j)] += said
         self._asked = Counter(asked)
         start = cluster(self._graph)[0] if labels is None else self._labels_of_nodes(labels)
         self._label = start.tolist()
@@ -81,6 +84,7 @@ class Questions:
         self._heard: dict[int, set[int]] = {}  # of each cluster, the others that a pair which speaks links it to
         self._best: dict[Key, Alternative] = {}
         self._spent: set[Key] = set()
+        self._shut: set[Key] = set()  # all pairs of these alternatives may not be asked
         self._heap: list[tuple[float, Key]] = []
         self._faint: list[tuple[float, Key]] = []
         for label in self._clusters:
@@ -117,13 +121,18 @@ class Questions:
         a, b = (int(self._graph.node[k]) for k in pair)
         one, two = self._label[a], self._label[b]
         for key in [(one,), (two,), tuple(sorted((one, two)))]:
-            if key in self._spent:  # it may have a question again
+            if key in self._spent or key in self._shut:  # it may have a question again
                 self._spent.discard(key)
+                self._shut.discard(key)
                 self._push(key)
+        if asked < 0:  # with an answer that is taken back, others may be asked again
+            for key in sorted(self._shut):
+                self._push(key)
+            self._shut.clear()
         if a == b or (b in self._graph.near[a] and self._graph.near[a][b] <= FORBIDDEN / 2):
             return
         self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + weight
-        self._speaks.add((min(a, b), max(a, b)))
+        self._said[min(a, b), max(a, b)] += weight
         if one == two:
             self._renew([one])
         else:
@@ -145,7 +154,7 @@ class Questions:
     ) -> list[Question]:
         """Return up to `count` questions, the most open first, each about another alternative. None: all is settled.
 
-        closed(i, j): pairs that may not be asked now, such as those that another observer has on the screen. margin: in
+        closed(i, j): pairs that may not be asked; they stay so until an answer is taken back (see `change`). margin: in
         place of that of these questions. faint: ask about clusters for which no pair speaks, and about nothing else.
         """
         margin = self.margin if margin is None else margin
@@ -154,7 +163,7 @@ class Questions:
         back: list[tuple[float, Key]] = []
         while heap and len(found) < count:
             entry = heapq.heappop(heap)
-            if not self._valid(entry) or entry[1] in self._spent or entry in back[-1:]:
+            if not self._valid(entry) or entry[1] in self._spent or entry[1] in self._shut or entry in back[-1:]:
                 continue
             if -entry[0] <= -margin:
                 heapq.heappush(heap, entry)
@@ -164,10 +173,11 @@ class Questions:
             if question is None:
                 self._spent.add(entry[1])
                 continue
+            if closed is not None and (question := self._question(best, closed)) is None:
+                self._shut.add(entry[1])
+                continue
             back.append(entry)
-            if closed is not None:
-                question = self._question(best, closed)
-            if question is not None and all((question.i, question.j) != (q.i, q.j) for q in found):
+            if all((question.i, question.j) != (q.i, q.j) for q in found):
                 found.append(question)
         for entry in back:
             heapq.heappush(heap, entry)
@@ -186,7 +196,11 @@ class Questions:
             for key, best in self._best.items()
             if best.gain > -margin and self._is_faint(key) == faint
         )
-        asked = (self._question(self._best[key], closed) for _, key in sorted(kept) if key not in self._spent)
+        asked = (
+            self._question(self._best[key], closed)
+            for _, key in sorted(kept)
+            if key not in self._spent and key not in self._shut
+        )
         return list(dict.fromkeys((question.i, question.j) for question in asked if question is not None))
 
     # Clusters and their alternatives
@@ -200,6 +214,16 @@ class Questions:
             start[node] = first.setdefault(int(labels[members[0]]), node)
         return start
 
+    def _nodes(self, i: int, j: int) -> tuple[int, int]:
+        """Return the nodes of two sightings, the smaller one first."""
+        a, b = (int(self._graph.node[k]) for k in (i, j))
+        return min(a, b), max(a, b)
+
+    def _is_heard(self, one: int, other: int) -> bool:
+        """Return whether photos or persons speak for two nodes being one animal."""
+        pair = min(one, other), max(one, other)
+        return self._all_speak or self._speaks[pair] > 0 or self._said.get(pair, 0.0) > TINY
+
     def _sums(self, label: int) -> dict[int, float]:
         held: dict[int, float] = {}
         heard = self._heard[label] = set()
@@ -208,7 +232,7 @@ class Questions:
                 to = self._label[other]
                 if to != label:
                     held[to] = held.get(to, 0.0) + w
-                    if (min(node, other), max(node, other)) in self._speaks:
+                    if self._is_heard(node, other):
                         heard.add(to)
         return held
 
@@ -239,9 +263,11 @@ class Questions:
         if best is None or best.gain < FORBIDDEN / 2:
             self._best.pop(key, None)
             self._spent.discard(key)
+            self._shut.discard(key)
         elif self._best.get(key) != best:
             self._best[key] = best
             self._spent.discard(key)
+            self._shut.discard(key)
             self._push(key)
 
     def _is_faint(self, key: Key) -> bool:

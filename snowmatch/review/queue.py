@@ -15,14 +15,14 @@ from snowmatch.core.text import counted, percent
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
 from snowmatch.decisions.sightings import Sighting, comparable, find_sightings
-from snowmatch.decisions.who import DISPUTED
+from snowmatch.decisions.who import DISPUTED, Who
 from snowmatch.review.accuracy import ACCURACY
 from snowmatch.review.counting import draw_groupings, open_pairs
 from snowmatch.review.counts import left
 from snowmatch.review.graph import SURE, Known, answer_weight, differently_named, sighting_pair, weights_of
 from snowmatch.review.identities import Identities, draft, sides_of
 from snowmatch.review.likely import LEAST, Evidence
-from snowmatch.review.questions import Questions
+from snowmatch.review.questions import Question, Questions
 from snowmatch.review.turns import held_by_others, skipped_by
 
 REPEATS = 0.03  # share of the questions that repeat an earlier one of the same observer
@@ -30,12 +30,12 @@ REPEAT_AFTER = 20  # questions between a question and its repetition, at least
 CONFIRM = 0.5  # pairs from this probability are asked until somebody has said that they are one animal
 DOUBT = 0.98  # answers that the photos contradict with this probability go to an adjudicator
 MARGIN = 2 * SURE  # a clustering is settled if two answers of persons could not change it
-# Then what three answers could change, likely pairs first, until of the last so many answers about such pairs no more
-# than so few were `same`; chosen
-UNLIKELY_MARGIN, UNLIKELY_ANSWERS, UNLIKELY_SAME = 3 * SURE, 30, 1
+# Then what three answers could change, likely pairs first, until of the last so many such pairs that were answered no
+# more than so few are one animal. Answers count if so large a share of the sightings was there then. All chosen
+UNLIKELY_MARGIN, UNLIKELY_ANSWERS, UNLIKELY_SAME, UNLIKELY_THEN = 3 * SURE, 30, 1, 0.8
 UNLIKELY = "unlikely"
 DRAWS, COUNT_AGAIN = 200, 20  # groupings that are drawn, and answers until they are drawn again
-AHEAD = 20  # questions that are looked at together
+AHEAD = 20  # questions that are looked at together, at least
 # Answers `cannot tell` of an observer after which questions about the same two individuals come last, or those about a
 # sighting of which this observer could tell nothing else; chosen
 SAME_TWO, SAME_ONE = 2, 3
@@ -85,6 +85,7 @@ class Queue:
     skipped_now: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._ahead = AHEAD  # questions that are looked at together; more if some are held by others, or come last
         self._start()
 
     def start_again(self, identities: Identities) -> None:
@@ -120,8 +121,7 @@ class Queue:
         if self.mode == "open":
             weights = weights_of(who, self.evidence, self.accuracy)
             self._questions = Questions(weights, margin=MARGIN, asked=asked, quiet=LEAST)
-        told = [said for state in who.pairs.values() for said in state.answers if said.shown.get("why") == UNLIKELY]
-        self._unlikely = sorted(told, key=lambda said: said.id)  # answers about unlikely pairs, of all observers
+        self._unlikely = _unlikely_pairs(who)
         self._sampled = [
             pair
             for pair, state in who.pairs.items()
@@ -177,6 +177,7 @@ class Queue:
         folder, sightings = self.identities.data.folder, self.identities.who.sightings
         held = held_by_others(folder, self.observer)
         late = set(skipped_by(folder, self.observer))
+        self._ahead = AHEAD + len(held) + len(late)
         hard = self._hard()
         found: list[Item] = []
         last: list[Item] = []
@@ -240,6 +241,9 @@ class Queue:
     def _shut(self, a: int, b: int) -> bool:
         return not self._askable(a, b)
 
+    def _named_apart(self, question: Question) -> bool:
+        return differently_named(self.identities.who, question.i, question.j)
+
     def _contradictions(self) -> Iterator[Item]:
         """Yield pairs that can settle a contradiction: across its two sides, the most telling first."""
         who = self.identities.who
@@ -285,7 +289,7 @@ class Queue:
         """Yield the pairs that decide between the best grouping of all sightings and its best alternatives."""
         if self._questions is None:
             return
-        asked = self._questions.ask(AHEAD, self._shut)
+        asked = self._questions.ask(self._ahead, self._shut)
         for question in asked:
             if self._askable(question.i, question.j):
                 yield self._item(question.i, question.j, "decides", self._joins(question.i, question.j))
@@ -302,12 +306,11 @@ class Queue:
 
     def _looking_on(self) -> Iterator[Item]:
         """Yield unlikely pairs, those for which the photos speak at all first, as long as such pairs join something."""
-        if self._questions is None or not _worthwhile([said.answer == SAME for said in self._unlikely]):
+        if self._questions is None or not _worthwhile(list(self._unlikely.values())):
             return
         for faint in (False, True):
-            asked = self._questions.ask(AHEAD, self._shut, margin=UNLIKELY_MARGIN, faint=faint)
-            for question in asked:
-                if self._askable(question.i, question.j):
+            for question in self._questions.ask(self._ahead, self._shut, margin=UNLIKELY_MARGIN, faint=faint):
+                if self._askable(question.i, question.j) and not self._named_apart(question):
                     text = "the photos say little for one animal; " + self._joins(question.i, question.j)
                     yield self._item(question.i, question.j, UNLIKELY, text)
 
@@ -407,8 +410,9 @@ class Queue:
         else:  # an earlier answer counts again if this one is taken back
             self._taken.pop(pair, None)
         self._keep(pair, decision)
-        if item.why == UNLIKELY:
-            self._unlikely.append(decision)
+        if item.why == UNLIKELY and decision.answer in (SAME, DIFFERENT):
+            self._unlikely.pop(pair, None)
+            self._unlikely[pair] = decision.answer == SAME
         self._closed.add(pair)
         self._order.append(pair)
         self._quarrels = [each for each in identities.who.individuals if each.quarrels]
@@ -432,7 +436,7 @@ class Queue:
         self.identities = identities
         self._questions.change(*pair, -self._taken.pop(pair), asked=-1)
         self._forget(pair)
-        self._unlikely = [said for said in self._unlikely if said.id != decision.id]
+        self._unlikely = _unlikely_pairs(who)
         self._closed.discard(pair)
         self._order.remove(pair)
         self._quarrels = [each for each in who.individuals if each.quarrels]
@@ -461,19 +465,45 @@ class Queue:
 
     def _unlikely_left(self, known: Known) -> int:
         """Return how many unlikely pairs will be asked about, if all of them are different animals."""
-        if self._questions is None:
+        answers = list(self._unlikely.values())
+        if self._questions is None or not _worthwhile(answers):
             return 0
-        answers = [said.answer == SAME for said in self._unlikely]
         number = 0
         for faint in (False, True):
             for pair in self._questions.pairs(self._shut, margin=UNLIKELY_MARGIN, faint=faint):
                 if not _worthwhile(answers):
                     return number
-                if not known.same(*pair) and not known.different(*pair):
+                two_names = differently_named(self.identities.who, *pair)
+                if not two_names and not known.same(*pair) and not known.different(*pair):
                     answers.append(False)
                     number += 1
                     known.part(*pair)
         return number
+
+
+def _unlikely_pairs(who: Who) -> dict[tuple[int, int], bool]:
+    """Return the unlikely pairs that somebody answered, in the order of the answers, and whether they are one animal.
+
+    An answer of when the catalog had far fewer sightings tells nothing of the new ones.
+    """
+    told = [
+        (said.id, pair, said.answer == SAME)
+        for pair, state in who.pairs.items()
+        for said in state.answers
+        if said.shown.get("why") == UNLIKELY
+        and said.answer in (SAME, DIFFERENT)
+        and _number_in(said.shown, "sightings") >= UNLIKELY_THEN * len(who.sightings)
+    ]
+    found: dict[tuple[int, int], bool] = {}
+    for _, pair, same in sorted(told):
+        found.pop(pair, None)
+        found[pair] = same
+    return found
+
+
+def _number_in(shown: Mapping[str, object], name: str) -> float:
+    value = shown.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _worthwhile(answers: list[bool]) -> bool:
@@ -507,7 +537,7 @@ def answer_item(
     sides = answered_sides(queue.identities, item)
     role = "adjudicator" if queue.mode == "adjudicate" else "observer"
     mode = "blind" if queue.mode == "blind" else "open"
-    shown = shown_of(item, hidden=hidden)
+    shown = shown_of(queue.identities.who, item, hidden=hidden)
     given = {"opened_at": opened_at, "certainty": certainty, "role": role, "mode": mode, "shown": shown, **values}
     return draft("pair", queue.observer, answer, side_a=sides[0], side_b=sides[1], tags=tags_of(item), **given)
 
@@ -517,9 +547,14 @@ def tags_of(item: Item) -> tuple[str, ...]:
     return {REPEAT: (REPEAT,), "check": (SAMPLE,)}.get(item.why, ())
 
 
-def shown_of(item: Item, *, hidden: bool) -> Mapping[str, object]:
-    """Return what an observer saw with a question. hidden: neither probability nor reason was shown."""
+def shown_of(who: Who, item: Item, *, hidden: bool) -> Mapping[str, object]:
+    """Return what an observer saw with a question. hidden: neither probability nor reason was shown.
+
+    With an unlikely pair, the number of sightings is kept too.
+    """
     said: dict[str, object] = {"why": item.why, "level": item.level, "spots": item.spots, "hidden": hidden}
+    if item.why == UNLIKELY:
+        said["sightings"] = len(who.sightings)
     if item.probability is not None:
         said["probability"] = round(item.probability, 6)
     return said

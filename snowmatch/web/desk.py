@@ -278,7 +278,9 @@ class Desk:
         mode, role = WAYS[self.way]
         hidden = self.way in HIDDEN
         shown: dict[str, object] = (
-            {"hidden": True} if self.way == "training" else dict(shown_of(asked.item, hidden=hidden))
+            {"hidden": True}
+            if self.way == "training"
+            else dict(shown_of(self.state.identities().who, asked.item, hidden=hidden))
         )
         shown["lines"] = not hidden and values.get("lines") is True
 
