@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation, Features, Subject
 from snowmatch.features.reader import open_features
 from snowmatch.features.writer import FeatureWriter
+from snowmatch.identify import pairs
 from snowmatch.identify.pairs import compare_sightings
 from snowmatch.identify.spots import spots_between
 from snowmatch.matching.gallery import make_gallery
@@ -239,6 +241,39 @@ def test_the_spots_of_two_photos_are_those_that_the_evidence_of_pairs_counts(sur
     both_ways = {pair: max(spots) for pair, spots in counted.items() if len(spots) == 2}
     assert len(both_ways) > 10
     assert {pair: len(spots_between(session, *sorted(pair)).weights) for pair in both_ways} == both_ways
+
+
+@pytest.mark.parametrize("outlined", [True, False])
+def test_photos_without_box_or_mask_say_no_more_than_the_limit_with_both_flanks(monkeypatch, outlined):
+    parts = ("left_flank", "right_flank", "left_flank", "right_flank")
+    annotations = [
+        SimpleNamespace(row=n, individual=f"{n // 2:09d}", passage=f"p{n // 2}", body_part=part)
+        for n, part in enumerate(parts)
+    ]
+    gallery = SimpleNamespace(
+        annotations=annotations,
+        individuals=[annotations[0], annotations[2]],
+        individual_numbers=np.array([0, 0, 1, 1]),
+        feature_count=lambda entry: 10,
+        subject=lambda entry: [1] * 10,
+        evidence=lambda entry: "box" if outlined else "",
+    )
+
+    none = SimpleNamespace(annotation=np.zeros(0, np.int64))
+
+    def scores(subjects, matched, gallery, allowed, *_):
+        one_or_other = np.array([float(allowed[:2].any()), float(allowed[2:].any())])
+        return SimpleNamespace(evidence=one_or_other, ranking=np.ones(4), matches=[none])
+
+    monkeypatch.setattr(pairs, "by_sighting", lambda gallery, sightings, supposed: gallery)
+    monkeypatch.setattr(pairs, "voter", lambda matcher: None)
+    monkeypatch.setattr(pairs, "match_many", lambda asked, *_: [() for _ in asked])
+    monkeypatch.setattr(pairs, "score_matches", scores)
+    monkeypatch.setattr(pairs, "_models", lambda *_: ())
+    monkeypatch.setattr(pairs, "_log_odds", lambda *_: np.full((2, 2), 2.0))
+    session = SimpleNamespace(gallery=gallery, method=SimpleNamespace(matcher=None, geometry=None))
+    found = compare_sightings(session, [[0, 1], [2, 3]], [0, 1])
+    assert [each.odds for each in found] == [4.0 if outlined else pairs.MOST_WHOLE] * 2
 
 
 def test_too_few_candidates_give_a_note_with_the_setting_that_changes_it(survey):
