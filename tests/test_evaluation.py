@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ import snowmatch
 from snowmatch.cli import main
 from snowmatch.confidence.cases import make_cases
 from snowmatch.confidence.measures import measure
-from snowmatch.confidence.score_table import load_table, make_table, save_table
+from snowmatch.confidence.score_table import ScoreTable, is_table, load_table, make_table, save_table
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
@@ -424,3 +424,12 @@ def test_the_surest_photo_of_an_encounter_has_the_highest_score(survey):
     assert figures["encounter_best_photo"].value == 0
     individual[members[0], right] = 3
     assert measure(make_table(trial, scores, individual)).figures["encounter_best_photo"].value == 1 / queries
+
+
+def test_a_score_table_of_an_earlier_version_is_told_and_may_be_replaced(tmp_path):
+    path = tmp_path / "scores.npz"
+    names = [field.name for field in fields(ScoreTable) if field.name not in ("passage", "chance")]
+    np.savez(path, **{"scores" if name == "cells" else name: np.zeros((1, 1)) for name in names})
+    assert is_table(path)
+    with pytest.raises(SnowmatchError, match="written by an earlier version of snowmatch: evaluate the catalog again"):
+        load_table(path)

@@ -234,17 +234,24 @@ def save_table(path: Path, table: ScoreTable) -> None:
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a file has the arrays of a score table. The arrays are not read."""
+    """Return whether a file has the arrays of a score table, also of an earlier version. The arrays are not read."""
+    return _FIRST_FIELDS <= _arrays_in(path)
+
+
+def _arrays_in(path: Path) -> set[str]:
+    """Return the names of the arrays in an npz file; none if it is another file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return {f"{name}.npy" for name in _FIELDS} <= set(archive.namelist())
+            return {name.removesuffix(".npy") for name in archive.namelist()}
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return False
+        return set()
 
 
 def load_table(path: Path) -> ScoreTable:
     """Return the table that `save_table` wrote. Raises SnowmatchError for any other file."""
     advice = "evaluate the catalog again and save its scores"
+    if _FIRST_FIELDS <= (held_names := _arrays_in(path)) and not held_names.issuperset(_FIELDS):
+        raise SnowmatchError(f"{path} was written by an earlier version of snowmatch: {advice}")
     held = load_arrays(path, _FIELDS, "score table", advice, {"scores": cells_of})
     try:
         return ScoreTable(cells=held.pop("scores"), **held)
@@ -254,3 +261,4 @@ def load_table(path: Path) -> ScoreTable:
 
 # The names of the arrays in a file: the scores of annotations are an array there
 _FIELDS = tuple("scores" if field.name == "cells" else field.name for field in fields(ScoreTable))
+_FIRST_FIELDS = set(_FIELDS) - {"passage", "chance"}  # those of all versions
