@@ -235,7 +235,7 @@ def save_table(path: Path, table: ScoreTable) -> None:
 
 def is_table(path: Path) -> bool:
     """Return whether a file has the arrays of a score table, also of an earlier version. The arrays are not read."""
-    return _FIRST_FIELDS <= _arrays_in(path)
+    return _arrays_in(path) >= _FIRST_FIELDS
 
 
 def _arrays_in(path: Path) -> set[str]:
@@ -250,7 +250,7 @@ def _arrays_in(path: Path) -> set[str]:
 def load_table(path: Path) -> ScoreTable:
     """Return the table that `save_table` wrote. Raises SnowmatchError for any other file."""
     advice = "evaluate the catalog again and save its scores"
-    if _FIRST_FIELDS <= (held_names := _arrays_in(path)) and not held_names.issuperset(_FIELDS):
+    if (held_names := _arrays_in(path)) >= _FIRST_FIELDS and not held_names.issuperset(_FIELDS):
         raise SnowmatchError(f"{path} was written by an earlier version of snowmatch: {advice}")
     held = load_arrays(path, _FIELDS, "score table", advice, {"scores": cells_of})
     try:
