@@ -68,10 +68,12 @@ class Questions:
         }
         self._all_speak = quiet == -math.inf
         # Pairs of nodes that speak: how many pairs of sightings do, and what persons have said beyond that
-        self._speaks = Counter(self._nodes(*pair) for pair, said in self._machine.items() if said > quiet)
+        ends = np.sort(self._graph.node[np.stack([weights.i, weights.j])], axis=0)
+        (speaking,), (answered,) = np.nonzero(weights.machine > quiet), np.nonzero(weights.human)
+        self._speaks = Counter((a, b) for a, b in ends[:, speaking].T.tolist())
         self._said: dict[tuple[int, int], float] = defaultdict(float)
-        for i, j, said in zip(weights.i.tolist(), weights.j.tolist(), weights.human.tolist(), strict=True):
-            self._said[self._nodes(i, j)] += said
+        for (a, b), said in zip(ends[:, answered].T.tolist(), weights.human[answered].tolist(), strict=True):
+            self._said[a, b] += said
         self._asked = Counter(asked)
         start = cluster(self._graph)[0] if labels is None else self._labels_of_nodes(labels)
         self._label = start.tolist()
@@ -213,11 +215,6 @@ class Questions:
                 raise ValueError(f"labels separate the sightings {members}, which are surely together")
             start[node] = first.setdefault(int(labels[members[0]]), node)
         return start
-
-    def _nodes(self, i: int, j: int) -> tuple[int, int]:
-        """Return the nodes of two sightings, the smaller one first."""
-        a, b = (int(self._graph.node[k]) for k in (i, j))
-        return min(a, b), max(a, b)
 
     def _is_heard(self, one: int, other: int) -> bool:
         """Return whether photos or persons speak for two nodes being one animal."""

@@ -22,7 +22,7 @@ from snowmatch.review.counts import left
 from snowmatch.review.graph import SURE, Known, answer_weight, differently_named, sighting_pair, weights_of
 from snowmatch.review.identities import Identities, draft, sides_of
 from snowmatch.review.likely import LEAST, Evidence
-from snowmatch.review.questions import Question, Questions
+from snowmatch.review.questions import Questions
 from snowmatch.review.turns import held_by_others, skipped_by
 
 REPEATS = 0.03  # share of the questions that repeat an earlier one of the same observer
@@ -241,9 +241,6 @@ class Queue:
     def _shut(self, a: int, b: int) -> bool:
         return not self._askable(a, b)
 
-    def _named_apart(self, question: Question) -> bool:
-        return differently_named(self.identities.who, question.i, question.j)
-
     def _contradictions(self) -> Iterator[Item]:
         """Yield pairs that can settle a contradiction: across its two sides, the most telling first."""
         who = self.identities.who
@@ -309,10 +306,20 @@ class Queue:
         if self._questions is None or not _worthwhile(list(self._unlikely.values())):
             return
         for faint in (False, True):
-            for question in self._questions.ask(self._ahead, self._shut, margin=UNLIKELY_MARGIN, faint=faint):
-                if self._askable(question.i, question.j) and not self._named_apart(question):
-                    text = "the photos say little for one animal; " + self._joins(question.i, question.j)
-                    yield self._item(question.i, question.j, UNLIKELY, text)
+            for a, b in self._unlikely_questions(self._questions, faint):
+                if self._askable(a, b):
+                    text = "the photos say little for one animal; " + self._joins(a, b)
+                    yield self._item(a, b, UNLIKELY, text)
+
+    def _unlikely_questions(self, questions: Questions, faint: bool) -> list[tuple[int, int]]:
+        """Return the next unlikely pairs, none of two names: those are an answer already."""
+        count = self._ahead
+        while True:
+            asked = questions.ask(count, self._shut, margin=UNLIKELY_MARGIN, faint=faint)
+            found = [(q.i, q.j) for q in asked if not differently_named(self.identities.who, q.i, q.j)]
+            if found or len(asked) < count:
+                return found
+            count *= 4  # many names may come first
 
     def _counting(self) -> Iterator[Item]:
         """Yield the pairs whose answers tell most about how many individuals there are, when all else is asked."""
