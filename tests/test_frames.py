@@ -389,7 +389,7 @@ def test_a_damaged_piece_costs_only_its_own_frames(film, tmp_path):
 def test_a_video_that_was_damaged_and_is_copied_again_gives_its_own_frames(film, tmp_path, monkeypatch, ends):
     """Damage in the middle leaves the length and both ends of a video as they are. ends: bytes."""
     monkeypatch.setattr("snowmatch.photos.videos.CHUNK", ends)
-    path = film("cards/VID.avi", 3)
+    path = film("cards/VID.avi", 8)
     sound = path.read_bytes()
     take_frames(tmp_path / "cards", tmp_path / "sound", workers=1)
     mark = content_mark(path)
@@ -432,15 +432,62 @@ def test_the_file_times_of_a_damaged_video_stay(film, tmp_path):
     assert tree(tmp_path / "out") == before
 
 
-@pytest.mark.parametrize("seconds", [6, 20])
-def test_of_another_damaged_copy_no_frame_of_the_first_stays(film, tmp_path, seconds):
-    cut(film("cards/VID.avi", 10))
+@pytest.mark.parametrize("share", [0.3, 0.8])
+def test_of_another_damaged_copy_no_frame_of_the_first_stays(film, tmp_path, share):
+    path = film("cards/VID.avi", 10)
+    whole = path.read_bytes()
+    cut(path)
     run(tmp_path / "cards", tmp_path / "out")
-    cut(film("cards/VID.avi", seconds))
+    before = len(tree(tmp_path / "out"))
+    path.write_bytes(whole)
+    cut(path, share)
     said = run(tmp_path / "cards", tmp_path / "out").stderr
     take_frames(tmp_path / "cards", tmp_path / "alone", workers=1)
     assert tree(tmp_path / "out") == tree(tmp_path / "alone")
-    assert f"s of {seconds} s" in said
+    assert f"{before} frames of earlier runs replaced by those of the videos as they are now: VID.avi" in said
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".avi", {}), (".mp4", {"movflags": "faststart"})])
+@pytest.mark.parametrize(("seconds", "sound"), [(20, True), (6, False)])
+def test_a_video_of_another_card_replaces_no_frame_of_a_damaged_one(film, tmp_path, suffix, options, seconds, sound):
+    """Cameras give the same names on each card, and decisions stay with the names of the frames."""
+    cut(film(f"card1/DCIM/VID{suffix}", 10, **options))
+    run(tmp_path / "card1", tmp_path / "out")
+    before = tree(tmp_path / "out")
+    path = film(f"card2/DCIM/VID{suffix}", seconds, **options)
+    if not sound:
+        cut(path)
+    result = run(tmp_path / "card2", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "is a frame of an earlier copy of this video, or of another video of the same name" in result.stderr
+    assert tree(tmp_path / "out") == before
+
+
+def test_a_frame_of_a_damaged_video_of_an_older_version_is_not_replaced(film, tmp_path):
+    path = film("cards/VID.avi", 10)
+    whole = path.read_bytes()
+    cut(path)
+    run(tmp_path / "cards", tmp_path / "out")
+    first = tmp_path / "out" / "VID_000.jpg"
+    first.write_bytes(first.read_bytes().replace(b'"recording"', b'"another__"'))
+    path.write_bytes(whole)
+    before = tree(tmp_path / "out")
+    assert "is a frame of an earlier copy of this video" in run(tmp_path / "cards", tmp_path / "out").stderr
+    assert tree(tmp_path / "out") == before
+
+
+def test_a_video_that_begins_as_a_damaged_one_but_has_another_time_replaces_nothing(film, tmp_path, monkeypatch):
+    monkeypatch.setattr("snowmatch.photos.videos.BEGINNING", 4)
+    cut(film("cards/VID.avi", 10, taken=""))
+    run(tmp_path / "cards", tmp_path / "out", "--file-times")
+    before = tree(tmp_path / "out")
+    path = film("cards/VID.avi", 10, taken="")
+    content = path.read_bytes()
+    stamp = b"MON MAY 01 12:00:07 2023\n\0"
+    chunk = b"IDIT" + struct.pack("<I", len(stamp)) + stamp
+    path.write_bytes(content[:12] + chunk + content[12:])
+    assert "is a frame of an earlier copy of this video" in run(tmp_path / "cards", tmp_path / "out").stderr
+    assert tree(tmp_path / "out") == before
 
 
 @pytest.mark.parametrize(

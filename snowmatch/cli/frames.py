@@ -22,7 +22,8 @@ def frames(source: Path, out: Path, every: float, limit: int, file_times: bool, 
 
     SOURCE is a folder or one video. The folders in SOURCE are made in OUT too, so sort the videos as you sort photos,
     such as cards/naryn/S01/_unidentified/VID_0001.MP4. The frames of one video are a burst, with the times of the
-    camera's clock. No other file is replaced. If the run was stopped, the same command continues it.
+    camera's clock. Frames of a damaged video are replaced by those of its new copy. No other file is replaced. If the
+    run was stopped, the same command continues it.
 
     Needs one more package: pip install "snowmatch[video]".
 

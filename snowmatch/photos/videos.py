@@ -30,6 +30,7 @@ _OPENED = {"format_whitelist": "mov,avi,matroska,asf,mpeg,mpegts,mpegvideo,h264,
 _TIMES = ("com.apple.quicktime.creationdate", "creation_time", "date")
 FIRST_YEAR = 1980  # 1904 and 1970 are the zeros of clocks that were not set
 QUALITY = 92  # of the JPEG: differences to the decoded frame are smaller than those of the video's own compression
+BEGINNING = 1 << 16  # bytes that tell recordings apart, and that a copy that ends too early still has
 MISSING = Fraction(2)  # seconds that may be missing at the end of a video: its header need not be exact
 _AGAIN = "copy it again from the camera's card"
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
@@ -122,6 +123,26 @@ def content_mark(path: Path) -> str:
     except OSError as error:
         raise unreadable(path, error) from error
     return digest.hexdigest()[:16]
+
+
+def recording_mark(path: Path) -> str:
+    """Return what tells recordings apart, also in a copy that ends too early: the time of the video, "" if it contains
+    none, and 16 hex digits of its beginning.
+
+    Raises SnowmatchError if the file is not a video that can be read.
+    """
+    av = _pyav()
+    try:
+        with open_regular(path) as file:
+            digest = hashlib.sha256(file.read(BEGINNING)).hexdigest()[:16]
+            file.seek(0)
+            with av.open(file, container_options=_OPENED, metadata_errors="replace") as opened:
+                began = _time_of(opened, _stream(path, opened))
+    except av.FFmpegError as error:
+        raise SnowmatchError(f"{path} {_what_is_wrong(path, Fraction(0), error)}") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return f"{began or ''} {digest}"
 
 
 def _pyav() -> ModuleType:

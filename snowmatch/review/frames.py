@@ -1,7 +1,8 @@
 """Photos from videos: the frames of one video become a burst of one station.
 
 Every frame has a comment that tells the video and the settings. The first frame is written last, with the number of
-frames. So a stopped run can go on, and no file of somebody else is replaced.
+frames. So a stopped run can go on, and no file of somebody else is replaced. Frames of a damaged copy are replaced by
+those of another copy only if both are surely of one recording.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from snowmatch.core.home import HOME
 from snowmatch.core.notes import Note
 from snowmatch.core.outputs import HEAD
 from snowmatch.core.text import counted, some
-from snowmatch.photos.videos import Frame, check_reader, content_mark, frame_jpeg, read_frames
+from snowmatch.photos.videos import Frame, check_reader, content_mark, frame_jpeg, read_frames, recording_mark
 
 EVERY = 1.0  # seconds between two frames
 LIMIT = 30  # frames of a video
@@ -38,7 +39,8 @@ class Taken:
     """What was done with one video.
 
     frames: number of its frames. before: they existed before this run. timed: they have a time. problem: why the video,
-    or a part of it, could not be read; "" otherwise. stop: why no more frames can be written at all.
+    or a part of it, could not be read; "" otherwise. stop: why no more frames can be written at all. replaced: number
+    of frames of earlier runs that were replaced or removed.
     """
 
     frames: int = 0
@@ -46,6 +48,7 @@ class Taken:
     timed: bool = True
     problem: str = ""
     stop: str = ""
+    replaced: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,12 @@ class TakeFrames:
             done = _done(stem, existing, wanted)
             if done is not None and not done.problem and (done.timed or not file_times):
                 return done  # a video with a problem may have been copied again: it is read again
-            _check_ours(stem, existing, wanted)
+            recording = recording_mark(video)
+            _check_ours(stem, existing, wanted, recording)
             began = _file_time(video) if file_times or (done is not None and done.timed) else None
         except SnowmatchError as error:
             return Taken(problem=_short(error, video))
-        return _write(video, stem, wanted, began, existing)
+        return _write(video, stem, wanted, recording, began, existing)
 
 
 def take_frames(
@@ -144,6 +148,11 @@ def take_frames(
     if without:
         text = f"{counted(len(without), 'video contains', 'videos contain')} no time, so the frames have none"
         notes.append(Note("frames-without-time", f"{text}: {some(without)}", {"count": len(without)}))
+    replaced = [task.path for task, taken in zip(tasks, results, strict=True) if taken.replaced]
+    if replaced:
+        count = sum(taken.replaced for taken in results)
+        text = f"{counted(count, 'frame')} of earlier runs replaced by those of the videos as they are now"
+        notes.append(Note("frames-replaced", f"{text}: {some(replaced)}", {"count": count}))
     failed = tuple((task.path, taken.problem) for task, taken in zip(tasks, results, strict=True) if taken.problem)
     frames, before = sum(taken.frames for taken in results), sum(taken.before for taken in results)
     return FramesReport(out, sum(taken.frames > 0 for taken in results), frames, before, failed, tuple(notes))
@@ -160,29 +169,38 @@ def _tasks(videos: list[str], source: Path, out: Path) -> list[TakeFrames]:
         stem, extension = os.path.splitext(path)
         names = (stem, f"{stem}_{extension[1:]}")
         marks = [_mark_of(_name(out / name, 0)) for name in names]
-        content = _content(source / path) if any(marks) else ""
+        content = _mark_or_none(content_mark, source / path) if any(marks) else ""
+        recording = _mark_or_none(recording_mark, source / path) if any(m.get("problem") for m in marks) else ""
         had = [
             n
             for n, m in zip(names, marks, strict=True)
-            if m and m.get("video") == Path(path).name and (m.get("content") == content or m.get("problem"))
+            if m
+            and m.get("video") == Path(path).name
+            and (m.get("content") == content or _of_damaged_copy(m, recording))
         ]
         tasks.append(TakeFrames(path, had[0] if had else names[stems[stem.casefold()] > 1]))
     return tasks
 
 
-def _content(path: Path) -> str:
+def _mark_or_none(mark_of: Callable[[Path], str], path: Path) -> str:
     try:
-        return content_mark(path)
+        return mark_of(path)
     except SnowmatchError:  # the task reports the reason
         return ""
 
 
 def _write(
-    video: Path, stem: Path, wanted: dict[str, Any], began: datetime | None, existing: dict[str, dict[str, Any]]
+    video: Path,
+    stem: Path,
+    wanted: dict[str, Any],
+    recording: str,
+    began: datetime | None,
+    existing: dict[str, dict[str, Any]],
 ) -> Taken:
     """Write all frames of a video; the first one comes last. Nothing is written if no frame can be read.
 
-    existing: the marks of the frames of earlier runs, by name. Those that this video does not have are removed.
+    recording: the mark of the recording. existing: the marks of the frames of earlier runs, by name. Those that this
+    video does not have are removed.
     """
     frames = read_frames(video, wanted["every"], wanted["limit"], began)
     first: Frame | None = None
@@ -203,8 +221,9 @@ def _write(
         count += 1
     if first is None:
         return Taken(problem=problem)
-    taken = Taken(count, False, first.taken is not None, problem)
-    mark = {**wanted, "frame": 0, "frames": count, "timed": taken.timed, "problem": problem}
+    replaced = sum(not _agrees(mark, wanted) for mark in existing.values())
+    taken = Taken(count, False, first.taken is not None, problem, replaced=replaced)
+    mark = {**wanted, "recording": recording, "frame": 0, "frames": count, "timed": taken.timed, "problem": problem}
     stop = _remove(stem, existing, count, wanted if problem else {})
     return replace(taken, stop=stop or _save(_name(stem, 0), first, mark))
 
@@ -290,16 +309,21 @@ def _agrees(mark: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return wanted.items() <= mark.items()
 
 
-def _check_ours(stem: Path, existing: dict[str, dict[str, Any]], wanted: dict[str, Any]) -> None:
+def _of_damaged_copy(first: dict[str, Any], recording: str) -> bool:
+    """Return whether a first frame is of a damaged copy of this recording. Older versions wrote no `recording`."""
+    return bool(first.get("problem") and recording and first.get("recording") == recording)
+
+
+def _check_ours(stem: Path, existing: dict[str, dict[str, Any]], wanted: dict[str, Any], recording: str) -> None:
     """Raise SnowmatchError if a file has the name of a frame and is not the same frame of an earlier run.
 
-    Frames of an earlier, damaged copy of the same video may be replaced. Raises it too if the names are longer than
+    Frames of an earlier, damaged copy of the same recording may be replaced. Raises it too if the names are longer than
     file systems allow.
     """
     if len(os.fsencode(_name(stem, 0).name)) > LONGEST:
         raise SnowmatchError(f"{stem.name} is too long for the name of a frame: rename the video")
     first = existing.get(_name(stem, 0).name, {})
-    damaged = {**wanted, "content": first.get("content")} if first.get("problem") else wanted
+    damaged = {**wanted, "content": first.get("content")} if _of_damaged_copy(first, recording) else wanted
     for name, mark in existing.items():
         if _agrees(mark, wanted) or _agrees(mark, damaged):
             continue
