@@ -432,6 +432,45 @@ def test_the_file_times_of_a_damaged_video_stay(film, tmp_path):
     assert tree(tmp_path / "out") == before
 
 
+def correct_times(folder):
+    """Correct the clock in EXIF, as exiftool does it: the comments stay."""
+    for path in folder.glob("*.jpg"):
+        path.write_bytes(path.read_bytes().replace(b"2023:05:01", b"2024:05:01"))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_only_missing_frames_are_written_and_corrected_times_stay(film, tmp_path, monkeypatch, damaged):
+    path = film("cards/VID.mp4", 10, movflags="faststart")
+    if damaged:
+        cut(path)
+    first = run(tmp_path / "cards", tmp_path / "out")
+    correct_times(tmp_path / "out")
+    before = tree(tmp_path / "out")
+    monkeypatch.setattr("snowmatch.photos.videos.QUALITY", 91)  # another encoder gives other bytes
+    again = run(tmp_path / "cards", tmp_path / "out")
+    assert tree(tmp_path / "out") == before
+    assert again.stderr == first.stderr
+    for name in ("VID_000.jpg", "VID_002.jpg"):
+        (tmp_path / "out" / name).unlink()
+    assert run(tmp_path / "cards", tmp_path / "out").stderr == first.stderr  # nothing was replaced
+    after = tree(tmp_path / "out")
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] == ["VID_000.jpg", "VID_002.jpg"]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_file_times_are_written_into_the_frames_of_a_damaged_video(film, tmp_path, older):
+    cut(film("cards/VID.avi", 10, taken=""))
+    run(tmp_path / "cards", tmp_path / "out")
+    if older:  # the first version told it only in the first frame
+        for path in (tmp_path / "out").glob("VID_00[1-9].jpg"):
+            path.write_bytes(path.read_bytes().replace(b'"timed"', b'"tamed"'))
+    said = run(tmp_path / "cards", tmp_path / "out", "--file-times").stderr
+    take_frames(tmp_path / "cards", tmp_path / "alone", file_times=True, workers=1)
+    assert tree(tmp_path / "out") == tree(tmp_path / "alone")
+    assert f"{len(tree(tmp_path / 'out'))} frames of earlier runs replaced" in said
+
+
 @pytest.mark.parametrize("share", [0.3, 0.8])
 def test_of_another_damaged_copy_no_frame_of_the_first_stays(film, tmp_path, share):
     path = film("cards/VID.avi", 10)

@@ -20,7 +20,7 @@ from typing import Any
 from snowmatch.catalog.folders import find_videos
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
-from snowmatch.core.files import read_file, replace_file
+from snowmatch.core.files import replace_file
 from snowmatch.core.home import HOME
 from snowmatch.core.notes import Note
 from snowmatch.core.outputs import HEAD
@@ -196,12 +196,17 @@ def _write(
     recording: str,
     began: datetime | None,
     existing: dict[str, dict[str, Any]],
+    again: bool = False,
 ) -> Taken:
-    """Write all frames of a video; the first one comes last. Nothing is written if no frame can be read.
+    """Write the frames of a video that are missing; the first one comes last. Nothing is written if no frame can be
+    read.
 
     recording: the mark of the recording. existing: the marks of the frames of earlier runs, by name. Those that this
-    video does not have are removed.
+    video does not have are removed. The marks tell what is missing: a person may have corrected times in EXIF since,
+    and another encoder gives other bytes. again: write all frames, whatever the marks tell.
     """
+    earlier = existing.get(_name(stem, 0).name, {})
+    replaced = {name for name, mark in existing.items() if not _agrees(mark, wanted)}
     frames = read_frames(video, wanted["every"], wanted["limit"], began)
     first: Frame | None = None
     count, problem = 0, ""
@@ -215,17 +220,26 @@ def _write(
         if first is None:
             first = frame
         else:
-            stop = _save(_name(stem, count), frame, {**wanted, "frame": count})
-            if stop:
-                return Taken(stop=stop)
+            path, mark = _name(stem, count), {**wanted, "frame": count, "timed": first.taken is not None}
+            if again or not _held(existing.get(path.name, {}), mark, earlier):
+                replaced |= existing.keys() & {path.name}
+                if stop := _save(path, frame, mark):
+                    return Taken(stop=stop)
         count += 1
     if first is None:
         return Taken(problem=problem)
-    replaced = sum(not _agrees(mark, wanted) for mark in existing.values())
-    taken = Taken(count, False, first.taken is not None, problem, replaced=replaced)
+    if earlier.get("problem") and not problem and _agrees(earlier, wanted) and not again:
+        # a new copy of a video that was damaged in the middle: its marks do not differ, but its frames may
+        return _write(video, stem, wanted, recording, began, existing, again=True)
+    taken = Taken(count, False, first.taken is not None, problem)
+    if stop := _remove(stem, existing, count, wanted if problem else {}):
+        return replace(taken, stop=stop)
+    path = _name(stem, 0)
     mark = {**wanted, "recording": recording, "frame": 0, "frames": count, "timed": taken.timed, "problem": problem}
-    stop = _remove(stem, existing, count, wanted if problem else {})
-    return replace(taken, stop=stop or _save(_name(stem, 0), first, mark))
+    if again or not _held(earlier, mark, earlier):
+        replaced |= existing.keys() & {path.name}
+        stop = _save(path, first, mark)
+    return replace(taken, stop=stop, replaced=len(replaced))
 
 
 def _remove(stem: Path, existing: dict[str, dict[str, Any]], count: int, kept: dict[str, Any]) -> str:
@@ -245,10 +259,8 @@ def _remove(stem: Path, existing: dict[str, dict[str, Any]], count: int, kept: d
 
 
 def _save(path: Path, frame: Frame, mark: dict[str, Any]) -> str:
-    """Write one frame, if it is not there as it is. Returns "", or why it cannot be written."""
+    """Write one frame. Returns "", or why it cannot be written."""
     data = frame_jpeg(frame, f"{MARK} {json.dumps(mark)}")
-    if _holds(path, data):
-        return ""
     try:
         replace_file(path, lambda file: file.write(data))
     except SnowmatchError as error:
@@ -256,11 +268,12 @@ def _save(path: Path, frame: Frame, mark: dict[str, Any]) -> str:
     return ""
 
 
-def _holds(path: Path, data: bytes) -> bool:
-    try:
-        return path.is_file() and read_file(path) == data
-    except OSError:
-        return False
+def _held(existing: dict[str, Any], mark: dict[str, Any], first: dict[str, Any]) -> bool:
+    """Return whether the mark of an existing frame tells what `mark` does.
+
+    first: the mark of the first frame. What older versions left out of a mark is as there, or as in `mark`.
+    """
+    return bool(existing) and _agrees({**mark, **first, **existing}, mark)
 
 
 def _name(stem: Path, number: int) -> Path:
