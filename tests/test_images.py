@@ -229,6 +229,7 @@ def test_the_time_is_when_the_photo_was_taken_and_other_exif_times_come_after_it
 
 TIMES = ["2020-01-31 10:00:00", "2020/01/31 10:00:00", "2020:01:31T10:00:00", "2020:01:31 10:00", "2020: 1:31 10: 0: 0"]
 TIMES += ["  2020:01:31 10:00:00  ", "2020:01:31 10:00:00.25+06:00", "2020:1:31 10:00:00"]
+TIMES += ["2020:01:31\t10:00:00"]
 
 
 @pytest.mark.parametrize("text", TIMES)
@@ -236,6 +237,11 @@ def test_times_that_are_not_written_as_exif_asks_are_read(tmp_path, text):
     path = with_times(tmp_path / "a.jpg", exif={ORIGINAL: text}, root={CHANGED: "2024:06:01 12:00:00"})
     facts = read_facts(path)
     assert (facts.taken, facts.time_tag) == (datetime(2020, 1, 31, 10), "DateTimeOriginal")
+
+
+@pytest.mark.parametrize("text", ["2020/01/31 09:05:03 PM", "2020:01:31 09:05 pm", "2020:01:31 09:05:13.5AM"])
+def test_a_time_with_am_or_pm_is_no_time(tmp_path, text):
+    assert read_facts(with_times(tmp_path / "a.jpg", exif={ORIGINAL: text})).taken is None
 
 
 @pytest.mark.parametrize("text", ["2020:01:31 10", "2020:01:31 10:00:xx", "2020:01:31 24:00:00", "2020:01:31", "10:00"])
