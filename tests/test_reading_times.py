@@ -1,15 +1,19 @@
 """Real times, clocks and stations: each case is one that made wrong encounters in silence."""
 
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
-from camera_files import CHANGED, START, codes, encounters, note_of, photo, table, texture
+from camera_files import CHANGED, ORIGINAL, START, codes, encounters, note_of, photo, table, texture
 from click.testing import CliRunner
 from conftest import read_rows
+from fake_extractor import age
 from PIL import ExifTags, Image
 
 import snowmatch
 from snowmatch.catalog.clocks import clock_runs
+from snowmatch.catalog.database import with_sum
 from snowmatch.catalog.encounters import group_shots
 from snowmatch.catalog.load import load_catalog
 from snowmatch.catalog.settings import CatalogSettings, load_settings
@@ -17,8 +21,11 @@ from snowmatch.catalog.shots import Shot
 from snowmatch.catalog.times import read_times, to_one_zone
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import database_path
 from snowmatch.identify.question import make_question
 from snowmatch.views.catalog import format_overview
+
+COLUMNS = "path, kind, size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, taken, time_tag, serial, likeness"
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
@@ -120,6 +127,33 @@ def test_only_exif_datetime_is_used_with_a_note(tmp_path):
     assert data.annotations[0].timestamp == START + timedelta(minutes=3)
     said = "1 photo without a time in DateTimeOriginal: EXIF's DateTime was used, which editing programs change"
     assert said in note_of(data, "other-times")
+
+
+def test_the_next_index_run_reads_again_what_an_earlier_version_read_without_datetimeoriginal(tmp_path):
+    for n, tag in enumerate((ORIGINAL, ORIGINAL, CHANGED)):
+        photo(tmp_path / f"{n}.jpg", n, tag=tag)
+        age(tmp_path / f"{n}.jpg", 30)
+    table(tmp_path, "path,station\n0.jpg,S1\n1.jpg,S1\n2.jpg,S1\n")
+    catalog = snowmatch.open_catalog(tmp_path)
+    catalog.index(workers=1)
+    right = [a.timestamp for a in snowmatch.open_catalog(tmp_path).data.annotations]
+    assert right == [START + timedelta(minutes=n) for n in range(3)]
+    # as an earlier version stored it, which could not read the second DateTimeOriginal
+    with closing(sqlite3.connect(database_path(tmp_path))) as database, database:
+        database.execute("UPDATE files SET taken = '2024-06-01T12:00:00', time_tag = 'DateTime' WHERE path <> '0.jpg'")
+        for row in database.execute(f"SELECT {COLUMNS} FROM files").fetchall():
+            database.execute("UPDATE files SET sum = ? WHERE path = ?", (with_sum(row)[-1], row[0]))
+    catalog = snowmatch.open_catalog(tmp_path)
+    assert [a.timestamp.year for a in catalog.data.annotations] == [2012, 2024, 2024]
+    assert "2 read by an earlier version, which missed some times" in note_of(catalog.data, "other-times")
+    read = []
+    catalog.index(workers=1, reading=lambda done, total: read.append(total))
+    assert read == [2, 2]
+    again = snowmatch.open_catalog(tmp_path)
+    assert [a.timestamp for a in again.data.annotations] == right
+    assert "earlier version" not in note_of(again.data, "other-times")
+    again.index(workers=1, reading=lambda done, total: read.append(total))
+    assert read == [2, 2]
 
 
 # --- 4: clocks and zones ----------------------------------------------------------------------------------------------

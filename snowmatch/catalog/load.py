@@ -214,7 +214,7 @@ def _place_found(
 def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> None:
     """Give rows without a timestamp the time of their photo."""
     doubtful: dict[str, set[str]] = defaultdict(set)
-    early = set()
+    early, outdated = set(), set()
     for fields in rows:
         fields.setdefault("dated", False)
         if fields.get("timestamp") is None:
@@ -222,6 +222,7 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
             fields["timestamp"] = facts.taken
             if facts.taken is not None and facts.time_tag != "DateTimeOriginal":
                 doubtful[facts.time_tag].add(fields["path"])
+                outdated |= {fields["path"]} if facts.outdated else set()
         if fields["timestamp"] is not None and fields["timestamp"].year < 2000:
             early.add(fields["path"])
     for tag, paths in sorted(doubtful.items()):
@@ -229,6 +230,8 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
             f"{counted(len(paths), 'photo')} without a time in DateTimeOriginal: EXIF's {tag} was used, which editing "
             f"programs change ({some(sorted(paths))})"
         )
+        if again := len(paths & outdated):
+            text += f"; {again} read by an earlier version, which missed some times: the next index run reads them"
         notes.append(Note("other-times", text, {"tag": tag, "photos": sorted(paths)}))
     if early:
         text = (

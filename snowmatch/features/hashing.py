@@ -74,7 +74,8 @@ def _measure(folder: Path, records: Records, photo: ToHash, *, preview: bool = F
     new = tuple(m for m in photo.masks if not trusted(folder / m, records.masks.get(m)))
     taken = records.photos.get(photo.photo)
     # Without facts it could not be read, perhaps for lack of a package that is there now
-    known = taken is not None and taken.facts is not None and trusted(folder / photo.photo, taken)
+    read = taken is not None and taken.facts is not None and not taken.facts.outdated
+    known = read and trusted(folder / photo.photo, taken)
     return None if known and not new else Measure(None if known else photo.photo, new, preview)
 
 

@@ -19,6 +19,9 @@ _TIMES = (
     ("DateTimeDigitized", ExifTags.IFD.Exif, ExifTags.Base.DateTimeDigitized),
     ("DateTime", None, ExifTags.Base.DateTime),
 )
+# How times are read, raised when more of them can be read. It is stored with the facts of photos without a
+# DateTimeOriginal: an index run reads those of an earlier revision again.
+_REVISION = 2
 _SERIALS = ((ExifTags.IFD.Exif, ExifTags.Base.BodySerialNumber), (None, ExifTags.Base.CameraSerialNumber))
 
 
@@ -27,7 +30,8 @@ class PhotoFacts(NamedTuple):  # of each photo: a tuple is made faster than a da
 
     image_size: (width, height) of the upright photo (px).
     taken: the time of the camera's clock. time_tag: the EXIF tag that contains it.
-    serial: the serial number of the camera. likeness: see `photos.likeness`.
+    serial: the serial number of the camera. likeness: see `photos.likeness`. outdated: an earlier version read them,
+    which may have missed a time.
     """
 
     image_size: tuple[int, int] | None = None
@@ -35,6 +39,7 @@ class PhotoFacts(NamedTuple):  # of each photo: a tuple is made faster than a da
     time_tag: str = ""
     serial: str = ""
     likeness: bytes = b""
+    outdated: bool = False
 
     @property
     def exposed(self) -> datetime | None:
@@ -69,7 +74,8 @@ def facts_to_row(facts: PhotoFacts) -> tuple[int | str | None, ...]:
     """Return the facts as values for a database: width, height, taken, time_tag, serial and likeness."""
     width, height = facts.image_size or (None, None)
     taken = facts.taken.isoformat() if facts.taken else None
-    return width, height, taken, facts.time_tag, facts.serial, facts.likeness.hex()
+    revision = "" if facts.outdated or facts.time_tag == _TIMES[0][0] else f" {_REVISION}"
+    return width, height, taken, facts.time_tag + revision, facts.serial, facts.likeness.hex()
 
 
 def facts_from_row(width: Any, height: Any, taken: Any, time_tag: Any, serial: Any, likeness: Any) -> PhotoFacts:
@@ -79,12 +85,14 @@ def facts_from_row(width: Any, height: Any, taken: Any, time_tag: Any, serial: A
     known = bytes.fromhex(likeness)
     if len(known) not in (0, LENGTH):
         raise ValueError(f"likeness has {len(known)} bytes")
+    tag, _, revision = str(time_tag).partition(" ")
     return PhotoFacts(
         None if width is None or height is None else (width, height),
         datetime.fromisoformat(taken) if taken else None,
-        str(time_tag),
+        tag,
         str(serial),
         known,
+        tag != _TIMES[0][0] and int(revision or 1) < _REVISION,
     )
 
 
