@@ -23,7 +23,7 @@ from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
 from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.survey import figures, projection
+from snowmatch.survey import figures, places, projection
 from snowmatch.survey.abundance import m0
 from snowmatch.survey.captures import choose_flanks, history
 from snowmatch.survey.coordinates import read_coordinates, shown_degrees, shown_positions
@@ -301,6 +301,16 @@ def test_without_a_table_a_station_that_saw_only_other_species_has_effort(tmp_pa
     assert effort == {"S1": 31, "S2": 10, "S3": 10}
     assert {c.place for c in survey.captures} == {"S1"}
     assert not survey.unnamed
+
+
+def test_many_stations_without_a_table_take_one_look_at_each_photo(tmp_path, monkeypatch):
+    looks = []
+    is_timed = places._is_timed
+    monkeypatch.setattr(places, "_is_timed", lambda a: bool(looks.append(a)) or is_timed(a))
+    lines = ["path,individual,station,timestamp"] + [f"p{n}.jpg,aika,S{n},2023-05-02T10:00" for n in range(60)]
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert [effort.sum() for effort in survey_of(tmp_path).effort["1"]] == [1] * 60
+    assert len(looks) <= 4 * 60
 
 
 def test_captures_are_sightings_at_stations_on_occasions(tmp_path):

@@ -140,12 +140,13 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
     undated: list[str] = []
     unknown: list[str] = []
     longest = 0
+    times_of = _photo_times(data)
     for place in places:
         if not place.from_photos:
             undated += ["/".join(filter(None, (place.label, d.camera))) for d in place.deployments if not d.working]
             found[place.label] = [(span, d.session) for d in place.deployments for span in working_time(d)]
             continue
-        times = _photo_times(place, data)
+        times = times_of.get((place.location, place.station), [])
         span = span_of_photos(times)
         found[place.label] = []
         if span is None:
@@ -175,12 +176,14 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
     return found
 
 
-def _photo_times(place: Place, data: CatalogData) -> list[datetime]:
-    return [
-        a.timestamp
-        for a in data.annotations
-        if a.timestamp is not None and _is_timed(a) and _site(a) == place.station and place.location in ("", a.location)
-    ]
+def _photo_times(data: CatalogData) -> Mapping[tuple[str, str], list[datetime]]:
+    """Return the possible times of the photos of each site, by location and site; of all locations under ""."""
+    found: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    for a in data.annotations:
+        if a.timestamp is not None and _is_timed(a):
+            for location in {a.location, ""}:
+                found[location, _site(a)].append(a.timestamp)
+    return found
 
 
 def _is_timed(a: Annotation) -> bool:
