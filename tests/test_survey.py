@@ -303,6 +303,15 @@ def test_without_a_table_a_station_that_saw_only_other_species_has_effort(tmp_pa
     assert not survey.unnamed
 
 
+def test_other_species_at_a_location_without_a_station_make_no_station(tmp_path):
+    lines = ["path,individual,location,station,camera,timestamp,species"]
+    lines += [f"p{day}.jpg,aika,naryn,S1,,2023-05-{day:02}T10:00,snow leopard" for day in (1, 20)]
+    lines += [f"i{day}.jpg,,naryn,,,2023-05-{day:02}T10:00,ibex" for day in (2, 12)]
+    lines += [f"c{day}.jpg,,naryn,,C2,2023-05-{day:02}T10:00,ibex" for day in (2, 12)]
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert [p.label for p in survey_of(tmp_path).places] == ["C2", "S1"]
+
+
 def test_many_stations_without_a_table_take_one_look_at_each_photo(tmp_path, monkeypatch):
     looks = []
     is_timed = places._is_timed

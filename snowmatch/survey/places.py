@@ -47,8 +47,9 @@ def find_places(
 ) -> tuple[tuple[Place, ...], int]:
     """Return the places by label, and the EPSG code of their positions.
 
-    deployments: of the table of stations. None without one: then the places are those of the sightings, and of all
-    other annotations with a time, such as those of other species, since a camera worked there, too.
+    deployments: of the table of stations. None without one: then the places are those of the sightings, and the
+    stations and cameras of all other annotations with a time, such as those of other species, since a camera worked
+    there, too.
     """
     groups: dict[tuple[str, str], list[Deployment]] = defaultdict(list)
     for d in deployments or ():
@@ -63,7 +64,7 @@ def find_places(
                 replaced += not s.station
         seen = {row for s in sightings for row in s.rows}
         for a in data.annotations:
-            if a.row not in seen and _is_timed(a) and (site := _site(a)):
+            if a.row not in seen and _is_timed(a) and (site := a.station or a.camera):
                 groups[a.location if site != a.location else "", site] = []
     else:
         notes += _in_several_locations(sightings, groups)
