@@ -312,6 +312,35 @@ def test_other_species_at_a_location_without_a_station_make_no_station(tmp_path)
     assert [p.label for p in survey_of(tmp_path).places] == ["C2", "S1"]
 
 
+@pytest.mark.parametrize("sessions", [(), ("a=2023-04-20..2023-05-25",)])
+def test_photos_of_other_species_do_not_make_the_survey_longer(tmp_path, sessions):
+    photos = [("aika", "S1", f"2023-05-{day:02}", "snow leopard") for day in (1, 10, 20)]
+    days = ("2012-01-01", "2023-04-25", "2023-05-03", "2023-05-05", "2023-06-30")
+    photos += [("", "S2", day, "ibex") for day in days]
+    photos += [("", "S3", "2012-01-02", "ibex")]  # its clock was never set
+    lines = ["path,individual,location,station,timestamp,species"]
+    lines += [f"p{n}.jpg,{who},naryn,{at},{day}T10:00,{kind}" for n, (who, at, day, kind) in enumerate(photos)]
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    survey = survey_of(tmp_path, sessions=sessions)
+    (session,) = survey.sessions
+    assert session.days == (36 if sessions else 20)
+    effort = {p.label: each.sum() for p, each in zip(survey.places, survey.effort[session.name], strict=True)}
+    assert effort == {"S1": 20, "S2": 11 if sessions else 3}
+    notes = {note.code: note.text for note in survey.notes}
+    count, since, until = (3, "2023-04-20", "2023-05-25") if sessions else (4, "2023-05-01", "2023-05-20")
+    assert notes["photos-outside"] == (
+        f"{count} photos at stations without a sighting, before {since} or after {until}: no effort is counted for them"
+    )
+    assert "S3" not in notes["effort-from-photos"]
+
+
+def test_photos_of_other_species_alone_make_no_survey(tmp_path):
+    text = "path,individual,station,timestamp,species\na.jpg,aika,S1,,snow leopard\nb.jpg,,S2,2023-05-02T10:00,ibex\n"
+    (tmp_path / "catalog.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(SnowmatchError, match="no sighting has both a time and a station"):
+        survey_of(tmp_path)
+
+
 def test_many_stations_without_a_table_take_one_look_at_each_photo(tmp_path, monkeypatch):
     looks = []
     is_timed = places._is_timed

@@ -33,6 +33,7 @@ class Place:
     traits: Mapping[str, str] = field(default_factory=dict)
     deployments: tuple[Deployment, ...] = ()
     from_photos: bool = False  # its working period is that of its photos
+    within: Span | None = None  # photos of other times do not tell its working period
 
 
 def site_of(s: Sighting) -> str:
@@ -43,34 +44,50 @@ def site_of(s: Sighting) -> str:
 
 
 def find_places(
-    sightings: Iterable[Sighting], deployments: Sequence[Deployment] | None, data: CatalogData, notes: list[Note]
+    sightings: Iterable[Sighting],
+    deployments: Sequence[Deployment] | None,
+    data: CatalogData,
+    notes: list[Note],
+    asked: Span | None = None,
 ) -> tuple[tuple[Place, ...], int]:
     """Return the places by label, and the EPSG code of their positions.
 
     deployments: of the table of stations. None without one: then the places are those of the sightings, and the
-    stations and cameras of all other annotations with a time, such as those of other species, since a camera worked
-    there, too.
+    stations and cameras of other annotations, such as those of other species, since a camera worked there, too. Those
+    do not make a survey longer: only those count that are of the time of `asked`, the sessions that are asked for, or
+    else of the photos at places of sightings.
     """
     groups: dict[tuple[str, str], list[Deployment]] = defaultdict(list)
     for d in deployments or ():
         groups[d.location, d.station].append(d)
     notes += _several_values(groups)
     replaced = 0
+    outside: set[str] = set()
+    within: Span | None = None
+    added: set[tuple[str, str]] = set()
     sightings = list(sightings)
     if deployments is None:
         for s in sightings:
             if s.start is not None and (site := site_of(s)):
                 groups[s.location if site != s.location else "", site] = []
                 replaced += not s.station
-        seen = {row for s in sightings for row in s.rows}
-        for a in data.annotations:
-            if a.row not in seen and _is_timed(a) and (site := a.station or a.camera):
-                groups[a.location if site != a.location else "", site] = []
+        if groups:
+            times = _photo_times(data)
+            within = asked or span_of_photos([t for key in groups for t in times.get(key, ())])
+        if within is not None:
+            added, outside = _of_others(sightings, groups, data, within)
+        groups.update((key, []) for key in sorted(added))
     else:
         notes += _in_several_locations(sightings, groups)
     if replaced:
         text = f"{counted(replaced, 'sighting')} without a station: the camera or the location stands for it"
         notes.append(Note("no-stations", text, {"count": replaced}))
+    if outside and within is not None:
+        text = (
+            f"{counted(len(outside), 'photo')} at stations without a sighting, before {within.start.date()} or after "
+            f"{(within.end - datetime.resolution).date()}: no effort is counted for them"
+        )
+        notes.append(Note("photos-outside", text, {"count": len(outside)}))
     often = Counter(station for _, station in groups)
     points = {key: (d.x, d.y, d.crs) for key, own in groups.items() for d in own[::-1] if d.x is not None}
     names = ["/".join(filter(None, key)) for key in points]
@@ -95,8 +112,30 @@ def find_places(
         traits = {name: value for d in own[::-1] for name, value in d.traits.items() if value}
         label = station if often[station] == 1 else f"{location}/{station}"
         untimed = not any(d.working for d in own)
-        places.append(Place(label, location, station, x, y, traits, tuple(own), untimed))
+        of_others = within if (location, station) in added else None
+        places.append(Place(label, location, station, x, y, traits, tuple(own), untimed, of_others))
     return tuple(sorted(places, key=lambda p: p.label)), crs
+
+
+def _of_others(
+    sightings: Iterable[Sighting], groups: Collection[tuple[str, str]], data: CatalogData, within: Span
+) -> tuple[set[tuple[str, str]], set[str]]:
+    """Return the stations and cameras that only annotations without a sighting tell of, and the photos of these places
+    from another time than `within`, which do not tell of any.
+    """
+    added: set[tuple[str, str]] = set()
+    outside: set[str] = set()
+    seen = {row for s in sightings for row in s.rows}
+    for a in data.annotations:
+        site = a.station or a.camera
+        key = a.location if site != a.location else "", site
+        if a.row in seen or a.timestamp is None or not _is_timed(a) or not site or key in groups:
+            continue
+        if a.timestamp in within:
+            added.add(key)
+        else:
+            outside.add(a.path)
+    return added, outside
 
 
 def _in_several_locations(sightings: Iterable[Sighting], groups: Collection[tuple[str, str]]) -> list[Note]:
@@ -148,6 +187,7 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
             found[place.label] = [(span, d.session) for d in place.deployments for span in working_time(d)]
             continue
         times = times_of.get((place.location, place.station), [])
+        times = [t for t in times if place.within is None or t in place.within]
         span = span_of_photos(times)
         found[place.label] = []
         if span is None:
