@@ -13,10 +13,13 @@ import pytest
 import uvicorn
 from conftest import until
 from starlette.testclient import TestClient
+from web_small import make_catalog
 
 from snowmatch.core.home import home_of
+from snowmatch.review.likely import gather_evidence
 from snowmatch.review.watched import read_memory, write_step
 from snowmatch.web import live
+from snowmatch.web import state as web_state
 from snowmatch.web.app import make_app
 from snowmatch.web.background import background
 from snowmatch.web.live import live_of, sighting_of
@@ -128,6 +131,33 @@ def test_what_waits_is_asked_again_until_all_of_it_is_known(catalog, monkeypatch
     for _ in range(5):
         live_of(state).look()
     assert asked == [0, 1]
+
+
+def test_what_waits_is_not_asked_again_while_the_kept_evidence_is_read(tmp_path, monkeypatch):
+    state = State(make_catalog(tmp_path), None, "Anna")
+    state.identities()
+    reading, end, asked = threading.Event(), threading.Event(), []
+
+    def gather(*args, **options):
+        reading.set()
+        assert end.wait(60)
+        return gather_evidence(*args, **options)
+
+    def waiting(state):
+        asked.append(state.comparing)
+        return waiting_now(state)
+
+    monkeypatch.setattr(web_state, "gather_evidence", gather)
+    monkeypatch.setattr(live, "waiting_now", waiting)
+    monkeypatch.setattr(live, "LOOK", 0.0)
+    until(lambda: live_of(state).look() and reading.is_set() and asked[-1] == (0, 5), 20)
+    before = len(asked)
+    for _ in range(20):
+        live_of(state).look()
+        time.sleep(0.02)
+    assert len(asked) <= before + 1
+    end.set()
+    until(lambda: (live_of(state).look().waiting or {}).get("questions") is not None)
 
 
 def test_work_is_told(served):

@@ -211,6 +211,7 @@ class State:
         with self._gathering:
             key = (session, sightings)
             if self._evidence is None or self._evidence_key != key:
+                self.comparing = 0, len(sightings)  # before the first is compared, kept evidence is read
                 try:
                     self._evidence = gather_evidence(session, sightings, progress=self._tell_comparing)
                     self._evidence_key = key
