@@ -247,7 +247,7 @@ def test_a_workbook_has_a_sheet_for_each_table(tmp_path):
 @pytest.mark.parametrize(
     ("head", "rows", "told"),
     [
-        (("day",), [()] * 1_048_576, "effort.csv has 1,048,577 rows, and a workbook holds 1,048,576"),
+        (("day",), [()] * 1_048_576, "effort.csv has 1,048,577 rows, and Excel allows 1,048,576"),
         (["day"] * 16_385, [], "effort.csv has 16,385 columns"),
         (("day",), [("x" * 32_768,)], "effort.csv has 32,768 letters in a cell"),
     ],

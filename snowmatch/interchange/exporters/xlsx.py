@@ -65,7 +65,7 @@ class Xlsx:
 def _check_size(name: str, number: int, most: int, what: str) -> None:
     if number > most:
         raise SnowmatchError(
-            f"{name} has {number:,} {what}, and a workbook holds {most:,}: write the tables with --format csv"
+            f"{name} has {number:,} {what}, and Excel allows {most:,}: write the tables with --format csv"
         )
 
 
