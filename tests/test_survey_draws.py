@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner
 from conftest import read_rows
 from drawn_table import HEAD, ROWS, STATIONS, write_catalog
+from web_small import make_catalog
 
 from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.file import append, decisions_path
 from snowmatch.decisions.row import Decision
 from snowmatch.interchange.exporting import export_survey
@@ -24,7 +26,7 @@ from snowmatch.survey.captures import history
 from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
 from snowmatch.survey.identification import identify_captures
-from snowmatch.survey.opening import open_survey
+from snowmatch.survey.opening import draw_survey, open_survey
 from snowmatch.survey.pooling import pool
 from snowmatch.survey.practice import practice_table, practice_text
 from snowmatch.survey.tables import captures_table
@@ -55,6 +57,16 @@ def told(folder, draws=None):
     survey = open_survey(folder)
     found = identify_captures(survey.captures, survey.identities, draws)
     return {c.encounters[0]: each for c, each in zip(survey.captures, found, strict=True)}
+
+
+def test_a_survey_is_never_drawn_with_the_photos_of_another_reading(tmp_path):
+    folder = make_catalog(tmp_path)
+    survey = open_survey(folder)
+    assert len(draw_survey(survey, 2).labels) == 2
+    head, *rows = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    (folder / "catalog.csv").write_text("\n".join([head, *reversed(rows)]) + "\n", encoding="utf-8")
+    with pytest.raises(SnowmatchError, match="changed at this very moment"):
+        draw_survey(survey, 2)
 
 
 # --- how captures were identified ------------------------------------------------------------------------------------
