@@ -135,13 +135,8 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
         values = {"kind": kind, "arguments": first, "then": others, "started": started}
         replace_file(jobs / name / "job.json", lambda file: file.write(json.dumps(with_json_sum(values)).encode()))
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "snowmatch.web.job",
-                str(jobs / name),
-            ],  # -P: no module of the working directory
+            # -P: no module of the working directory
+            [sys.executable, "-P", "-m", "snowmatch.web.job", str(jobs / name)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -92,9 +92,8 @@ class Live:
         if value is None:
             return None
         found, known = value
-        if (
-            fresh and not known and not found.working and state.comparing is None
-        ):  # the evidence may be there any moment
+        # The evidence may be there any moment
+        if fresh and not known and not found.working and state.comparing is None:
             self._again += 1
         return {name: getattr(found, name) for name in ("questions", "joins", "unindexed", "quarrels", "working")}
 
