@@ -1186,6 +1186,34 @@ def test_two_names_are_never_an_unlikely_question(tmp_path):
     assert sorted(asked) == [(n, 20 + n) for n in range(10)]
 
 
+def test_held_pairs_and_names_do_not_hide_unlikely_questions(tmp_path):
+    who = unlikely_catalog(tmp_path, 30, named=8)
+    odds = dict.fromkeys(combinations(range(8), 2), 2.2) | {(20, 21): -1.0, (22, 23): -1.4, (24, 25): -1.4}
+    likely = {p: Likely(*p, of, 0.01, 0.001, 5, ("", "")) for p, of in odds.items()}
+    queue = Queue(who, Evidence(likely, 0.002, -6.0, 0), "Anna", repeats=0)
+    rest = [(20, 21), (22, 23), (24, 25)]
+    asked = [(each.a, each.b) for each in queue.next(50) if each.why == "unlikely"]
+    assert asked == rest
+    assert queue.left() == 3
+    keys = queue.keys_of(next(each for each in queue.next(50) if (each.a, each.b) == (20, 21)))
+    turns.take(tmp_path, "Boris", keys)
+    asked = [(each.a, each.b) for each in queue.next(50) if each.why == "unlikely"]
+    assert asked == rest[1:]
+
+
+def test_a_sighting_of_which_nothing_could_be_told_comes_last_among_many_unlikely_ones(tmp_path):
+    who = unlikely_catalog(tmp_path, 40)
+    likely = {(0, n): Likely(0, n, -1.0, 0.01, 0.001, 5, ("", "")) for n in range(1, 30)}
+    likely[30, 31] = Likely(30, 31, -1.4, 0.01, 0.001, 5, ("", ""))
+    queue = Queue(who, Evidence(likely, 0.002, -6.0, 0), "Anna", repeats=0)
+    for _ in range(3):
+        (item,) = queue.next()
+        assert item.a == 0
+        who, stored = decide(who, [answer_item(queue, item, "cannot_tell", "", hidden=False)])
+        queue.take(who, item, stored.rows[0])
+    assert [(each.a, each.b) for each in queue.next()] == [(30, 31)]
+
+
 def test_skipped_unlikely_questions_do_not_hide_the_others(tmp_path):
     who = unlikely_catalog(tmp_path, 100)
     queue = Queue(who, quiet_pairs([(2 * n, 2 * n + 1) for n in range(50)]), "Anna", repeats=0)

@@ -152,16 +152,18 @@ class Questions:
         closed: Callable[[int, int], bool] | None = None,
         *,
         margin: float | None = None,
+        beyond: float = -math.inf,
         faint: bool = False,
     ) -> list[Question]:
         """Return up to `count` questions, the most open first, each about another alternative. None: all is settled.
 
         closed(i, j): pairs that may not be asked; they stay so until an answer is taken back (see `change`). margin: in
-        place of that of these questions. faint: ask about clusters for which no pair speaks, and about nothing else.
+        place of that of these questions. beyond: leave out alternatives that score not so much less than the present
+        clustering. faint: ask about clusters for which no pair speaks, and about nothing else.
         """
         margin = self.margin if margin is None else margin
         heap = self._faint if faint else self._heap
-        found: list[Question] = []
+        found: dict[tuple[int, int], Question] = {}
         back: list[tuple[float, Key]] = []
         while heap and len(found) < count:
             entry = heapq.heappop(heap)
@@ -170,6 +172,9 @@ class Questions:
             if -entry[0] <= -margin:
                 heapq.heappush(heap, entry)
                 break
+            if entry[0] < beyond:
+                back.append(entry)
+                continue
             best = self._best[entry[1]]
             question = self._question(best, None)
             if question is None:
@@ -179,11 +184,10 @@ class Questions:
                 self._shut.add(entry[1])
                 continue
             back.append(entry)
-            if all((question.i, question.j) != (q.i, q.j) for q in found):
-                found.append(question)
+            found.setdefault((question.i, question.j), question)
         for entry in back:
             heapq.heappush(heap, entry)
-        return found
+        return list(found.values())
 
     def pairs(
         self, closed: Callable[[int, int], bool], *, margin: float | None = None, faint: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ MARGIN = 2 * SURE  # a clustering is settled if two answers of persons could not
 UNLIKELY_MARGIN, UNLIKELY_ANSWERS, UNLIKELY_SAME, UNLIKELY_THEN = 3 * SURE, 30, 1, 0.8
 UNLIKELY = "unlikely"
 DRAWS, COUNT_AGAIN = 200, 20  # groupings that are drawn, and answers until they are drawn again
-AHEAD = 20  # questions that are looked at together, at least
+AHEAD, MOST_AHEAD = 20, 2000  # questions that are looked at together: at first, and at most
 # Answers `cannot tell` of an observer after which questions about the same two individuals come last, or those about a
 # sighting of which this observer could tell nothing else; chosen
 SAME_TWO, SAME_ONE = 2, 3
@@ -85,7 +86,6 @@ class Queue:
     skipped_now: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._ahead = AHEAD  # questions that are looked at together; more if some are held by others, or come last
         self._start()
 
     def start_again(self, identities: Identities) -> None:
@@ -177,14 +177,15 @@ class Queue:
         folder, sightings = self.identities.data.folder, self.identities.who.sightings
         held = held_by_others(folder, self.observer)
         late = set(skipped_by(folder, self.observer))
-        self._ahead = AHEAD + len(held) + len(late)
         hard = self._hard()
         found: list[Item] = []
         last: list[Item] = []
+        seen: set[tuple[int, int]] = set()
         for item in self._items():
             keys = sighting_pair(sightings, item.a, item.b)
-            if keys in held or any((item.a, item.b) == (each.a, each.b) for each in found + last):
+            if keys in held or (item.a, item.b) in seen:
                 continue
+            seen.add((item.a, item.b))
             (last if keys in late or hard(item) else found).append(item)
             if len(found) >= count:
                 break
@@ -284,12 +285,8 @@ class Queue:
 
     def _deciding(self) -> Iterator[Item]:
         """Yield the pairs that decide between the best grouping of all sightings and its best alternatives."""
-        if self._questions is None:
-            return
-        asked = self._questions.ask(self._ahead, self._shut)
-        for question in asked:
-            if self._askable(question.i, question.j):
-                yield self._item(question.i, question.j, "decides", self._joins(question.i, question.j))
+        for a, b in self._asked(self._shut):
+            yield self._item(a, b, "decides", self._joins(a, b))
 
     def _confirming(self) -> Iterator[Item]:
         """Yield pairs that photos say are one animal, and that nobody has joined yet."""
@@ -303,23 +300,38 @@ class Queue:
 
     def _looking_on(self) -> Iterator[Item]:
         """Yield unlikely pairs, those for which the photos speak at all first, as long as such pairs join something."""
-        if self._questions is None or not _worthwhile(list(self._unlikely.values())):
+        if not _worthwhile(list(self._unlikely.values())):
             return
-        for faint in (False, True):
-            for a, b in self._unlikely_questions(self._questions, faint):
-                if self._askable(a, b):
-                    text = "the photos say little for one animal; " + self._joins(a, b)
-                    yield self._item(a, b, UNLIKELY, text)
 
-    def _unlikely_questions(self, questions: Questions, faint: bool) -> list[tuple[int, int]]:
-        """Return the next unlikely pairs, none of two names: those are an answer already."""
-        count = self._ahead
-        while True:
-            asked = questions.ask(count, self._shut, margin=UNLIKELY_MARGIN, faint=faint)
-            found = [(q.i, q.j) for q in asked if not differently_named(self.identities.who, q.i, q.j)]
-            if found or len(asked) < count:
-                return found
-            count *= 4  # many names may come first
+        def closed(a: int, b: int) -> bool:  # two names are an answer already
+            return not self._askable(a, b) or differently_named(self.identities.who, a, b)
+
+        for faint, beyond in ((False, MARGIN), (True, -math.inf)):
+            for a, b in self._asked(closed, margin=UNLIKELY_MARGIN, beyond=beyond, faint=faint):
+                text = "the photos say little for one animal; " + self._joins(a, b)
+                yield self._item(a, b, UNLIKELY, text)
+
+    def _asked(
+        self,
+        closed: Callable[[int, int], bool],
+        *,
+        margin: float = MARGIN,
+        beyond: float = -math.inf,
+        faint: bool = False,
+    ) -> Iterator[tuple[int, int]]:
+        """Yield the pairs that the questions ask about, best first. They are looked for as they are taken."""
+        given: set[tuple[int, int]] = set()
+        count = AHEAD
+        while self._questions is not None and count <= MOST_AHEAD:
+            asked = self._questions.ask(count, closed, margin=margin, beyond=beyond, faint=faint)
+            for question in asked:
+                pair = question.i, question.j
+                if pair not in given and self._askable(*pair):
+                    given.add(pair)
+                    yield pair
+            if len(asked) < count:
+                return
+            count *= 4  # some are held by others, or come last
 
     def _counting(self) -> Iterator[Item]:
         """Yield the pairs whose answers tell most about how many individuals there are, when all else is asked."""
