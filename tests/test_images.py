@@ -239,7 +239,9 @@ def test_times_that_are_not_written_as_exif_asks_are_read(tmp_path, text):
     assert (facts.taken, facts.time_tag) == (datetime(2020, 1, 31, 10), "DateTimeOriginal")
 
 
-@pytest.mark.parametrize("text", ["2020/01/31 09:05:03 PM", "2020:01:31 09:05 pm", "2020:01:31 09:05:13.5AM"])
+@pytest.mark.parametrize(
+    "text", ["2020/01/31 09:05:03 PM", "2020:01:31 09:05 p.m.", "2020:01:31 09:05:13.5AM", "2020:01:31 09:05:03\0PM"]
+)
 def test_a_time_with_am_or_pm_is_no_time(tmp_path, text):
     assert read_facts(with_times(tmp_path / "a.jpg", exif={ORIGINAL: text})).taken is None
 

@@ -222,7 +222,7 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
             fields["timestamp"] = facts.taken
             if facts.taken is not None and facts.time_tag != "DateTimeOriginal":
                 doubtful[facts.time_tag].add(fields["path"])
-                outdated |= {fields["path"]} if facts.outdated else set()
+            outdated |= {fields["path"]} if facts.outdated else set()
         if fields["timestamp"] is not None and fields["timestamp"].year < 2000:
             early.add(fields["path"])
     for tag, paths in sorted(doubtful.items()):
@@ -230,9 +230,13 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
             f"{counted(len(paths), 'photo')} without a time in DateTimeOriginal: EXIF's {tag} was used, which editing "
             f"programs change ({some(sorted(paths))})"
         )
-        if again := len(paths & outdated):
-            text += f"; {again} read by an earlier version, which missed some times: the next index run reads them"
         notes.append(Note("other-times", text, {"tag": tag, "photos": sorted(paths)}))
+    if outdated:
+        text = (
+            f"{counted(len(outdated), 'photo')} without a time in DateTimeOriginal by an earlier version, which missed "
+            f"some: the next index run reads the files again ({some(sorted(outdated))})"
+        )
+        notes.append(Note("times-of-earlier-version", text, {"photos": sorted(outdated)}))
     if early:
         text = (
             f"{counted(len(early), 'photo')} from before 2000, so the camera's clock was not set: {some(sorted(early))}"

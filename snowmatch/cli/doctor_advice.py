@@ -115,6 +115,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "future-times": _times,
     "early-times": _times,
     "other-times": _times,
+    "times-of-earlier-version": lambda data: f"snowmatch index {_catalog(data)}",
     "times-backwards": _times,
     "clock-reset": _times,
     "photos-without-camera": lambda data: (

@@ -8,7 +8,9 @@ from datetime import datetime
 # 2020:01:31 09:05:03 as in EXIF; other programs write - or /, T, no seconds, or blanks in place of zeros. A time with
 # AM or PM is none, as programs differ in how they write noon and midnight.
 _DAY = r"\s*(\d{4})[-:/]\s*(\d\d?)[-:/]\s*(\d\d?)"
-_TIME = re.compile(_DAY + r"[T\s]\s*(\d\d?):\s*(\d\d?)(?::\s*(\d\d?+)|(?!\s*[\d:]))(?![.\d]*\s*[AaPp][Mm])", re.ASCII)
+_TIME = re.compile(
+    _DAY + r"[T\s]\s*(\d\d?):\s*(\d\d?)(?::\s*(\d\d?+)|(?!\s*[\d:]))(?![.\d]*[\s\0]*[AaPp]\.?\s?[Mm]\b)", re.ASCII
+)
 
 
 def read_clock(text: str) -> datetime | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
@@ -69,12 +68,6 @@ def read_length(text: str) -> int:
     if not 1 <= days <= 366:
         raise SnowmatchError(f"the occasion {text!r} is no number of days, expected one such as 5d or 2w")
     return days
-
-
-def span_of_sessions(asked: Sequence[str], start_hour: int = 0) -> Span | None:
-    """Return the time from the first session that is asked for to the last; None without any. Raises SnowmatchError."""
-    spans = [read_session(text, start_hour)[1] for text in asked]
-    return Span(min(s.start for s in spans), max(s.end for s in spans)) if spans else None
 
 
 def read_session(text: str, start_hour: int = 0) -> tuple[str, Span]:

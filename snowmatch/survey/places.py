@@ -48,14 +48,15 @@ def find_places(
     deployments: Sequence[Deployment] | None,
     data: CatalogData,
     notes: list[Note],
-    asked: Span | None = None,
+    *,
+    asked: bool = False,
 ) -> tuple[tuple[Place, ...], int]:
     """Return the places by label, and the EPSG code of their positions.
 
     deployments: of the table of stations. None without one: then the places are those of the sightings, and the
-    stations and cameras of other annotations, such as those of other species, since a camera worked there, too. Those
-    do not make a survey longer: only those count that are of the time of `asked`, the sessions that are asked for, or
-    else of the photos at places of sightings.
+    stations and cameras of other annotations, such as those of other species, since a camera worked there, too. asked:
+    whether sessions are asked for. If not, those others do not make the survey longer: only those count that are of the
+    time of the photos at places of sightings.
     """
     groups: dict[tuple[str, str], list[Deployment]] = defaultdict(list)
     for d in deployments or ():
@@ -71,10 +72,10 @@ def find_places(
             if s.start is not None and (site := site_of(s)):
                 groups[s.location if site != s.location else "", site] = []
                 replaced += not s.station
-        if groups:
+        if groups and not asked:
             times = _photo_times(data)
-            within = asked or span_of_photos([t for key in groups for t in times.get(key, ())])
-        if within is not None:
+            within = span_of_photos([t for key in groups for t in times.get(key, ())])
+        if groups:
             added, outside = _of_others(sightings, groups, data, within)
         groups.update((key, []) for key in sorted(added))
     else:
@@ -118,10 +119,10 @@ def find_places(
 
 
 def _of_others(
-    sightings: Iterable[Sighting], groups: Collection[tuple[str, str]], data: CatalogData, within: Span
+    sightings: Iterable[Sighting], groups: Collection[tuple[str, str]], data: CatalogData, within: Span | None
 ) -> tuple[set[tuple[str, str]], set[str]]:
     """Return the stations and cameras that only annotations without a sighting tell of, and the photos of these places
-    from another time than `within`, which do not tell of any.
+    from another time than `within`, which do not tell of any. None: all times count.
     """
     added: set[tuple[str, str]] = set()
     outside: set[str] = set()
@@ -131,7 +132,7 @@ def _of_others(
         key = a.location if site != a.location else "", site
         if a.row in seen or a.timestamp is None or not _is_timed(a) or not site or key in groups:
             continue
-        if a.timestamp in within:
+        if within is None or a.timestamp in within:
             added.add(key)
         else:
             outside.add(a.path)

@@ -32,7 +32,7 @@ from snowmatch.survey.captures import (
     side_session,
 )
 from snowmatch.survey.effort import day_effort, occasion_effort
-from snowmatch.survey.occasions import Session, read_length, span_of_sessions
+from snowmatch.survey.occasions import Session, read_length
 from snowmatch.survey.places import Finder, Place, find_places, site_of, working_periods
 from snowmatch.survey.sessions import described, find_sessions, long_gaps, short_occasions
 from snowmatch.survey.sightings import Sighting, make_sightings
@@ -138,8 +138,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         notes.append(Note("sexes-unread", text, {"texts": list(traits.unread)}))
     sightings = make_sightings(data.annotations, traits.known, notes)
     sightings = _of_species(sightings, identities, notes)
-    asked = span_of_sessions(options.get("sessions", ()), start_hour)
-    places, crs = find_places(sightings, deployments, data, notes, asked)
+    places, crs = find_places(sightings, deployments, data, notes, asked=bool(options.get("sessions")))
     spans = working_periods(places, data, notes)
     sessions = find_sessions(places, spans, options.get("sessions", ()), length, start_hour)
     effort = {

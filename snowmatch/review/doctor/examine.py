@@ -55,6 +55,7 @@ CLOSER = {
 # The other notes of the loading are hints, but for these
 TO_CHECK = {
     "other-times",
+    "times-of-earlier-version",
     "encounters-at-several-places",
     "encounters-half-named",
     "boxes-without-photo",
