@@ -158,7 +158,7 @@ class Questions:
         """Return up to `count` questions, the most open first, each about another alternative. None: all is settled.
 
         closed(i, j): pairs that may not be asked; they stay so until an answer is taken back (see `change`). margin: in
-        place of that of these questions. beyond: leave out alternatives that score not so much less than the present
+        place of that of these questions. beyond: only alternatives that score at least so much less than the present
         clustering. faint: ask about clusters for which no pair speaks, and about nothing else.
         """
         margin = self.margin if margin is None else margin
