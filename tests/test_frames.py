@@ -483,7 +483,9 @@ def test_of_another_damaged_copy_no_frame_of_the_first_stays(film, tmp_path, sha
     said = run(tmp_path / "cards", tmp_path / "out").stderr
     take_frames(tmp_path / "cards", tmp_path / "alone", workers=1)
     assert tree(tmp_path / "out") == tree(tmp_path / "alone")
-    assert f"{before} frames of earlier runs replaced, or removed, for those of the videos as they are now: VID.avi" in said
+    assert (
+        f"{before} frames of earlier runs replaced or removed for those of the videos as they are now: VID.avi" in said
+    )
 
 
 @pytest.mark.parametrize(("suffix", "options"), [(".avi", {}), (".mp4", {"movflags": "faststart"})])

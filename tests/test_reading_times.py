@@ -146,7 +146,7 @@ def test_the_next_index_run_reads_again_what_an_earlier_version_read_without_dat
     catalog = snowmatch.open_catalog(tmp_path)
     assert [a.timestamp.year for a in catalog.data.annotations] == [2012, 2024, 2024]
     told = note_of(catalog.data, "times-of-earlier-version")
-    assert told.startswith("2 photos without a time in DateTimeOriginal by an earlier version, which missed some")
+    assert told.startswith("2 photos in which an earlier version found no DateTimeOriginal")
     read = []
     catalog.index(workers=1, reading=lambda done, total: read.append(total))
     assert read == [2, 2]

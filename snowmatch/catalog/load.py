@@ -233,8 +233,8 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
         notes.append(Note("other-times", text, {"tag": tag, "photos": sorted(paths)}))
     if outdated:
         text = (
-            f"{counted(len(outdated), 'photo')} without a time in DateTimeOriginal by an earlier version, which missed "
-            f"some: the next index run reads the files again ({some(sorted(outdated))})"
+            f"{counted(len(outdated), 'photo')} in which an earlier version found no DateTimeOriginal; it could not "
+            f"read all of them, so the next index run reads the files again ({some(sorted(outdated))})"
         )
         notes.append(Note("times-of-earlier-version", text, {"photos": sorted(outdated)}))
     if early:

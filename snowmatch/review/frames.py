@@ -151,7 +151,7 @@ def take_frames(
     replaced = [task.path for task, taken in zip(tasks, results, strict=True) if taken.replaced]
     if replaced:
         count = sum(taken.replaced for taken in results)
-        text = f"{counted(count, 'frame')} of earlier runs replaced, or removed, for those of the videos as they are now"
+        text = f"{counted(count, 'frame')} of earlier runs replaced or removed for those of the videos as they are now"
         notes.append(Note("frames-replaced", f"{text}: {some(replaced)}", {"count": count}))
     failed = tuple((task.path, taken.problem) for task, taken in zip(tasks, results, strict=True) if taken.problem)
     frames, before = sum(taken.frames for taken in results), sum(taken.before for taken in results)
