@@ -198,6 +198,7 @@ def test_prune_deletes_the_kept_answers(own_survey, tmp_path):
     assert "answers-kept" not in [note.code for note in run_batch(catalog).notes]
 
 
+@pytest.mark.slow
 def test_answers_without_damaged_maps_are_not_kept(own_survey, tmp_path):
     folder = shutil.copytree(own_survey / "catalog", tmp_path / "catalog", copy_function=shutil.copy2)
     rows = [row for row in read_rows(folder / "catalog.csv") if row["individual"] in ("", "aika", "bars")]

@@ -76,6 +76,7 @@ def write_npz(path, trial, vectors=VECTORS, **more):
 SMALL = {"chip_size": 400, "max_features": 300}  # enough for synthetic animals, and fast
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["cross-encounter", "cross-station"])
 def test_wildid_finds_the_animals_and_leaves_out_forbidden_pairs(run, survey, protocol):
     trial = trial_of(survey / "catalog", protocol)
@@ -92,6 +93,7 @@ def test_wildid_finds_the_animals_and_leaves_out_forbidden_pairs(run, survey, pr
     assert outcome.numbers["pairs"] == np.triu(trial.allowed | trial.allowed.T).sum()
 
 
+@pytest.mark.slow
 def test_wildid_scores_do_not_depend_on_threads_or_the_order_of_the_catalog(run, survey):
     before = cv2.getNumThreads()
     trial = trial_of(survey / "catalog")

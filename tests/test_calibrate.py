@@ -131,6 +131,7 @@ def test_invalid_levels_are_refused(calibrated, levels):
     assert "such as 0.99,0.95,0.75" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_calibration_of_another_version_or_other_settings_is_not_used_and_a_note_has_the_command(calibrated, few):
     folder, _ = calibrated
     catalog, row = folder / "catalog", a_row(folder)

@@ -110,6 +110,7 @@ def test_every_command_prints_foreign_names_on_every_console(cyrillic, tmp_path,
     assert b"Error" not in invoke(charset, ["show", "каталог"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("charset", ["cp1252", "cp866"])
 def test_errors_and_output_of_a_real_process_on_a_windows_console(cyrillic, charset):
     environment = {**os.environ, "PYTHONIOENCODING": charset, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0"}

@@ -121,6 +121,7 @@ def test_a_tall_photo_is_read_without_an_error_between_strips(tmp_path):
     assert np.array_equal(read_photo(tmp_path / "tall.png"), tall)
 
 
+@pytest.mark.slow
 def test_a_photo_of_100_megapixels_is_read_without_a_warning(tmp_path):
     path = tmp_path / "huge.png"
     Image.new("L", (12500, 8001), 77).save(path, compress_level=1)

@@ -280,6 +280,17 @@ def test_photos_that_were_there_before_change_nothing(tmp_path):
     assert one.checksums.tolist() == other.checksums.tolist()
 
 
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory):
+    """A folder of twelve photos that are indexed, and their rows."""
+    folder = tmp_path_factory.mktemp("middle") / "c"
+    rows = draw_catalog(folder, 12)
+    with pytest.MonkeyPatch.context() as patch:
+        use_colours(patch)
+        index(folder, rows)
+    return folder, rows
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -293,9 +304,9 @@ def test_photos_that_were_there_before_change_nothing(tmp_path):
         {"about": np.array([middle.REVISION, 12, 2])},
     ],
 )
-def test_files_of_another_shape_are_damaged(tmp_path, changes):
-    rows = draw_catalog(tmp_path / "c", 12)
-    index(tmp_path / "c", rows)
+def test_files_of_another_shape_are_damaged(twelve, tmp_path, changes):
+    folder, rows = twelve
+    shutil.copytree(folder, tmp_path / "c")
     whole = middle_path(tmp_path / "c").read_bytes()
     known = load_arrays(middle_path(tmp_path / "c"), ("about", "weights", "offset"), "", "")
     save_arrays(middle_path(tmp_path / "c"), known | changes)

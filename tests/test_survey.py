@@ -929,7 +929,7 @@ def test_figures_need_no_internet_and_take_any_name(tmp_path, monkeypatch):
     assert drawn == survey_figures(survey, read_coordinates("exact"))
 
 
-@pytest.mark.parametrize(("number", "names"), [(20, 20), (300, 300), (700, 350)])
+@pytest.mark.parametrize(("number", "names"), [(20, 20), (300, 300), pytest.param(700, 350, marks=pytest.mark.slow)])
 def test_the_names_of_rows_of_figures_never_cover_each_other(tmp_path, number, names):
     rows = [
         (f"animal {n}", "left_flank", f"S{n}", f"2023-05-{n % 28 + 1:02}T10:00:00", f"e{n}", "") for n in range(number)

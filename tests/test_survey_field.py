@@ -168,7 +168,7 @@ def test_the_density_is_that_of_the_published_kernel():
 
 
 @given(st.lists(st.integers(0, 24 * 60 - 1), min_size=10, max_size=60), st.integers(0, 23))
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_the_density_is_one_over_a_day_and_turns_with_the_clock(minutes, turn):
     grid = np.linspace(0, 24, 24 * 60 + 1)
     hours = np.array(minutes) / 60

@@ -26,6 +26,7 @@ def quiet_pairs(pairs):
     return Evidence({p: Likely(*p, LEAST, 0.01, 0.001, 5, ("", "")) for p in pairs}, 0.002, -6.0, 0)
 
 
+@pytest.mark.slow
 def test_unlikely_pairs_are_asked_about_until_hardly_any_is_one_animal(tmp_path):
     names = [f"a{n:02d}" for n in range(80)]
     table = "".join(f"{name}.jpg,left_flank,e{name},{name}\n" for name in names)

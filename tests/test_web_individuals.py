@@ -326,6 +326,7 @@ def test_an_individual_with_two_names_is_listed_with_its_pictures(state, page):
     assert html.count('<div class="thumbs">') == 1
 
 
+@pytest.mark.slow
 def test_a_link_is_weak_if_the_photos_speak_against_it_or_if_one_answer_alone_holds(state):
     evidence = state.evidence()
     pairs = sorted((pair for pair in evidence.pairs.values() if pair.speaks), key=lambda pair: pair.probability)
