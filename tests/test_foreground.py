@@ -22,7 +22,7 @@ from snowmatch.matching.search import inverted_file
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.foreground import (
-    LEAST,
+    LEAST_CENTRED,
     SPREAD,
     ForegroundMap,
     centre_weights,
@@ -49,7 +49,7 @@ def test_weights_are_zero_or_at_least_the_minimum():
     rng = np.random.default_rng(0)
     weights = centre_weights(rng.uniform(0, 640, (5000, 2)), (640, 640))
     assert weights.max() <= 1
-    assert weights[weights > 0].min() >= LEAST
+    assert weights[weights > 0].min() >= LEAST_CENTRED
     assert 0.1 < (weights == 0).mean() < 0.9
 
 

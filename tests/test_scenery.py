@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from snowmatch.screening.foreground import LEAST, ForegroundMap, centre_weights, foreground_picture, foreground_weights
+from snowmatch.screening.foreground import (
+    LEAST_CENTRED,
+    LEAST_MAPPED,
+    ForegroundMap,
+    centre_weights,
+    foreground_picture,
+    foreground_weights,
+)
 from snowmatch.screening.scenery import PREVIEW, foreground_map, make_preview
 
 SIZE = (240, 160)  # width, height: the size of a view, so that a pixel of the photo is a pixel of the map
@@ -341,7 +348,7 @@ def test_the_maps_x_goes_right_and_its_y_goes_down():
     x, y = np.meshgrid([50, 150, 250], [50, 150])
     keypoints = np.stack([x.ravel(), y.ravel()], axis=1)
     weights = foreground_weights(keypoints, (300, 200), ForegroundMap(cells, "burst"))
-    assert weights * 255 == pytest.approx(cells.ravel())
+    assert weights * 255 == pytest.approx(np.where(cells.ravel() < 255 * LEAST_MAPPED, 0, cells.ravel()))
 
 
 def test_new_parts_at_a_station_are_weighted_by_the_distance_from_the_centre():
@@ -351,8 +358,8 @@ def test_new_parts_at_a_station_are_weighted_by_the_distance_from_the_centre():
     right = keypoints[:, 0] >= 99.5
     assert (weights[~right] == 0).all()
     half = bell[right] * 128 / 255
-    assert weights[right] == pytest.approx(np.where(half < LEAST, 0, half))
-    assert weights[weights > 0].min() >= LEAST
+    assert weights[right] == pytest.approx(np.where(half < LEAST_CENTRED, 0, half))
+    assert LEAST_CENTRED <= weights[weights > 0].min() < LEAST_MAPPED
 
 
 def test_without_a_map_weights_depend_on_the_distance_from_the_centre():
@@ -360,11 +367,12 @@ def test_without_a_map_weights_depend_on_the_distance_from_the_centre():
     assert (foreground_weights(keypoints, (200, 200)) == centre_weights(keypoints, (200, 200))).all()
 
 
-def test_weights_of_a_map_are_zero_or_at_least_the_minimum():
-    low = ForegroundMap(np.arange(256, dtype=np.uint8).reshape(1, -1), "burst")
+@pytest.mark.parametrize(("evidence", "boxed"), [("burst", False), ("middle", False), ("station", True)])
+def test_weights_of_a_map_are_zero_or_at_least_the_minimum(evidence, boxed):
+    low = ForegroundMap(np.arange(256, dtype=np.uint8).reshape(1, -1), evidence)
     keypoints = np.stack([np.arange(256), np.zeros(256)], axis=1)
-    weights = foreground_weights(keypoints, (256, 1), low)
-    counted = np.arange(256) / 255 >= LEAST
+    weights = foreground_weights(keypoints, (256, 1), low, boxed=boxed)
+    counted = np.arange(256) / 255 >= LEAST_MAPPED
     assert (weights[~counted] == 0).all()
     assert weights[counted] == pytest.approx(np.arange(256)[counted] / 255)
 

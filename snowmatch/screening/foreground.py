@@ -16,7 +16,10 @@ import numpy as np
 # boxes all ranked fewer animals first on one of the two species.
 SPREAD = (0.15, 0.12)
 # Keypoints with a lower weight are not compared: each costs a search and adds almost nothing to a score.
-LEAST = 0.05
+LEAST_CENTRED = 0.05
+# Where a map alone says where the animal is, lower values are mostly scenery: on nyala that no network knows, more
+# animals come first without it (docs/benchmarks-history.md, "Weak places of a map do not count").
+LEAST_MAPPED = 0.3
 
 ALONE = ("burst", "classifier", "segmenter", "middle")  # sources that need no centre weights
 
@@ -66,7 +69,7 @@ def stands_alone(evidence: str) -> bool:
 def foreground_weights(
     keypoints: np.ndarray, image_size: tuple[int, int], found: ForegroundMap | None = None, *, boxed: bool = False
 ) -> np.ndarray:
-    """Return the foreground weights of keypoints: (N,) float32, 0 to 1; a weight below LEAST becomes 0.
+    """Return the foreground weights of keypoints: (N,) float32, 0 to 1. Small weights become 0.
 
     keypoints: (N, 2), photo px. No keypoints give an empty array.
     image_size: (width, height) of the photo.
@@ -76,7 +79,8 @@ def foreground_weights(
 
     The weight is the value of the map at the keypoint. It is multiplied by the centre weight unless the map uses a
     burst or a network: photos of the station from other days show the scenery in another light, so such a map is
-    less reliable. Without a map the weight is the centre weight, or 1 if `boxed`.
+    less reliable. Without a map the weight is the centre weight, or 1 if `boxed`. A weight below LEAST_CENTRED becomes
+    0, and below LEAST_MAPPED where the centre weight is not used.
     """
     photos = np.zeros(len(keypoints), np.int64)
     return foreground_weights_of(keypoints, photos, np.array([image_size]), [found], np.array([boxed]))
@@ -109,11 +113,12 @@ def foreground_weights_of(
     weights = values.astype(np.float32) / 255
     centred = ~(boxed | (mapped & alone))[photos]
     weights[centred] *= centre_weights(keypoints[centred], size[centred])
-    return np.where(weights < LEAST, np.float32(0), weights)
+    least = np.where(centred, LEAST_CENTRED, LEAST_MAPPED)
+    return np.where(weights < least, np.float32(0), weights)
 
 
 def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int] | np.ndarray) -> np.ndarray:
-    """Return the centre weights of keypoints (N, 2): (N,) float32, 0 to 1. A weight below LEAST becomes 0.
+    """Return the centre weights of keypoints (N, 2): (N,) float32, 0 to 1. A weight below LEAST_CENTRED becomes 0.
 
     The weight is a Gaussian of the distance from the photo's centre. An animal that passes the middle of the view
     triggers the camera, and a photographer aims at the animal. image_size: (width, height) of the photo, or (N, 2) of
@@ -121,7 +126,7 @@ def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int] | np.ndarr
     """
     places = (np.asarray(keypoints, np.float64) + 0.5) / np.asarray(image_size, np.float64) - 0.5
     weights = np.exp(-0.5 * ((places / SPREAD) ** 2).sum(axis=1))
-    return np.where(weights < LEAST, 0.0, weights).astype(np.float32)
+    return np.where(weights < LEAST_CENTRED, 0.0, weights).astype(np.float32)
 
 
 def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None, *, boxed: bool = False) -> np.ndarray:
