@@ -17,9 +17,8 @@ CALIBRATION_MEANS = (
     "uncertain answers, with the number of wrong ones in brackets. Error: the mean difference between the stated "
     "probability and the share of right answers. Half of the queries are of new animals, and the models know it. "
     "Others: only the models of the other sets judge. Calibrated: a calibration from the set's other individuals "
-    "judges, for real sets with the drawn cases, as `calibrate` learns it. In the rows of drawn cats (synthetic) it "
-    "was until 2026-11-29 learned with all drawn cases, those of the asked cat among them: these numbers are too good "
-    "until the run is made again."
+    "judges, for real sets with the drawn cases, as `calibrate` learns it. In the rows of drawn cats (synthetic) the "
+    "drawn cases are left out, because those of the asked cat are among them."
 )
 POPULATION_MEANS = (
     "Drawn surveys: 16 cats; 8 of them pass on each of 5 occasions. snowmatch fills an empty catalog with the animals "
