@@ -169,7 +169,7 @@ def test_a_station_without_a_position_is_an_error(tmp_path):
 def test_without_pyproj_a_format_of_positions_names_the_package(tmp_path, monkeypatch, name):
     monkeypatch.setattr("snowmatch.survey.projection._MADE", {})
     monkeypatch.setitem(sys.modules, "pyproj", None)
-    with pytest.raises(SnowmatchError, match=r"^positions in EPSG:4326 .*pip install 'snowmatch\[survey\]'") as error:
+    with pytest.raises(SnowmatchError, match=r'^positions in EPSG:4326 .*pip install "snowmatch\[survey\]"') as error:
         export(tmp_path, name)
     assert error.value.code == "no-pyproj"
 

@@ -21,6 +21,7 @@ from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import inverted_file
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_photo
+from snowmatch.screening import foreground
 from snowmatch.screening.foreground import (
     LEAST_CENTRED,
     SPREAD,
@@ -211,6 +212,27 @@ def test_another_map_lets_other_features_of_its_photo_be_searched(lone, tmp_path
     again, found = searched({bare.keys[1]: right})
     assert found.min() > middle - 0.01
     assert {b.path for b in blocks} & {b.path for b in again}  # what other photos show is not written again
+
+
+@pytest.mark.usefixtures("large")
+def test_blocks_of_a_version_in_which_weaker_places_counted_are_made_again(lone, tmp_path, monkeypatch):
+    _, bare = lone
+    left, _, _ = halves(bare)
+    maps = dict.fromkeys(bare.keys, np.maximum(left, 51))  # 0.2 on the right
+    marks = gallery_module.Gallery._marks.func
+    with monkeypatch.context() as patch:
+        patch.setattr(foreground, "LEAST_MAPPED", 0.05)
+        patch.setattr(gallery_module.Gallery, "_marks", property(lambda its: marks(its) & np.uint64((1 << 63) - 1)))
+        old = with_maps(bare, tmp_path, maps)
+        assert old.build_indexes() == 0
+        assert old.searched(np.array([1]))[0].all()
+    gallery = with_maps(bare, tmp_path, maps)
+    assert gallery.build_indexes() == 0
+    blocks, only = gallery.blocks("faiss", "unknown"), np.arange(len(bare.keys)) == 1
+    found = searching.search(blocks, bare.subject(0).features.descriptors, only, 400)
+    rows = found.keypoints[found.entries == 1]
+    assert len(rows)
+    assert (gallery.subject(1).weights[rows] > 0).all()
 
 
 @pytest.mark.usefixtures("large")

@@ -468,7 +468,7 @@ def test_without_torch_the_message_says_what_to_install(survey, monkeypatch):
     monkeypatch.delitem(sys.modules, "snowmatch.models.torch_io", raising=False)
     done = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), "--matcher", "lightglue"])
     assert done.exit_code == 1
-    assert "pip install 'snowmatch[deep]'" in done.stderr
+    assert 'pip install "snowmatch[deep]"' in done.stderr
 
 
 def test_features_of_a_network_do_not_disturb_an_installation_without_torch(own_survey, monkeypatch):

@@ -796,7 +796,7 @@ def test_without_pyproj_the_rest_of_the_survey_stands(tmp_path, monkeypatch):
     survey = survey_of(write_catalog(tmp_path / "c"))
     assert not survey.positions
     assert len(survey.captures) == 7
-    assert "pip install 'snowmatch[survey]'" in texts(survey.notes)
+    assert 'pip install "snowmatch[survey]"' in texts(survey.notes)
 
 
 def of_system(folder, crs):
@@ -915,7 +915,7 @@ def test_without_matplotlib_the_tables_are_written_with_one_line(tmp_path, monke
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     result = run(write_catalog(tmp_path / "c"), "--out", tmp_path / "out")
     assert result.exit_code == 0
-    assert "pip install 'snowmatch[survey]'" in result.output
+    assert 'pip install "snowmatch[survey]"' in result.output
     assert not list((tmp_path / "out").glob("*.png"))
 
 

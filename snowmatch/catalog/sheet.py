@@ -111,7 +111,7 @@ def _excel_rows(path: Path, notes: list[Note]) -> Iterator[tuple[int, Sequence[s
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError as error:
         raise SnowmatchError(
-            f"{path} is an Excel file, which needs one more package: pip install 'snowmatch[xlsx]', or save it as "
+            f'{path} is an Excel file, which needs one more package: pip install "snowmatch[xlsx]", or save it as '
             "'CSV UTF-8'"
         ) from error
     _check_size(path)

@@ -14,7 +14,7 @@ def weights() -> None:
     """List, add or download the files of pretrained networks.
 
     Only `snowmatch weights download` uses the internet. Some networks need extra packages: extractors
-    and LightGlue those of pip install 'snowmatch[deep]', segmenters and detectors those of 'snowmatch[screen]'.
+    and LightGlue those of pip install "snowmatch[deep]", segmenters and detectors those of "snowmatch[screen]".
 
     \b
     Example:

@@ -393,7 +393,7 @@ def use_cluster(where: str | None) -> Iterator[None]:
         import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise SnowmatchError("a cluster needs one more package: pip install 'snowmatch[cluster]'") from error
+        raise SnowmatchError('a cluster needs one more package: pip install "snowmatch[cluster]"') from error
     kind, _, number = where.partition(":")
     if kind == "local" and not (number.isdecimal() and int(number)):
         raise SnowmatchError(f"cluster is {where!r}, expected local:N with a number of processes, such as local:2")

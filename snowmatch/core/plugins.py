@@ -479,7 +479,7 @@ def _not_imported(kind: str, name: str, error: ImportError, own: str) -> Snowmat
 
 
 def _lacking(kind: str, name: str, package: str) -> SnowmatchError:
-    install = f"'snowmatch[{EXTRA[package]}]'" if package in EXTRA else package
+    install = f'"snowmatch[{EXTRA[package]}]"' if package in EXTRA else package
     return SnowmatchError(f"{kind[:-1]} {name!r} needs the package {package!r}: pip install {install}")
 
 
@@ -487,7 +487,7 @@ def _broken(kind: str, name: str, error: Exception, package: str) -> SnowmatchEr
     """Return the error for a plugin that cannot be loaded. package: what is too old or damaged; "" is the plugin."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     if package in EXTRA:
-        mend = f"pip install -U 'snowmatch[{EXTRA[package]}]'"
+        mend = f'pip install -U "snowmatch[{EXTRA[package]}]"'
     else:
         mend = f"pip install -U {package}" if package else "correct its file"
     return SnowmatchError(f"{kind[:-1]} {name!r} cannot be loaded ({reason}): {mend}")

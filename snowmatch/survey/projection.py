@@ -111,6 +111,6 @@ def _check_metres(code: int) -> None:
 
 def _missing(why: str) -> SnowmatchError:
     return SnowmatchError(
-        f"{why} one more package: pip install 'snowmatch[survey]', or give x, y in metres (UTM) in stations.csv",
+        f'{why} one more package: pip install "snowmatch[survey]", or give x, y in metres (UTM) in stations.csv',
         "no-pyproj",
     )

@@ -24,7 +24,8 @@ def format_plugins() -> str:
                 continue
             about = (cls.__doc__ or "").strip().partition("\n")[0]
             missing = missing_packages(cls)
-            lacking = f" (needs pip install 'snowmatch[{EXTRA.get(missing[0], 'deep')}]')" if missing else ""
+            extra = EXTRA.get(missing[0], "deep") if missing else ""
+            lacking = f' (needs pip install "snowmatch[{extra}]")' if missing else ""
             lines.append(f"  {name}: {about}{lacking}")
             lines += [f"    -o {f.name}={f.default}" for f in fields(cls)]
     lines += ["Geometric check:", *(f"    -o {f.name}={f.default:g}" for f in fields(Geometry))]

@@ -252,7 +252,7 @@ def _zone(text: str) -> tzinfo:
     known = "+06:00 or Asia/Bishkek"
     if not zoneinfo.available_timezones():  # Windows, and small images of Linux
         known = (
-            "+06:00 (this computer knows no names of zones without one more package: pip install 'snowmatch[survey]')"
+            '+06:00 (this computer knows no names of zones without one more package: pip install "snowmatch[survey]")'
         )
     raise SnowmatchError(f"the time zone of the cameras is {text!r}, expected one such as {known}", "ask-timezone")
 

@@ -24,7 +24,7 @@ from snowmatch.core.files import unreadable
 from snowmatch.core.sums import is_unchanged, read_sums, write_sums, write_with_sums
 from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, read_lists, without_centres, write_lists
 
-INDEX_FORMAT = 5  # increased if the way of building changes: files with another number are not used
+INDEX_FORMAT = 5  # increased if the way of building changes: new blocks and codebooks then have other names
 KEYS, ROWS, LISTS, CODES, SUMS = ".keys", ".npy", ".faiss", ".codebook", ".sums"
 ENDINGS = (SUMS, KEYS, ROWS, LISTS, CODES)  # the checksums go first when files are deleted
 FEW = "few"  # in the place of the codebook's name, for blocks of few rows
