@@ -528,6 +528,16 @@ def test_a_text_that_is_no_name_makes_no_individual_and_is_listed(tmp_path, name
     assert "None (" in note
 
 
+def test_errors_of_formulas_are_no_names(tmp_path):
+    words = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!", "UNK", "Aika"]
+    photos(tmp_path, *(f"{n}.jpg" for n in range(9)))
+    source = write_csv(tmp_path / "cats.csv", [{"File": f"{n}.jpg", "Cat ID": word} for n, word in enumerate(words)])
+    report = import_source(source, tmp_path)
+    assert {row["individual"] for row in read_rows(tmp_path / "catalog.csv")} == {"", "Aika"}
+    (note,) = [note.text for note in report.notes if note.code == "names-left-empty"]
+    assert all(f"{word} (1)" in note for word in words[:8])
+
+
 def test_dates_of_wildbook_may_have_the_decimals_of_a_spreadsheet(tmp_path):
     photo(tmp_path / "a.jpg")
     date = {"year": "2024.0", "month": "5.0", "day": "4.00", "hour": "10.0", "minutes": "7.0"}

@@ -14,11 +14,13 @@ from snowmatch.catalog.times import plain_time
 from snowmatch.core.notes import Note
 
 Box = tuple[float, float, float, float]  # x, y, width, height
-# Texts that mean "nobody knows which animal this is", in lower case. NA is what R writes for a missing value.
+# Texts that mean "nobody knows which animal this is", in lower case. NA is what R writes for a missing value; those
+# with # are errors of formulas in spreadsheets.
 NAMELESS = {
     "", "?", "-", "--", "na", "n/a", "nan", "none", "null", "unknown", "unidentified", "unid", "un-id", "not "
     "identified",
-    "unidentifiable", "_unidentified", "____", "unnamed",
+    "unidentifiable", "_unidentified", "____", "unnamed", "unk",
+    "#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!",
 }  # fmt: skip
 # Viewpoints that show mainly one side of the animal. Source: the viewpoints of wbia (VIEW) and Wildbook
 SIDES = {
