@@ -808,3 +808,17 @@ def test_the_published_example_of_camtrap_dp_is_imported(tmp_path):
     assert report.failed == ()
     assert report.rows >= len(animals) > 100
     assert len(read_rows(folder / "stations.csv")) == len(read_rows(folder / "deployments.csv"))
+
+
+@pytest.mark.parametrize("names", [("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max")])
+def test_edges_make_a_box_and_a_part_of_a_box_is_a_problem(tmp_path, names):
+    photos(tmp_path, "a.jpg", "b.jpg")
+    boxes = [("10", "20", "110", "70"), ("", "", "", "")]
+    rows = [{"File": f, **dict(zip(names, box, strict=True))} for f, box in zip(("a.jpg", "b.jpg"), boxes, strict=True)]
+    source = write_csv(tmp_path / "cats.csv", rows)
+    import_source(source, tmp_path / "catalog")
+    assert [row["bbox"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")] == ["10,20,100,50", ""]
+    rows[1][names[0]] = "5"
+    write_csv(source, rows)
+    with pytest.raises(SnowmatchError, match="line 3: 1 of the 4 values of a box"):
+        import_source(source, tmp_path / "other")

@@ -34,6 +34,8 @@ SPELLINGS = {
     "bbox_y": "bbox_y box_y y_min ymin",
     "bbox_width": "bbox_width bbox_w box_width box_w",
     "bbox_height": "bbox_height bbox_h box_height box_h",
+    "bbox_x_max": "x_max xmax",
+    "bbox_y_max": "y_max ymax",
     "mask": "mask",
     "split": "split",
     "annotation": "annotation",
@@ -108,10 +110,20 @@ class PhotoTable:
         return ImportedRow(photo, identifier, kept, box, unit, None, where)
 
     def _box(self, cells: Mapping[str, str], where: str, unit: Unit, problems: list[str]) -> tuple[Box | None, Unit]:
-        parts = [self.cell(cells, f"bbox_{name}") for name in ("x", "y", "width", "height")]
-        text = self.cell(cells, "bbox") or (" ".join(p.replace(",", ".") for p in parts) if all(parts) else "")
+        x, y, width, height, x_max, y_max = (
+            self.cell(cells, f"bbox_{name}").replace(",", ".")
+            for name in ("x", "y", "width", "height", "x_max", "y_max")
+        )
+        parts = [x, y, width or x_max, height or y_max]
+        given = self.cell(cells, "bbox")
+        if not given and any(parts) and not all(parts):
+            problems.append(f"{where}: {sum(map(bool, parts))} of the 4 values of a box; expected all, or none")
+            return None, unit
+        text = given or " ".join(parts).strip()
         try:
             box = four_numbers(text)
+            if box is not None and not given:
+                box = box[0], box[1], box[2] - box[0] * (not width), box[3] - box[1] * (not height)
         except ValueError:
             box = (0.0, 0.0, 0.0, 0.0)
         if box is not None and not (box[2] > 0 and box[3] > 0):
