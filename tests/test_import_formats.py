@@ -822,3 +822,23 @@ def test_edges_make_a_box_and_a_part_of_a_box_is_a_problem(tmp_path, names):
     write_csv(source, rows)
     with pytest.raises(SnowmatchError, match="line 3: 1 of the 4 values of a box"):
         import_source(source, tmp_path / "other")
+
+
+@pytest.mark.parametrize("cell", ["41.51234, 75.51234", "41,51234; 75,51234", "N41.51234 E75.51234", "41°30.7' N"])
+@pytest.mark.parametrize("heading", ["Position", "Location"])
+@pytest.mark.parametrize("kind", ["csv", "table"])
+def test_a_column_of_coordinates_is_no_body_part_and_no_location(tmp_path, kind, heading, cell):
+    more = {"Side": ("left", "right")} if heading == "Location" else {}
+    report = import_source(two_photos(tmp_path, kind, {heading: (cell, ""), **more}), tmp_path)
+    (note,) = [note for note in report.notes if note.code == "positions-left-out"]
+    assert note.data == {"columns": [heading.lower()]}
+    assert all(digits not in (tmp_path / "catalog.csv").read_text() for digits in ("51234", "30.7"))
+    assert all(digits not in texts(report.notes) for digits in ("51234", "30.7"))
+
+
+def test_a_column_called_position_or_location_may_hold_words(tmp_path):
+    cells = {"Position": ("left", "right"), "Location": ("Naryn 1.5", "Sector 2")}
+    import_source(two_photos(tmp_path, "table", cells), tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [row["body_part"] for row in rows] == ["left_flank", "right_flank"]
+    assert [row["location"] for row in rows] == ["Naryn 1.5", "Sector 2"]

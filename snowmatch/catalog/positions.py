@@ -20,8 +20,8 @@ _ANGLE = re.compile(
     rf"""(-?){_PART}(?:\s*[°ºd:\s]\s*(?:{_PART}(?:\s*['′’m:\s]\s*(?:{_PART}\s*(?:["″”s]|''|′′)?)?)?)?)?"""
 )
 _LETTERS = re.compile(r"([NSEWnsew]?)\s*(.*?)\s*([NSEWnsew]?)")
-
-
+_DECIMAL = r"[NSEW]?\s*[-+]?\d{1,8}[.,]\d+\s*[NSEW]?"
+_PAIR = re.compile(rf"[(\[]?\s*{_DECIMAL}\s*[,;/|\s]\s*{_DECIMAL}\s*[)\]]?", re.IGNORECASE)
 # Headings of columns that may hold a position
 _HEADING = re.compile(
     r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*|latlon\w*|"
@@ -32,6 +32,11 @@ _HEADING = re.compile(
 def holds_position(heading: str) -> bool:
     """Return whether a column with this heading may hold a position, such as `gps_lat` or `Decimal longitude`."""
     return _HEADING.fullmatch(plain_heading(heading)) is not None
+
+
+def is_position(text: str) -> bool:
+    """Return whether a cell holds two decimal numbers, such as `41.51234, 75.51234`, or degrees with their sign."""
+    return _PAIR.fullmatch(text.strip()) is not None or re.search(r"\d\s*[°º]", text) is not None
 
 
 def read_crs(text: str, line: int, problems: Problems) -> int | None:

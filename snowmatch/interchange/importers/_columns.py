@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from snowmatch.catalog import stations
+from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.imported import ImportedRow, Unit
 from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, name_or_none, side
@@ -51,6 +52,7 @@ COPIED = ("location", "station", "camera", "encounter", "mask", "split", "annota
 COORDINATES = ("x", "y", "crs")
 EDGES = {"w", "h", "width", "height"}  # beside them, columns called x and y are of a box
 BARE = ("cat", "leopard", "snow_leopard", "animal", "name")  # may hold names, or say whether or how many are there
+PLACES = ("position", "location")  # may hold coordinates, which are of stations
 YES_NO = {"true", "false", "yes", "no", "y", "n", "x", "да", "нет"}
 
 
@@ -58,13 +60,15 @@ YES_NO = {"true", "false", "yes", "no", "y", "n", "x", "да", "нет"}
 class PhotoTable:
     """How the columns of one table are read, and what was met in them.
 
-    meaning: heading -> column of the catalog. counts: headings of BARE that were passed over. lines: all that were met.
+    meaning: heading -> column of the catalog. counts: headings of BARE that were passed over. placed: headings
+    of PLACES with coordinates in a cell, which are left out. lines: all that were met.
     repeated: how often a photo occurred. positions: by location and station.
     """
 
     meaning: Mapping[str, str]
     headings: Sequence[str]
     counts: Sequence[str]
+    placed: Sequence[str] = ()
     lines: set[tuple[str, ...]] = field(default_factory=set)
     repeated: Counter[str] = field(default_factory=Counter)
     positions: dict[tuple[str, str], Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
@@ -161,8 +165,12 @@ def photo_table(
 
     own: heading -> column of those whose meaning is known. A column has one other heading: the one that stands first in
     SPELLINGS. One of BARE is that of names unless its cells are yes and no, or whole numbers with a 0 among them.
+    One of PLACES with a position in a cell is left out, unless it is among `own`.
     """
     found = dict(own or {})
+    rows = list(rows)
+    placed = [h for h in PLACES if h in headings and h not in found and any(is_position(cells[h]) for cells in rows)]
+    found |= dict.fromkeys(placed, "-")
     counts = () if "individual" in found.values() else _counts(headings, rows)
     for column, words in SPELLINGS.items():
         if column in found.values():
@@ -176,7 +184,7 @@ def photo_table(
         found |= {"x": "x", "y": "y"}
     named = next((heading for heading, column in found.items() if column == "individual"), None)
     surer = takewhile(lambda word: word != named, SPELLINGS["individual"].split())
-    return PhotoTable(found, headings, [word for word in surer if word in counts and word not in found])
+    return PhotoTable(found, headings, [word for word in surer if word in counts and word not in found], placed)
 
 
 def _counts(headings: Collection[str], rows: Iterable[Mapping[str, str]]) -> Collection[str]:

@@ -92,6 +92,9 @@ def reader_notes(reader: PhotoTable) -> list[Note]:
     if any(not station for _, station in reader.positions):
         text = "positions of photos without a station left out: a table of stations holds positions"
         notes.append(Note("positions-left-out", text))
+    if reader.placed:
+        text = f"columns with positions left out of the catalog: {some(reader.placed)}"
+        notes.append(Note("positions-left-out", text, {"columns": list(reader.placed)}))
     return notes
 
 
