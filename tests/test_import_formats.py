@@ -842,3 +842,20 @@ def test_a_column_called_position_or_location_may_hold_words(tmp_path):
     rows = read_rows(tmp_path / "catalog.csv")
     assert [row["body_part"] for row in rows] == ["left_flank", "right_flank"]
     assert [row["location"] for row in rows] == ["Naryn 1.5", "Sector 2"]
+
+
+def test_coco_takes_the_first_name_with_a_value_and_tells_outlines_that_are_not_read(tmp_path):
+    photos(tmp_path, "a.jpg")
+    one = {"id": 1, "image_id": 1, "category_id": 1, "individual_id": None, "name": "aika"}
+    source = write_json(
+        tmp_path / "coco.json",
+        {
+            "images": [{"id": 1, "file_name": "a.jpg"}],
+            "annotations": [{**one, "segmentation": {"counts": [5, 9], "size": [100, 200]}}],
+            "categories": [{"id": 1, "name": "snow leopard"}],
+        },
+    )
+    report = import_source(source, tmp_path / "catalog")
+    (row,) = read_rows(tmp_path / "catalog" / "catalog.csv")
+    assert row["individual"] == "aika"
+    assert [note.data for note in report.notes if note.code == "outlines-not-read"] == [{"count": 1}]

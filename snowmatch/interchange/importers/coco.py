@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from snowmatch.catalog.species import NO_ANIMAL, NOTHING, label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._json import json_object, read_json
 from snowmatch.interchange.importers._values import Box, as_text, side
 
@@ -27,7 +29,7 @@ USED = {"id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrow
 class Coco:
     """A COCO data set: its JSON file, or a folder with annotations/*.json.
 
-    identity: the key of an annotation that names the individual; "" takes the first usual one.
+    identity: the key of an annotation that names the individual; "" takes the first usual one that has a value.
     """
 
     REVISION: ClassVar[int] = 1
@@ -47,6 +49,7 @@ class Coco:
         rows: list[ImportedRow] = []
         problems: list[str] = []
         left_out: Counter[str] = Counter()
+        unread: list[str] = []  # annotations with an outline that is not read
         sets: dict[str, Path] = {}  # the data set of each photo
         for path in files:
             data = read_json(path)
@@ -54,7 +57,7 @@ class Coco:
             images, annotations, categories = (about.get(key) for key in ("images", "annotations", "categories"))
             if not (isinstance(images, list) and isinstance(annotations, list) and isinstance(categories, list)):
                 raise SnowmatchError(f"{path} has not the lists images, annotations and categories of COCO")
-            made = self._rows(path, images, annotations, categories, problems, left_out)
+            made = self._rows(path, images, annotations, categories, problems, left_out, unread)
             for row in made:
                 if (other := sets.setdefault(row.photo, path.parent.parent)) != path.parent.parent:
                     raise SnowmatchError(
@@ -64,11 +67,15 @@ class Coco:
         folders = [
             folder for path in files for folder in (path.parent, path.parent.parent, path.parent.parent / "images")
         ]
-        return Imported(tuple(rows), tuple(dict.fromkeys(folders)), (), (), tuple(problems), dict(left_out))
+        notes = []
+        if unread:
+            text = f"{counted(len(unread), 'annotation')} without a box, since the outline is run-length encoded (RLE)"
+            notes.append(Note("outlines-not-read", f"{text}: {some(unread)}", {"count": len(unread)}))
+        return Imported(tuple(rows), tuple(dict.fromkeys(folders)), (), tuple(notes), tuple(problems), dict(left_out))
 
     def _rows(
         self, path: Path, images: list[Any], annotations: list[Any], categories: list[Any], problems: list[str],
-        left_out: Counter[str],
+        left_out: Counter[str], unread: list[str],
     ) -> list[ImportedRow]:  # fmt: skip
         names = {as_text(c.get("id")): as_text(c.get("name")) for c in categories if isinstance(c, dict)}
         photos: dict[str, dict[str, Any]] = {}
@@ -94,13 +101,15 @@ class Coco:
                 problems.append(f"{where}: the id {key!r} occurs twice")
                 continue
             seen.add(key)
+            if not one.get("bbox") and isinstance(one.get("segmentation"), dict):
+                unread.append(where)
             rows.append(self._row(one, image, species, f"{path.stem}/{key}", where, problems))
         return rows
 
     def _row(
         self, one: Mapping[str, Any], image: Mapping[str, Any], species: str, key: str, where: str, problems: list[str]
     ) -> ImportedRow:
-        named = self.identity or next((k for k in IDENTITY if k in one), "")
+        named = self.identity or next((k for k in IDENTITY if as_text(one.get(k))), "")
         taken = as_text(image.get("datetime")) or as_text(image.get("date_captured"))
         cells = {
             "individual": as_text(one.get(named)),
