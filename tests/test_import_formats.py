@@ -859,3 +859,13 @@ def test_coco_takes_the_first_name_with_a_value_and_tells_outlines_that_are_not_
     (row,) = read_rows(tmp_path / "catalog" / "catalog.csv")
     assert row["individual"] == "aika"
     assert [note.data for note in report.notes if note.code == "outlines-not-read"] == [{"count": 1}]
+
+
+@pytest.mark.parametrize("kind", ["", "NA"])
+def test_a_photo_of_camtrap_dp_without_a_media_type_is_a_photo(tmp_path, kind):
+    source = make_camtrap_dp(tmp_path)
+    rows = read_rows(tmp_path / "media.csv")
+    write_csv(tmp_path / "media.csv", [{**row, "fileMediatype": kind} for row in rows])
+    report = import_source(source, tmp_path / "catalog")
+    assert report.added
+    assert "videos and sounds" not in report.left_out

@@ -188,7 +188,7 @@ class _Package:
         return found
 
     def _row(self, cells: Mapping[str, str], media: Mapping[str, str], name: str, key: str) -> list[ImportedRow]:
-        if not media.get("file_mediatype", "image/").startswith("image/"):
+        if not (media.get("file_mediatype") or "image/").startswith("image/"):
             self.left_out["videos and sounds"] += 1
             return []
         deployment = self.deployments.get(media["deployment_id"])
