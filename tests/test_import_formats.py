@@ -869,3 +869,11 @@ def test_a_photo_of_camtrap_dp_without_a_media_type_is_a_photo(tmp_path, kind):
     report = import_source(source, tmp_path / "catalog")
     assert report.added
     assert "videos and sounds" not in report.left_out
+
+
+@pytest.mark.parametrize("above", ["\n", "\r\n\r\n", ",,\n"])
+def test_empty_lines_above_the_head_of_a_table_are_skipped(tmp_path, above):
+    photos(tmp_path, "a.jpg")
+    (tmp_path / "cats.csv").write_bytes(f"{above}File,Cat ID\na.jpg,Aika\n".encode())
+    import_source(tmp_path / "cats.csv", tmp_path)
+    assert [row["individual"] for row in read_rows(tmp_path / "catalog.csv")] == ["Aika"]

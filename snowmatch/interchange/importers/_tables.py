@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import dropwhile
 from pathlib import Path
 
 from snowmatch.catalog.sheet import SEPARATORS, Sheet, plain_heading, read_sheet
@@ -138,6 +139,7 @@ def _first_line(path: Path) -> tuple[str, str]:
         return "", ","
     wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     lines = content.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines()
+    lines = list(dropwhile(lambda line: not line.strip(" \t,;"), lines))  # as `separator_of` does
     if lines and re.fullmatch(r'"?sep=.["\s]*', lines[0].strip(), re.IGNORECASE):
         return (lines[1] if len(lines) > 1 else ""), lines[0].strip(' "')[4]
     first = lines[0] if lines else ""
