@@ -877,3 +877,11 @@ def test_empty_lines_above_the_head_of_a_table_are_skipped(tmp_path, above):
     (tmp_path / "cats.csv").write_bytes(f"{above}File,Cat ID\na.jpg,Aika\n".encode())
     import_source(tmp_path / "cats.csv", tmp_path)
     assert [row["individual"] for row in read_rows(tmp_path / "catalog.csv")] == ["Aika"]
+
+
+@pytest.mark.parametrize("zero", ["12/30/1899", "1/0/1900", "30.12.1899"])
+def test_a_date_with_midnight_and_a_time_with_the_first_day_of_excel_are_one_time(tmp_path, zero):
+    photos(tmp_path, "a.jpg")
+    source = write_csv(tmp_path / "cats.csv", [{"File": "a.jpg", "Date": "5/1/2021 0:00", "Time": f"{zero} 9:30"}])
+    import_source(source, tmp_path, dates="mdy")
+    assert read_rows(tmp_path / "catalog.csv")[0]["timestamp"] == "2021-05-01T09:30:00"

@@ -48,8 +48,8 @@ def side(text: str) -> str:
 
 def joined_time(date: str, time: str) -> str:
     """Return one text of a date and a time of day, without what a spreadsheet adds to each."""
-    day = re.sub(r"[T ]00:00(:00)?$", "", date.strip())
-    clock = re.sub(r"^\d{4}-\d\d-\d\d[T ]", "", time.strip())
+    day = re.sub(r"[T ]0?0:00(:00)?$", "", date.strip())
+    clock = re.sub(r"^(\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-](1899|1900))[T ]", "", time.strip())
     return plain_time(f"{day} {clock}".strip())
 
 
