@@ -190,7 +190,8 @@ def test_a_line_that_is_in_a_table_twice_is_one_animal(tmp_path):
     report = import_source(simple(tmp_path, [*rows, rows[0]]), tmp_path)
     assert (report.added, dict(report.left_out)) == (2, {"lines that are in the table twice": 1})
     clash = write_csv(tmp_path / "cats.csv", [*rows, {**rows[0], "Name": "Berk"}])
-    refused(clash, tmp_path, "line 4: the identifier '1' is already that of cats.csv line 2")
+    told = "line 4: the identifier '1' is already that of cats.csv line 2, in the column id; expected another one"
+    refused(clash, tmp_path, told)
 
 
 def test_what_was_done_with_time_zones_is_told(tmp_path):

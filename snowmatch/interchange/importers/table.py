@@ -59,6 +59,7 @@ class Table:
             )
         rows = []
         twice = 0
+        lines: dict[str, str] = {}  # where each identifier is
         for line, cells in table:
             where = f"{source.name} line {line}"
             if reader.is_repeat(cells):
@@ -69,6 +70,13 @@ class Table:
                     f"{where}: no photo; expected its path in the column {_heading(reader.meaning, 'path')}"
                 )
                 continue
+            name = reader.cell(cells, "source_id")
+            if name and (first := lines.setdefault(name, where)) is not where:
+                heading = _heading(reader.meaning, "source_id")
+                problems.append(
+                    f"{where}: the identifier {name!r} is already that of {first}, in the column {heading}; expected "
+                    "another one in each row: if the column has no identifiers of rows, give it another heading"
+                )
             rows.append(reader.row(cells, where, "px", problems))
         if not rows and not problems:
             raise SnowmatchError(f"{source} has no rows below its header, expected one row per animal in a photo")
