@@ -837,11 +837,11 @@ def test_a_column_of_coordinates_is_no_body_part_and_no_location(tmp_path, kind,
 
 
 def test_a_column_called_position_or_location_may_hold_words(tmp_path):
-    cells = {"Position": ("left", "right"), "Location": ("Naryn 1.5", "Sector 2")}
+    cells = {"Position": ("left", "right"), "Location": ("Naryn 1.5", "2º valle")}
     import_source(two_photos(tmp_path, "table", cells), tmp_path)
     rows = read_rows(tmp_path / "catalog.csv")
     assert [row["body_part"] for row in rows] == ["left_flank", "right_flank"]
-    assert [row["location"] for row in rows] == ["Naryn 1.5", "Sector 2"]
+    assert [row["location"] for row in rows] == ["Naryn 1.5", "2º valle"]
 
 
 def test_coco_takes_the_first_name_with_a_value_and_tells_outlines_that_are_not_read(tmp_path):

@@ -22,6 +22,7 @@ _ANGLE = re.compile(
 _LETTERS = re.compile(r"([NSEWnsew]?)\s*(.*?)\s*([NSEWnsew]?)")
 _DECIMAL = r"[NSEW]?\s*[-+]?\d{1,8}[.,]\d+\s*[NSEW]?"
 _PAIR = re.compile(rf"[(\[]?\s*{_DECIMAL}\s*[,;/|\s]\s*{_DECIMAL}\s*[)\]]?", re.IGNORECASE)
+_DEGREES = re.compile(r"\d\s*[°º]\s*(\d|[NSEW]\b)", re.IGNORECASE)  # the sign is also that of ordinals: "2º valle"
 # Headings of columns that may hold a position
 _HEADING = re.compile(
     r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*|latlon\w*|"
@@ -36,7 +37,7 @@ def holds_position(heading: str) -> bool:
 
 def is_position(text: str) -> bool:
     """Return whether a cell holds two decimal numbers, such as `41.51234, 75.51234`, or degrees with their sign."""
-    return _PAIR.fullmatch(text.strip()) is not None or re.search(r"\d\s*[°º]", text) is not None
+    return _PAIR.fullmatch(text.strip()) is not None or _DEGREES.search(text) is not None
 
 
 def read_crs(text: str, line: int, problems: Problems) -> int | None:
