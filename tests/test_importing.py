@@ -1215,3 +1215,23 @@ def test_the_csv_is_plain(tmp_path):
         "encounter",
         "bbox",
     ]
+
+
+def test_a_table_of_stations_with_dates_takes_the_positions_of_the_photo_table(tmp_path):
+    rows = [{"File": f"{n}.jpg", "Station": n, "Long": "75.5", "Lat": "41.5"} for n in "abc"]
+    posts = [
+        {"Station": "a", "Long": "", "Lat": "", "Setup_date": "2021-05-01", "Retrieval_date": "2021-06-01"},
+        {"Station": "b", "Long": "75.7", "Lat": "41.7", "Setup_date": "2021-05-01", "Retrieval_date": "2021-06-01"},
+    ]
+    table = write_csv(tmp_path / "posts.csv", posts)
+    report = import_source(simple(tmp_path, rows), tmp_path, stations=table)
+    found = {row["station"]: (row["x"], row["y"], row["from"]) for row in read_rows(tmp_path / "stations.csv")}
+    assert found == {
+        "a": ("75.5", "41.5", "2021-05-01"),
+        "b": ("75.7", "41.7", "2021-05-01"),
+        "c": ("75.5", "41.5", ""),
+    }
+    assert len(read_rows(tmp_path / "stations.csv")) == 3
+    assert [note.text for note in report.notes if note.code == "station-cells-left-out"] == [
+        "positions left out, since the table of stations has others: b"
+    ]

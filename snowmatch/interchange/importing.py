@@ -32,7 +32,7 @@ from snowmatch.interchange.importers._json import read_json
 from snowmatch.interchange.importers._tables import read_rows
 from snowmatch.interchange.merging import POSITION, Cells, Merged, merge
 from snowmatch.interchange.photo_files import find_files, make_links_and_copies, place_photos
-from snowmatch.interchange.stations import read_station_table
+from snowmatch.interchange.stations import read_station_table, without_dated
 from snowmatch.interchange.table_files import (
     check_catalog,
     read_memory,
@@ -150,9 +150,13 @@ def import_source(
     read = _without_videos(plugin.read(source))
     notes, problems = list(read.notes), list(read.problems)
     deployments = [dict(cells) for cells in read.stations]
+    own = len(deployments)
     if stations is not None:
-        deployments += read_station_table(stations, notes, problems)
-    files = [source.name if n < len(read.stations) else Path(stations or source).name for n in range(len(deployments))]
+        further = read_station_table(stations, notes, problems)
+        deployments = without_dated(deployments, further, notes)
+        own = len(deployments)
+        deployments += further
+    files = [source.name if n < own else Path(stations or source).name for n in range(len(deployments))]
     times, zone_notes, unclear = read_all_times(read.rows, deployments, dates, problems)
     of_stations = {column for cells in deployments for column in cells}
     deployments = checked_stations(deployments, files, times, notes, problems)

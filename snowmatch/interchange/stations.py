@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.stations import meanings, unread_dates
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._tables import read_rows
 
 
@@ -62,3 +62,33 @@ def _same_time(row: Mapping[str, str], line: int) -> str:
 def identifier(cells: Mapping[str, str]) -> str:
     """Return a text that tells the rows of a table of stations apart."""
     return "/".join(filter(None, (cells.get(c, "") for c in ("location", "station", "camera", "session", "from"))))
+
+
+def without_dated(
+    rows: Sequence[Mapping[str, str]], dated: Sequence[dict[str, str]], notes: list[Note]
+) -> list[dict[str, str]]:
+    """Return the rows of a source's stations without those that have no dates and whose station is `dated`.
+
+    Their position fills the empty x, y, crs of the dated rows. A note tells the stations whose dated rows have others.
+    """
+    kept, other = [], []
+    for row in rows:
+        place = row.get("location", ""), row.get("station", "")
+        same = [cells for cells in dated if cells.get("from") and _is_at(cells, *place)]
+        if row.get("from") or row.get("to") or not same:
+            kept.append(dict(row))
+            continue
+        position = {column: row.get(column, "") for column in ("x", "y", "crs")}
+        for cells in same:
+            if not cells.get("x") and not cells.get("y"):
+                cells.update(position)
+            elif any(cells.get(column, "") != text for column, text in position.items()):
+                other.append(place[1])
+    if other:
+        text = f"positions left out, since the table of stations has others: {some(sorted(set(other)))}"
+        notes.append(Note("station-cells-left-out", text, {"count": len(set(other))}))
+    return kept
+
+
+def _is_at(cells: Mapping[str, str], location: str, station: str) -> bool:
+    return cells.get("station") == station and cells.get("location", "") == location
