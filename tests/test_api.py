@@ -129,6 +129,7 @@ def test_the_number_of_threads_does_not_change_the_answer(survey, known):
     assert texts[0] == texts[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extractor", plugin_names("extractors"))
 def test_one_worker_and_two_workers_store_the_same_bytes(own_survey, extractor, request, monkeypatch):
     options = {}

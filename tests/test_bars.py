@@ -128,6 +128,7 @@ def test_a_bar_that_covers_half_the_width_is_no_bar():
     assert info_bars(photo) == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [60.0, 75.5, 88.3, 110.0])
 @pytest.mark.parametrize("colour", [0, 255])
 def test_a_bar_of_a_large_photo_is_found_in_its_small_copy(height, colour):

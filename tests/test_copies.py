@@ -84,6 +84,7 @@ def test_copies_of_the_right_photo_never_lower_its_rank(drawn, tmp_path, kind):
     assert not beside.decision.new
 
 
+@pytest.mark.slow
 def test_a_wrong_animal_with_many_photos_does_not_win(drawn, tmp_path):
     """The right animal has one photo, a wrong one has one and its own photo at many sizes, at other stations."""
     survey, first, every = drawn

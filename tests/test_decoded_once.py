@@ -122,6 +122,7 @@ def test_a_photo_that_cannot_be_read_has_no_preview(data):
 SIZES = [(1280, 960), (1919, 1439), (1920, 1440), (2048, 1536), (1024, 3000), (250, 100), (120, 90), (9, 2500)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 def test_a_larger_copy_of_the_same_decoding_is_equal_to_one_that_is_read_alone(tmp_path, size, ending):

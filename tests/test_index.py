@@ -61,6 +61,7 @@ def test_few_rows_are_searched_exactly(dtype):
     assert allowed[found.entries].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("share", [1.0, 0.3, 0.02])
 def test_an_inverted_file_finds_the_neighbours_of_brute_force_with_any_filter(share, dtype):

@@ -36,6 +36,7 @@ def opened(content):
     return np.asarray(Image.open(io.BytesIO(content)), np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [160, 640, 1280])
 def test_an_animal_is_shown_at_the_same_place_at_every_size(photo, size):
     whole = read_photo(photo)

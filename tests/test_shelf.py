@@ -447,6 +447,7 @@ def test_a_full_disk_leaves_the_old_blocks(tmp_path, monkeypatch):
     assert files_in(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [ending for ending in files.ENDINGS if ending != files.ROWS])
 @pytest.mark.parametrize("cut", [0, 7, 100, None])
 @pytest.mark.parametrize("by", ["query", "run"])

@@ -69,6 +69,7 @@ def path_of(address):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", PEOPLE.values())
 def test_every_link_and_button_is_allowed(server, people, role):  # noqa: F811
     name, browser = people[role]
