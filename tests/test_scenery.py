@@ -377,6 +377,14 @@ def test_weights_of_a_map_are_zero_or_at_least_the_minimum(evidence, boxed):
     assert weights[counted] == pytest.approx(np.arange(256)[counted] / 255)
 
 
+def test_a_map_without_a_strong_place_leaves_its_best_spots():
+    faint = ForegroundMap(np.arange(10, 70, dtype=np.uint8).reshape(1, -1), "middle")  # 0.04 to 0.27
+    keypoints = np.stack([np.arange(60), np.zeros(60)], axis=1)
+    weights = foreground_weights(keypoints, (60, 1), faint)
+    counted = np.arange(10, 70) / 255 >= LEAST_CENTRED
+    assert ((weights > 0) == counted).all()
+
+
 @pytest.mark.parametrize(
     ("size", "shape"), [((4000, 3000), (120, 160)), ((300, 600), (160, 80)), ((9000, 2), (1, 160))]
 )

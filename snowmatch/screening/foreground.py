@@ -80,7 +80,7 @@ def foreground_weights(
     The weight is the value of the map at the keypoint. It is multiplied by the centre weight unless the map uses a
     burst or a network: photos of the station from other days show the scenery in another light, so such a map is
     less reliable. Without a map the weight is the centre weight, or 1 if `boxed`. A weight below LEAST_CENTRED becomes
-    0, and below LEAST_MAPPED where the centre weight is not used.
+    0, and below LEAST_MAPPED where the centre weight is not used and the map has a higher value anywhere.
     """
     photos = np.zeros(len(keypoints), np.int64)
     return foreground_weights_of(keypoints, photos, np.array([image_size]), [found], np.array([boxed]))
@@ -106,14 +106,16 @@ def foreground_weights_of(
     columns, rows = np.clip((places * shape).astype(np.int64), 0, shape - 1).reshape(-1, 2).T
     cells = rows * shape[:, 0] + columns
     values = np.full(len(photos), 255, np.uint8)
+    least = np.where(boxed | (mapped & alone), LEAST_MAPPED, LEAST_CENTRED)[photos]
     ends = np.searchsorted(photos, np.arange(len(maps) + 1)).tolist()
     for found, start, end in zip(maps, ends[:-1], ends[1:], strict=True):
         if found is not None:
             values[start:end] = found.values.ravel()[cells[start:end]]
+            if found.values.max() < 255 * LEAST_MAPPED:  # then no spot would be left
+                least[start:end] = LEAST_CENTRED
     weights = values.astype(np.float32) / 255
     centred = ~(boxed | (mapped & alone))[photos]
     weights[centred] *= centre_weights(keypoints[centred], size[centred])
-    least = np.where(centred, LEAST_CENTRED, LEAST_MAPPED)
     return np.where(weights < least, np.float32(0), weights)
 
 
