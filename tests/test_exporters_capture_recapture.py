@@ -226,6 +226,28 @@ def test_spacecap_leaves_out_a_session_without_captures(tmp_path):
     assert "1 session left out: SPACECAP reads no session without captures" in (out / "manifest.json").read_text()
 
 
+def test_spacecap_numbers_the_animals_and_the_rows_of_traps_in_each_session(tmp_path):
+    """A LOC_ID is a row of the table of traps for SPACECAP, and the largest ANIMAL_ID the number of animals."""
+    table = STATIONS + "S0,naryn,76.25,41.55,,,,,ridge\n" + "S15,naryn,76.12,41.52,2023-05-20,2023-05-30,,,cliff\n"
+    sessions = ["early=2023-05-01..2023-05-12", "late=2023-05-18..2023-05-29"]
+    out, survey = export(tmp_path, "spacecap", stations=table, sessions=sessions)
+    back = {(row["what"], row["written_as"]): row["name_in_catalog"] for row in read_rows(out / "names.csv")}
+    for name in ("early", "late"):
+        captures, traps = (read_rows(out / f"{kind}-{name}.csv") for kind in ("captures", "traps"))
+        assert [row["LOC_ID"] for row in traps] == [str(n + 1) for n in range(len(traps))]
+        animals = {int(row["ANIMAL_ID"]) for row in captures}
+        assert animals == set(range(1, len(animals) + 1))
+        labels = [min(survey.positions, key=lambda label: _away(survey.positions[label], row)) for row in traps]
+        assert labels == [back[f"station of session {name}", row["LOC_ID"]] for row in traps]
+        told = {(labels[int(row["LOC_ID"]) - 1], back[f"individual of session {name}", row["ANIMAL_ID"]], row["SO"])
+                for row in captures}  # fmt: skip
+        assert told == {(c.place, c.individual, str(c.occasion)) for c in survey.captures if c.session == name}
+
+
+def _away(position, row):
+    return np.hypot(position[0] - float(row["X_COORD"]), position[1] - float(row["Y_COORD"]))
+
+
 def test_spacecap_has_numbers_only_and_points_around_the_stations(tmp_path):
     out, survey = export(tmp_path, "spacecap", options={"buffer": "3000"})
     captures, traps = read_rows(out / "captures.csv"), read_rows(out / "traps.csv")

@@ -16,7 +16,7 @@ MOST_POINTS = 200_000
 
 @dataclass(frozen=True)
 class Spacecap:
-    """Tables for the R package SPACECAP, a set for each session.
+    """Tables for the R package SPACECAP, a set for each session, with its own numbers of animals and stations.
 
     buffer: of the state space around the stations (m). spacing: of its points (m). All of it counts as habitat.
     """
@@ -39,16 +39,19 @@ class Spacecap:
             raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
         given.only_captures(once=True)
         given.leave_out(len(survey.sessions) - len(held), "session", "SPACECAP reads no session without captures")
-        animals = numbers(c.individual for c in survey.captures)
-        traps = numbers(p.label for p in survey.places)
+        several = len(survey.sessions) > 1
         endings = safe_names(s.name for s in survey.sessions)
         files: dict[str, bytes] = {}
+        names: dict[str, dict[str, int]] = {}
         for s in survey.sessions:
-            ending = f"-{endings[s.name]}" if len(survey.sessions) > 1 else ""
+            ending, of = (f"-{endings[s.name]}", f" of session {s.name}") if several else ("", "")
             detectors, effort = given.detectors(s.name), survey.occasion_effort(s)
             if s.name not in held:
                 continue
             cells = sorted({c.cell for c in survey.captures if c.session == s.name})
+            # SPACECAP takes a number for the row of the table of traps, and the largest for the number of animals
+            animals, traps = numbers(name for *_, name in cells), numbers(p.label for _, p in detectors)
+            names |= {f"individual{of}": animals, f"station{of}": traps}
             seen = sorted((traps[place], animals[name], k) for _, k, place, name in cells)
             lines = [(traps[p.label], *map(number_text, given.positions[p.label])) for _, p in detectors]
             used = [tuple(int(v > 0) for v in effort[j]) for j, _ in detectors]
@@ -58,7 +61,7 @@ class Spacecap:
             files[f"traps{ending}.csv"] = plain_csv(head, rows)
             points = self._points([given.positions[p.label] for _, p in detectors])
             files[f"statespace{ending}.csv"] = plain_csv(("X_COORD", "Y_COORD", "HABITAT"), points)
-        return {**files, "names.csv": mapping_csv(individual=animals, station=traps)}
+        return {**files, "names.csv": mapping_csv(**names)}
 
     def _points(self, stations: list[tuple[float, float]]) -> list[tuple[object, ...]]:
         """Return the points of a grid that are at most `buffer` from a station."""
