@@ -391,6 +391,40 @@ def test_wildlife_insights_tells_when_the_cameras_of_a_station_did_not_work(tmp_
         assert own["start_date"] <= image["timestamp"] < own["end_date"]
 
 
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("camtrap_dp", ("locationID", "deploymentStart", "deploymentEnd")),
+        ("wildlife_insights", ("placename", "start_date", "end_date")),
+    ],
+)
+def test_deployments_are_cut_to_the_sessions(tmp_path, name, columns):
+    """Outside the sessions the captures are not exported: effort there would tell that no animal was seen."""
+    sessions = ["a=2023-05-01..2023-05-10", "b=2023-05-14..2023-05-17", "c=2023-05-18..2023-05-19"]
+    late = "S4,naryn,76.25,41.55,2023-05-25,2023-05-30,,,ridge\n"
+    out, _ = export(tmp_path, name, stations=STATIONS + late, sessions=sessions)
+    rows = read_rows(out / "deployments.csv")
+    place, start, end = columns
+    found = [(row[place], f"{row[start][5:10]} to {row[end][5:10]}") for row in rows]
+    first, second = "05-01 to 05-11", "05-14 to 05-20"  # b and c touch
+    second_of_s2 = second if name == "camtrap_dp" else "05-16 to 05-20"  # a problem until then
+    assert found == [
+        *(("S1", first), ("S1", second), ("S2", first), ("S2", second_of_s2), ("S3", first), ("S3", second)),
+    ]
+    tags = [row["deploymentTags"] for row in rows if row.get("deploymentTags")]
+    assert tags == ["notWorking:2023-05-14T00:00:00+06:00/2023-05-16T00:00:00+06:00"] * (name == "camtrap_dp")
+    told = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "4 working times of cameras not wholly in the sessions: cut to the sessions" in told
+    (tmp_path / "whole").mkdir()
+    out, _ = export(tmp_path / "whole", name)
+    assert "cut to the sessions" not in (out / "manifest.json").read_text()
+
+
+def test_camtrap_dp_needs_a_camera_that_worked_in_the_sessions(tmp_path):
+    with pytest.raises(SnowmatchError, match="no camera worked in the sessions: choose other sessions"):
+        export(tmp_path, "camtrap_dp", sessions=["a=2024-05-01..2024-05-10"])
+
+
 @pytest.mark.parametrize(("name", "file"), [("camtrap_dp", "media.csv"), ("wildlife_insights", "images.csv")])
 def test_a_photo_is_of_the_deployment_of_its_own_camera(tmp_path, name, file):
     folder = tmp_path / "catalog"

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from snowmatch.catalog.stations import Span
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.interchange.exporting import Export
 from snowmatch.survey.effort import working_time
 from snowmatch.survey.places import Place
 from snowmatch.survey.run import Survey
@@ -38,6 +41,32 @@ def camera_times(survey: Survey, place: Place, session: str | None = None) -> It
     for camera, spans in sorted(by_camera.items()):
         if spans:
             yield camera, sorted(spans, key=lambda s: s.start)
+
+
+def inside(spans: Iterable[Span], whole: Span) -> list[Span]:
+    """Return the parts of some times that lie in another one, in the order of time."""
+    cut = (Span(max(a.start, whole.start), min(a.end, whole.end)) for a in spans)
+    return sorted((span for span in cut if span.start < span.end), key=lambda s: s.start)
+
+
+def in_sessions(survey: Survey, span: Span) -> list[Span]:
+    """Return the parts of a time that lie in the sessions: outside them, captures are not exported. Sessions that
+    touch do not part it.
+    """
+    found: list[Span] = []
+    for part in sorted((p for s in survey.seasons for p in inside([span], s.span)), key=lambda s: s.start):
+        if found and part.start <= found[-1].end:
+            found[-1] = Span(found[-1].start, max(found[-1].end, part.end))
+        else:
+            found.append(part)
+    return found
+
+
+def note_cut(given: Export, spans: Iterable[Span]) -> None:
+    """Note how many of some times of cameras are not wholly in the sessions."""
+    if number := sum(in_sessions(given.survey, span) != [span] for span in spans):
+        text = f"{counted(number, 'working time')} of cameras not wholly in the sessions: cut to the sessions"
+        given.notes.append(Note("format-cuts-to-sessions", text, {"count": number}))
 
 
 def nearest_period(periods: Iterable[Period], place: str, cameras: Collection[str], moment: datetime) -> str:

@@ -21,7 +21,7 @@ from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporters._names import scientific_names
-from snowmatch.interchange.exporters._periods import Period, nearest_period
+from snowmatch.interchange.exporters._periods import Period, in_sessions, inside, nearest_period, note_cut
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
 from snowmatch.survey.identification import Identified, identify_captures
@@ -267,18 +267,27 @@ def key_of(kind: str, text: str) -> str:
 
 
 def _deployments(given: Export, zone: tzinfo, degrees: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
-    """Return a deployment for each period of each camera, in the order of station and time."""
+    """Return a deployment for each period of each camera in the sessions, in the order of station and time."""
     survey, coordinates = given.survey, given.coordinates
-    found = []
-    without = [p.label for p in survey.places if survey.spans[p.label] and p.label not in degrees]
-    if without:
+    times: dict[str, list[tuple[Span, str, str, Sequence[Span]]]] = {}
+    for p in survey.places:
+        own = [(d.working, d.camera, d.session, d.problems) for d in p.deployments if d.working is not None]
+        times[p.label] = [*own] or [(span, "", session, ()) for span, session in survey.spans[p.label]]
+    note_cut(given, (span for whole in times.values() for span, *_ in whole))
+    periods = {
+        label: [(part, camera, session, inside(problems, part))
+                for span, camera, session, problems in whole for part in in_sessions(survey, span)]
+        for label, whole in times.items()
+    }  # fmt: skip
+    if not any(periods.values()):
+        raise SnowmatchError("no camera worked in the sessions: choose other sessions")
+    if without := [label for label, own in periods.items() if own and label not in degrees]:
         raise SnowmatchError(f"no position of {some(without)}: fill in x and y in stations.csv")
     radius = round(max((coordinates.uncertainty if coordinates else 0) + GPS_ERROR, 1))
+    found = []
     for p in survey.places:
-        periods = [(d.working, d.camera, d.session) for d in p.deployments if d.working is not None]
-        periods = periods or [(span, "", session) for span, session in survey.spans[p.label]]
-        for n, (span, camera, session) in enumerate(sorted(periods, key=lambda t: (t[0].start, t[1]))):
-            problems = [q for d in p.deployments if d.working == span and d.camera == camera for q in d.problems]
+        ordered = sorted(periods[p.label], key=lambda t: (t[0].start, t[1]))
+        for n, (span, camera, session, problems) in enumerate(ordered):
             groups = ("session", session), ("location", p.location)
             found.append(
                 {

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import ClassVar
 
-from snowmatch.catalog.stations import Span
 from snowmatch.interchange.exporters._names import session_names
-from snowmatch.interchange.exporters._periods import camera_times
+from snowmatch.interchange.exporters._periods import camera_times, inside
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.occasions import Session
 from snowmatch.survey.tables import Table, to_csv
 
 RECORDS = (
@@ -128,7 +126,7 @@ def _cameras(given: Export, sessions: Mapping[str, int]) -> Table:
     """Return one row for each camera of each station, of several sessions for each session, with all times when it did
     not work as problems.
 
-    Work outside the sessions does not count.
+    Work outside the sessions does not count: its captures are not in the records.
     """
     survey = given.survey
     split = survey.settings["flanks"] == "sessions"
@@ -137,7 +135,7 @@ def _cameras(given: Export, sessions: Mapping[str, int]) -> Table:
     for name, number in sessions.items():
         for place in survey.places:
             for camera, times in camera_times(survey, place, name.rpartition(" ")[0] if split else name):
-                if not (spans := _inside(times, by_name[name])):
+                if not (spans := inside(times, by_name[name].span)):
                     continue
                 gaps = [(a.end, b.start) for a, b in pairwise(spans) if b.start > a.end]
                 rows.append((number, place.label, camera, spans[0].start, max(s.end for s in spans), gaps))
@@ -153,12 +151,6 @@ def _cameras(given: Export, sessions: Mapping[str, int]) -> Table:
         about = [label, *([number] if several else []), camera, *where, _time(start), _time(end)]
         table.append([*about, *broken, *[None] * (2 * most - len(broken))])
     return head, list(table)
-
-
-def _inside(spans: Iterable[Span], session: Session) -> list[Span]:
-    """Return the parts of some times that lie in a session: outside it, captures are not in the records."""
-    cut = (Span(max(a.start, session.span.start), min(a.end, session.span.end)) for a in spans)
-    return sorted((span for span in cut if span.start < span.end), key=lambda s: s.start)
 
 
 def _time(moment: datetime) -> str:

@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from snowmatch.interchange.exporters._names import genus_and_epithet
-from snowmatch.interchange.exporters._periods import Period, camera_times, nearest_period
+from snowmatch.interchange.exporters._periods import Period, camera_times, in_sessions, nearest_period, note_cut
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.run import Survey
 from snowmatch.survey.tables import to_csv
 
 IMAGES = (
@@ -45,12 +44,12 @@ class WildlifeInsights:
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return images.csv (the photos of the captures) and deployments.csv (a row for each time in which a camera
-        worked without a break).
+        worked without a break, of the sessions).
         """
         survey, degrees = given.survey, given.degrees
         given.only_captures()
         species = genus_and_epithet(given, self.species)
-        periods = _periods(survey)
+        periods = _periods(given)
         images: list[Any] = []
         days = 0
         for c in survey.seen:
@@ -67,7 +66,7 @@ class WildlifeInsights:
         given.as_midnight(days, "photo")
         places = {period.place for period in periods}
         for label in (p.label for p in survey.places if p.label not in places):
-            given.leave_out(1, "station", f"no camera worked at {label}")
+            given.leave_out(1, "station", f"no camera worked at {label} in the sessions")
         deployments: list[Any] = [
             (
                 *(self.project, period.key, period.place, *degrees.get(period.place, (None, None))),
@@ -78,12 +77,15 @@ class WildlifeInsights:
         return {"images.csv": to_csv((IMAGES, images)), "deployments.csv": to_csv((DEPLOYMENTS, deployments))}
 
 
-def _periods(survey: Survey) -> list[Period]:
-    """Return each time in which a camera worked without a break.
+def _periods(given: Export) -> list[Period]:
+    """Return each time of the sessions in which a camera worked without a break.
 
     Their identifiers are the names of the stations if each has one.
     """
-    times = [(p.label, camera, span) for p in survey.places for camera, own in camera_times(survey, p) for span in own]
+    survey = given.survey
+    whole = [(p.label, camera, span) for p in survey.places for camera, own in camera_times(survey, p) for span in own]
+    note_cut(given, (span for *_, span in whole))
+    times = [(label, camera, part) for label, camera, span in whole for part in in_sessions(survey, span)]
     several = len({label for label, _, _ in times}) < len(times)
     number: Counter[str] = Counter()
     found = []
