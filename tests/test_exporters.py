@@ -244,6 +244,23 @@ def test_a_workbook_has_a_sheet_for_each_table(tmp_path):
     assert rows[0][head.index("individual_id")] == "aika"
 
 
+def test_the_tables_have_the_numbers_of_covariates_as_numbers(tmp_path):
+    values = {"slope": "-1.25", "height": "1 250", "ndvi": "-0,50", "code": "007", "large": "-1e999", "note": "-x"}
+    stations = "station;x;y;from;to;{}\n".format(";".join(values))
+    for n in (1, 2, 3):
+        stations += f"S{n};76.{n};41.5;2023-05-01;2023-05-30;{';'.join(values.values())}\n"
+    out, _ = export(tmp_path, "csv", stations=stations)
+    row = read_rows(out / "stations.csv")[0]
+    texts = {"slope": "-1.25", "height": "1250", "ndvi": "-0.50", "code": "007", "large": "-1e999", "note": "'-x"}
+    assert {name: row[name] for name in values} == texts
+    (tmp_path / "b").mkdir()
+    out, _ = export(tmp_path / "b", "xlsx", stations=stations)
+    with CalamineWorkbook.from_path(out / "survey.xlsx") as book:
+        head, first, *_ = book.get_sheet_by_name("stations").to_python()
+    numbers = {"slope": -1.25, "height": 1250, "ndvi": -0.5}
+    assert {name: first[head.index(name)] for name in values} == values | numbers
+
+
 @pytest.mark.parametrize(
     ("head", "rows", "told"),
     [

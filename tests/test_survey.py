@@ -971,3 +971,7 @@ def test_no_cell_is_a_formula(tmp_path):
     survey = survey_of(write_catalog(tmp_path / "c", rows))
     for name, table in survey_tables(survey, None).items():
         assert b",=" not in to_csv(table), name
+    cells = ["-1.5", "+2e-3", "-1+1", "+1*2", "@1", "--1", "-"]
+    assert to_csv((("cell",), [(cell,) for cell in cells])).decode().split() == ["cell", *cells[:2]] + [
+        f"'{cell}" for cell in cells[2:]
+    ]

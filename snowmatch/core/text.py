@@ -16,6 +16,8 @@ _SPELLINGS = (
     "щ=shch ъ= ы=y ь= э=e ю=yu я=ya ң=ng ө=o ү=u ә=a ғ=g қ=q ұ=u һ=h і=i ї=yi є=ye ґ=g"
 )
 _SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\s[0-9]{3})+(\.[0-9]*)?")  # 1 250
 JOINERS = "\u200c\u200d"  # invisible characters that join letters or keep them apart
 _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
@@ -142,13 +144,24 @@ def escaped_json(text: str) -> str:
     )
 
 
+def number_in(text: str) -> str:
+    """Return a text that is a number with a decimal point and without blanks, or "" if it is no number.
+
+    A comma is a decimal point, and blanks may be between groups of three digits.
+    """
+    plain = text.strip().replace("\N{MINUS SIGN}", "-").replace(",", ".")
+    plain = re.sub(r"\s", "", plain) if _GROUPED.fullmatch(plain) else plain
+    return plain if _NUMBER.fullmatch(plain) else ""
+
+
 def plain_cell(text: str) -> str:
     """Return a cell of a csv table as printable text that no spreadsheet takes for a formula.
 
-    A text that begins with =, +, - or @ gets a quotation mark in front. Source: OWASP, "CSV injection".
+    A text that begins with =, +, - or @ gets a quotation mark in front, unless it is a number. Source: OWASP, "CSV
+    injection".
     """
     shown = printable(text)
-    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) and not number_in(shown) else shown
 
 
 def transliterated(text: str) -> str:

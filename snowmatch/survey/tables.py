@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 
 import numpy as np
 
 from snowmatch.catalog.stations import DAY
-from snowmatch.core.text import plain_cell
+from snowmatch.core.text import number_in, plain_cell
 from snowmatch.survey.captures import Capture, LeftOut
 from snowmatch.survey.co_use import CO_USE_DAYS
 from snowmatch.survey.coordinates import Coordinates, shown_positions
@@ -158,10 +160,17 @@ def _stations(survey: Survey, coordinates: Coordinates | None) -> Table:
         where = (*positions[p.label], survey.crs) if p.label in positions else (None, None, None)
         effort = float(sum(survey.effort[s.name][n].sum() for s in survey.seasons))
         captures = len({c.cell for c in survey.captures if c.place == p.label})
-        rows.append(
-            (p.label, p.location, *(where if coordinates else ()), effort, captures, *(p.traits.get(t) for t in traits))
-        )
+        own = [_trait(p.traits.get(t, "")) for t in traits]
+        rows.append((p.label, p.location, *(where if coordinates else ()), effort, captures, *own))
     return head, rows
+
+
+def _trait(text: str) -> str | Decimal:
+    """Return a covariate of a station as a number with all its digits, if it is one; 007 is none."""
+    number = number_in(text)
+    if not number or re.match(r"[+-]?0[0-9]", number) or math.isinf(float(number)):
+        return text
+    return Decimal(number)
 
 
 def _sessions(survey: Survey) -> Table:

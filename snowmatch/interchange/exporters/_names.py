@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from snowmatch.core.notes import Note
-from snowmatch.core.text import some, transliterated
+from snowmatch.core.text import number_in, some, transliterated
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
 from snowmatch.survey.run import Survey
@@ -17,8 +17,6 @@ SCIENTIFIC = {"snow leopard": "Panthera uncia"}  # what imports and screening ca
 SPECIES = "[A-Z][a-z]+( [a-z-]+){1,2}"  # a genus alone looks like a common name, such as Ibex
 FAMILY = "[A-Z][a-z]+idae"
 AUTHOR = r" \(?[A-Z][^()]*, [0-9]{4}\)?"
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\s[0-9]{3})+(\.[0-9]*)?")  # 1 250
 
 
 def safe_names(names: Iterable[str], most: int = 17) -> dict[str, str]:
@@ -132,12 +130,11 @@ def covariate_words(values: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     different = sorted(set(values))
     for value in different:
-        plain = value.strip().replace("\N{MINUS SIGN}", "-").replace(",", ".")
-        plain = re.sub(r"\s", "", plain) if GROUPED.fullmatch(plain) else plain
-        if NUMBER.fullmatch(plain) or plain.upper() == "NA":
-            found[value] = plain.upper()
+        plain = "NA" if value.strip().upper() == "NA" else number_in(value).upper()
+        if plain:
+            found[value] = plain
     words = safe_names((value for value in different if value not in found), 60)
-    lead = "x" if any(NUMBER.fullmatch(text) for text in words.values()) else ""  # "<1" is not 1
+    lead = "x" if any(map(number_in, words.values())) else ""  # "<1" is not 1
     return found | {value: lead + text for value, text in words.items()}
 
 

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
@@ -15,6 +16,7 @@ from snowmatch.survey.tables import cell_text, survey_tables
 
 # Of a sheet, and letters of a cell: xlsxwriter drops what is beyond, without a word
 MOST_ROWS, MOST_COLUMNS, MOST_LETTERS = 1_048_576, 16_384, 32_767
+NUMBERS = (int, float, Decimal)
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Xlsx:
                 for number, row in enumerate(rows, start=1):
                     for column, value in enumerate(row):
                         text = cell_text(value)
-                        if isinstance(value, int | float) and not isinstance(value, bool) and text not in ("", "inf"):
-                            sheet.write_number(number, column, value)
+                        if isinstance(value, NUMBERS) and not isinstance(value, bool) and text not in ("", "inf"):
+                            sheet.write_number(number, column, float(value))
                         elif text:
                             _check_size(name, len(text), MOST_LETTERS, "letters in a cell")
                             sheet.write_string(number, column, value if isinstance(value, str) else text)
