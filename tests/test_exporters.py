@@ -25,6 +25,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path
 from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names
 from snowmatch.features.reader import list_features, open_features
+from snowmatch.features.writer import FeatureWriter
 from snowmatch.interchange.exporters import xlsx
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.interchange.importing import import_source
@@ -659,6 +660,26 @@ def test_hloc_has_the_stored_features_in_its_layout(own_survey, tmp_path):
     assert (tmp_path / "out" / "features.h5").read_bytes() == first
     with pytest.raises(SnowmatchError, match="extractor 'orb'"):
         export_survey(survey, "hloc", tmp_path / "out", options={"extractor": "orb"})
+
+
+def test_hloc_has_the_features_that_queries_use(own_survey, tmp_path):
+    """Of several settings of an extractor, those not changed; of two versions, the newer."""
+    folder = own_survey / "catalog"
+    survey, notes = make_survey(snowmatch.open_catalog(folder).data), []
+    export_survey(survey, "hloc", tmp_path / "out", notes=notes)
+    expected = (tmp_path / "out" / "features.h5").read_bytes()
+    assert not notes
+    (described,) = list_features(features_path(folder))
+    reader = open_features(features_path(folder), described)
+    key = next(iter(reader.keys))
+    others = [{"chip_size": 500}, {"chip_size": 600}, {"revision": described["revision"] - 1}]
+    for changed in others:
+        with FeatureWriter(features_path(folder), described | changed) as writer:
+            writer.add(key, reader.read(key))
+    export_survey(survey, "hloc", tmp_path / "out", notes=notes)
+    assert (tmp_path / "out" / "features.h5").read_bytes() == expected
+    told = f"features of {described['name']} in several settings or versions: those with defaults are written"
+    assert [note.text for note in notes] == [told]
 
 
 def test_features_and_matches_come_back_from_hloc(own_survey, tmp_path):

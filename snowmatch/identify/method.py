@@ -46,16 +46,17 @@ class Method:
     matching: dict[str, Any]
 
 
-def extractor_in_use(folder: Path) -> dict[str, Any] | None:
+def extractor_in_use(folder: Path, name: str = "") -> dict[str, Any] | None:
     """Return the settings of the extractor that queries of a catalog use; None if nothing is indexed.
 
-    Of several extractors, DEFAULT_EXTRACTOR, or else the first; of its settings, the defaults, or else the first.
-    Raises SnowmatchError if a file is damaged.
+    Of several extractors, DEFAULT_EXTRACTOR, or else the first; of its settings, the defaults, or else the first; of
+    its versions, the newest. name: of these, only this extractor. Raises SnowmatchError if a file is damaged.
     """
     stored = list_features(features_path(folder))
-    name = DEFAULT_EXTRACTOR if any(each["name"] == DEFAULT_EXTRACTOR for each in stored) else ""
+    name = name or (DEFAULT_EXTRACTOR if any(each["name"] == DEFAULT_EXTRACTOR for each in stored) else "")
     own = [each for each in stored if each["name"] == (name or stored[0]["name"])]
-    return min(own, key=lambda each: bool(changed_settings(each)), default=None)  # the first of equals
+    # the first of equals
+    return min(own, key=lambda each: (bool(changed_settings(each)), -each["revision"]), default=None)
 
 
 def features_in_use(folder: Path) -> FeatureReader | None:

@@ -13,9 +13,11 @@ from snowmatch.catalog.records import load_records
 from snowmatch.catalog.states import annotation_states
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path
+from snowmatch.core.notes import Note
 from snowmatch.core.text import choices
 from snowmatch.features.hloc import hloc_file
 from snowmatch.features.reader import list_features, open_features
+from snowmatch.identify.method import extractor_in_use, settings_text
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.tables import to_csv
 
@@ -24,7 +26,8 @@ from snowmatch.survey.tables import to_csv
 class Hloc:
     """Stored features of all photos that are indexed.
 
-    extractor: name of one that the catalog is indexed with; "" if there is one only.
+    extractor: name of one that the catalog is indexed with; "" if there is one only. Of several settings of it, those
+    that queries use are exported.
     """
 
     REVISION: ClassVar[int] = 1
@@ -42,15 +45,20 @@ class Hloc:
         """
         data = given.survey.data
         folder = features_path(data.folder)
-        known = {str(described["name"]): described for described in list_features(folder)}
+        known = [str(described["name"]) for described in list_features(folder)]
         if not known:
             raise SnowmatchError(
                 f"{data.folder} has no features: index it first", "not-indexed", catalog=str(data.folder)
             )
-        name = self.extractor or (next(iter(known)) if len(known) == 1 else "")
-        if name not in known:
-            raise SnowmatchError(f"extractor {name!r}; {choices(name, sorted(known))} (-o extractor=NAME)")
-        reader = open_features(folder, known[name])
+        name = self.extractor or (known[0] if len(set(known)) == 1 else "")
+        described = extractor_in_use(data.folder, name) if name else None
+        if described is None:
+            raise SnowmatchError(f"extractor {name!r}; {choices(name, sorted({*known}))} (-o extractor=NAME)")
+        if known.count(name) > 1:
+            used = settings_text(described)
+            text = f"features of {name} in several settings or versions: those with {used} are written"
+            given.notes.append(Note("several-settings", text))
+        reader = open_features(folder, described)
         states = annotation_states(data.folder, data.annotations, load_records(data.folder), reader.keys)
         keys: dict[str, list[str]] = defaultdict(list)
         rows: list[Sequence[object]] = []
