@@ -420,6 +420,25 @@ def test_mark_capture_and_rmark_have_the_same_histories(tmp_path):
     assert 'mark(process.data(data, model = "Closed"), model.parameters = m0,' in script
 
 
+@pytest.mark.parametrize("name", ["mark", "capture", "rmark", "multimark", "spacecap"])
+def test_names_of_animals_and_sessions_lead_back_from_histories(tmp_path, name):
+    animals = {"aika": "雪豹", "bars": "a name of more than 17 letters", "cholpon": "Чолпон"}
+    rows = [(animals.get(who, who), *rest) for who, *rest in ROWS]
+    sessions = ["весна=2023-05-01..2023-05-15", "лето=2023-05-16..2023-05-30"]
+    out, _ = export(tmp_path, name, rows, sessions=sessions)
+    told = read_rows(out / "names.csv")
+    written = [row for row in told if row["what"].startswith("individual")]
+    assert {row["name_in_catalog"] for row in written} == {*animals.values()}
+    files = {path.stem.rpartition("-")[2] for path in out.glob("*-*")}
+    back = {row["written_as"]: row["name_in_catalog"] for row in told if row["what"] == "session"}
+    assert {back[ending] for ending in files} == {"весна", "лето"}
+    texts = "".join(path.read_text() for path in out.glob("*-*"))
+    assert all(row["written_as"] in texts for row in written)
+    (tmp_path / "one").mkdir()
+    out, _ = export(tmp_path / "one", name)
+    assert "session" not in {row["what"] for row in read_rows(out / "names.csv")}
+
+
 WINTER = """station,location,x,y,from,to
 S1,naryn,76.10,41.50,2023-05-01,2023-05-10
 S1,naryn,76.10,41.50,2023-10-08,2023-10-17

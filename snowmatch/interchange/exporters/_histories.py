@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.interchange.exporters._names import safe_names, sexes
+from snowmatch.interchange.exporters._names import mapping_csv, safe_names, sexes
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture, history
 
@@ -31,10 +31,8 @@ def session_histories(
         )
         without_effort(given)
     captures = survey.captures if captures is None else captures
-    drawn = given.drawn.captures if given.drawn is not None else ()
-    animals = safe_names(c.individual for each in (survey.captures, *drawn) for c in each)
+    animals, endings = _written(given)
     sex = sexes(captures, "U")
-    endings = safe_names(s.name for s in survey.sessions)
     for s in survey.sessions:
         names, table = history(captures, s.name, s.occasions)
         worked = survey.worked(s)
@@ -42,7 +40,21 @@ def session_histories(
             (name, animals[name], sex.get(name, "U"), "".join("01"[int(v)] for v in row))
             for name, row in zip(names, table[:, worked], strict=True)
         ]
-        yield (f"-{endings[s.name]}" if len(survey.sessions) > 1 else ""), int(worked.sum()), rows
+        yield (f"-{endings[s.name]}" if endings else ""), int(worked.sum()), rows
+
+
+def names_csv(given: Export) -> bytes:
+    """Return the table that leads back from the names in these histories, and in the names of their files."""
+    animals, endings = _written(given)
+    return mapping_csv(session=endings, individual=animals)
+
+
+def _written(given: Export) -> tuple[dict[str, str], dict[str, str]]:
+    """Return how each animal is written, also those of draws, and each session; {} if there is one session."""
+    drawn = given.drawn.captures if given.drawn is not None else ()
+    animals = safe_names(c.individual for each in (given.survey.captures, *drawn) for c in each)
+    sessions = given.survey.sessions
+    return animals, safe_names(s.name for s in sessions) if len(sessions) > 1 else {}
 
 
 def without_effort(given: Export) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snowmatch.interchange.exporters._histories import session_histories
+from snowmatch.interchange.exporters._histories import names_csv, session_histories
 from snowmatch.interchange.exporting import Export
 
 
@@ -18,7 +18,7 @@ class CaptureInput:
     COORDINATES: ClassVar[str] = "never"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return capture.txt, or capture-SESSION.txt for several sessions."""
+        """Return capture.txt, or capture-SESSION.txt for several sessions, and names.csv."""
         found = {}
         for ending, occasions, rows in session_histories(given):
             width = max((len(safe) for _, safe, _, _ in rows), default=1)
@@ -33,7 +33,7 @@ class CaptureInput:
                 "task population estimate ALL",
             ]
             found[f"capture{ending}.txt"] = ("\n".join(lines) + "\n").encode("ascii")
-        return found
+        return {**found, "names.csv": names_csv(given)}
 
 
 PLUGIN = CaptureInput

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snowmatch.interchange.exporters._histories import session_histories
+from snowmatch.interchange.exporters._histories import names_csv, session_histories
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
 
@@ -20,7 +20,7 @@ class Mark:
     DRAWS: ClassVar[bool] = True
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return captures.inp, or captures-SESSION.inp for several sessions.
+        """Return captures.inp, or captures-SESSION.inp for several sessions, and names.csv.
 
         Drawn identities are in captures-001.inp and so on, and pool.R fits and pools them.
         """
@@ -34,7 +34,7 @@ class Mark:
                 for name, content in _files(given, captures, f"-{n:03}", "FMU")
             }
             found["pool.R"] = _pooling(bases, len(drawn))
-        return found
+        return {**found, "names.csv": names_csv(given)}
 
 
 def _files(given: Export, captures: Sequence[Capture], number: str, groups: str | None) -> Iterator[tuple[str, bytes]]:

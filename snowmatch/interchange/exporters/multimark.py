@@ -36,10 +36,10 @@ class Multimark:
         without_effort(given)
         animals = safe_names(c.individual for c in survey.captures)
         traps = safe_names(p.label for p in survey.places)
-        endings = safe_names(s.name for s in survey.sessions)
+        endings = safe_names(s.name for s in survey.sessions) if len(survey.sessions) > 1 else {}
         files: dict[str, bytes] = {}
         for s in survey.sessions:
-            ending = f"-{endings[s.name]}" if len(survey.sessions) > 1 else ""
+            ending = f"-{endings[s.name]}" if endings else ""
             own = [c for c in survey.captures if c.session == s.name and c.flank]
             by_animal: dict[str, list[Capture]] = defaultdict(list)
             by_occasion: dict[tuple[str, int], list[Capture]] = defaultdict(list)
@@ -69,7 +69,7 @@ class Multimark:
                     for j, p in detectors
                 ]
                 files[f"traps{ending}.csv"] = plain_csv(("trap", "x", "y", *(f"occ{k}" for k in occasions)), rows)
-        names_file = {"names.csv": mapping_csv(individual=animals, station=traps)}
+        names_file = {"names.csv": mapping_csv(session=endings, individual=animals, station=traps)}
         return {**files, **names_file, "read.R": _script(sorted(files))}
 
 

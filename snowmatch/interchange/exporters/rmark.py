@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snowmatch.interchange.exporters._histories import session_histories
+from snowmatch.interchange.exporters._histories import names_csv, session_histories
 from snowmatch.interchange.exporting import Export
 
 
@@ -18,7 +18,9 @@ class Rmark:
     COORDINATES: ClassVar[str] = "never"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return captures.csv (ch, freq, id, sex), or captures-SESSION.csv for several sessions, and read.R."""
+        """Return captures.csv (ch, freq, id, sex), or captures-SESSION.csv for several sessions, names.csv and
+        read.R.
+        """
         found = {}
         for ending, _, rows in session_histories(given):
             lines = ["ch,freq,id,sex", *(f"{history},1,{safe},{sex}" for _, safe, sex, history in rows)]
@@ -32,7 +34,7 @@ class Rmark:
             "# Fits model M0. Run it in this folder; it needs program MARK\nlibrary(RMark)\n"
             f"m0 <- list(p = list(formula = ~1, share = TRUE))  # one p for first captures and recaptures\n{reads}"
         ).encode()
-        return found
+        return {**found, "names.csv": names_csv(given)}
 
 
 PLUGIN = Rmark

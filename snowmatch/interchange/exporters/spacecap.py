@@ -39,12 +39,11 @@ class Spacecap:
             raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
         given.only_captures(once=True)
         given.leave_out(len(survey.sessions) - len(held), "session", "SPACECAP reads no session without captures")
-        several = len(survey.sessions) > 1
-        endings = safe_names(s.name for s in survey.sessions)
+        endings = safe_names(s.name for s in survey.sessions) if len(survey.sessions) > 1 else {}
         files: dict[str, bytes] = {}
-        names: dict[str, dict[str, int]] = {}
+        names: dict[str, Mapping[str, object]] = {"session": endings}
         for s in survey.sessions:
-            ending, of = (f"-{endings[s.name]}", f" of session {s.name}") if several else ("", "")
+            ending, of = (f"-{endings[s.name]}", f" of session {s.name}") if endings else ("", "")
             detectors, effort = given.detectors(s.name), survey.occasion_effort(s)
             if s.name not in held:
                 continue
