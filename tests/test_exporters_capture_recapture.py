@@ -439,6 +439,29 @@ def test_names_of_animals_and_sessions_lead_back_from_histories(tmp_path, name):
     assert "session" not in {row["what"] for row in read_rows(out / "names.csv")}
 
 
+@pytest.mark.parametrize(
+    ("name", "files", "why"),
+    [
+        ("mark", "captures-*.inp", "the format has none without captures"),
+        ("capture", "capture-*.txt", "the format has none without captures"),
+        ("rmark", "captures-*.csv", "the format has none without captures"),
+        ("multimark", "encounters-[!b]*.csv", "multimark reads no session without captures of a side"),
+    ],
+)
+def test_histories_have_no_session_without_captures(tmp_path, name, files, why):
+    sessions = ["a=2023-05-01..2023-05-09", "m=2023-05-10..2023-05-19", "z=2023-05-20..2023-05-29"]
+    out, survey = export(tmp_path, name, sessions=sessions)
+    assert {c.session for c in survey.captures} == {"a", "z"}
+    assert [path.stem.rpartition("-")[2] for path in sorted(out.glob(files))] == ["a", "z"]
+    assert not (out / "read.R").exists() or "-m." not in (out / "read.R").read_text()
+    assert f"1 session left out: {why}" in json.loads((out / "manifest.json").read_text())["format_notes"]
+
+
+def test_multimark_needs_a_capture_that_shows_a_side(tmp_path):
+    with pytest.raises(SnowmatchError, match="no capture shows a side"):
+        export(tmp_path, "multimark", [(who, "head", *rest) for who, _, *rest in ROWS])
+
+
 WINTER = """station,location,x,y,from,to
 S1,naryn,76.10,41.50,2023-05-01,2023-05-10
 S1,naryn,76.10,41.50,2023-10-08,2023-10-17

@@ -13,8 +13,8 @@ from snowmatch.survey.captures import Capture, history
 def session_histories(
     given: Export, captures: Sequence[Capture] | None = None
 ) -> Iterator[tuple[str, int, list[tuple[str, str, str, str]]]]:
-    """Yield, for each session, its ending of file names, its number of occasions, and (name, safe name, sex, history)
-    of each animal.
+    """Yield, for each session with captures (or with those of a draw), its ending of file names, its number of
+    occasions, and (name, safe name, sex, history) of each animal.
 
     captures: those of a draw; without them, those of the survey. The ending is "" if there is one session. The sex is
     F, M or U. Occasions on which no camera worked are left out: these programs know no effort. Raises SnowmatchError
@@ -23,8 +23,10 @@ def session_histories(
     survey = given.survey
     if not survey.captures:
         raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
+    held = {c.session for each in _all_captures(given) for c in each}
     if captures is None or captures is survey.captures:
         given.only_captures()
+        given.leave_out(len(survey.sessions) - len(held), "session", "the format has none without captures")
         cells = {(c.session, c.occasion, c.individual) for c in survey.captures}
         given.leave_out(
             len(survey.captures) - len(cells), "repeated capture", "one counts for each animal and occasion"
@@ -33,7 +35,7 @@ def session_histories(
     captures = survey.captures if captures is None else captures
     animals, endings = _written(given)
     sex = sexes(captures, "U")
-    for s in survey.sessions:
+    for s in (s for s in survey.sessions if s.name in held):
         names, table = history(captures, s.name, s.occasions)
         worked = survey.worked(s)
         rows = [
@@ -51,10 +53,14 @@ def names_csv(given: Export) -> bytes:
 
 def _written(given: Export) -> tuple[dict[str, str], dict[str, str]]:
     """Return how each animal is written, also those of draws, and each session; {} if there is one session."""
-    drawn = given.drawn.captures if given.drawn is not None else ()
-    animals = safe_names(c.individual for each in (given.survey.captures, *drawn) for c in each)
+    animals = safe_names(c.individual for each in _all_captures(given) for c in each)
     sessions = given.survey.sessions
     return animals, safe_names(s.name for s in sessions) if len(sessions) > 1 else {}
+
+
+def _all_captures(given: Export) -> tuple[Sequence[Capture], ...]:
+    """Return the captures of the survey, and those of each draw."""
+    return given.survey.captures, *(given.drawn.captures if given.drawn is not None else ())
 
 
 def without_effort(given: Export) -> None:

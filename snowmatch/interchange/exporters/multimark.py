@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporters._histories import without_effort
 from snowmatch.interchange.exporters._names import mapping_csv, number_text, plain_csv, safe_names
 from snowmatch.interchange.exporting import Export
@@ -26,7 +27,7 @@ class Multimark:
     COORDINATES: ClassVar[str] = "optional"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return encounters.csv, known.csv, names.csv and read.R, each but the last with -SESSION for several sessions;
+        """Return encounters.csv, known.csv, names.csv and read.R, the first two with -SESSION for several sessions;
         with coordinates also encounters-by-trap.csv and traps.csv.
         """
         survey = given.survey
@@ -38,7 +39,12 @@ class Multimark:
         traps = safe_names(p.label for p in survey.places)
         endings = safe_names(s.name for s in survey.sessions) if len(survey.sessions) > 1 else {}
         files: dict[str, bytes] = {}
-        for s in survey.sessions:
+        held = {c.session for c in survey.captures if c.flank}
+        if not held:
+            raise SnowmatchError("no capture shows a side: fill in left_flank and right_flank in the column body_part")
+        why = "multimark reads no session without captures of a side"
+        given.leave_out(len(survey.sessions) - len(held), "session", why)
+        for s in (s for s in survey.sessions if s.name in held):
             ending = f"-{endings[s.name]}" if endings else ""
             own = [c for c in survey.captures if c.session == s.name and c.flank]
             by_animal: dict[str, list[Capture]] = defaultdict(list)
