@@ -19,18 +19,19 @@ FAMILY = "[A-Z][a-z]+idae"
 AUTHOR = r" \(?[A-Z][^()]*, [0-9]{4}\)?"
 
 
-def safe_names(names: Iterable[str], most: int = 17) -> dict[str, str]:
-    """Return a name of letters, digits, "." and "-" for each name, at most `most` long, all different.
+def safe_names(names: Iterable[str], most: int = 17, *, sign: str = ".", taken: Iterable[str] = ()) -> dict[str, str]:
+    """Return a name of letters, digits, `sign` and "-" for each name, at most `most` long, all different.
 
-    None is NONE, which secr takes for no capture, or NA, which R takes for a missing value.
+    None is NONE, which secr takes for no capture, or NA, which R takes for a missing value, or one of `taken`. sign:
+    "." or "_", for all other characters.
     """
     found: dict[str, str] = {}
-    used = {"none", "na"}
+    used = {"none", "na", *taken}
     for name in sorted(set(names)):
-        plain = re.sub(r"[^A-Za-z0-9.-]+", ".", transliterated(name)).strip(".-")[:most] or "x"
+        plain = re.sub(rf"[^A-Za-z0-9{sign}-]+", sign, transliterated(name)).strip(f"{sign}-")[:most] or "x"
         safe, n = plain, 2
         while safe.lower() in used:
-            ending = f".{n}"
+            ending = f"{sign}{n}"
             safe, n = plain[: most - len(ending)] + ending, n + 1
         used.add(safe.lower())
         found[name] = safe

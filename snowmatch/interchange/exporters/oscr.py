@@ -38,7 +38,8 @@ class Oscr:
         """Return edf.csv, tdf-1.csv and so on, names.csv and read.R."""
         survey = given.survey
         given.only_captures(once=True)
-        covariates = safe_names(station_covariates(given), 60)
+        # data2oscr takes NAME.2 for the covariate NAME on the second occasion
+        covariates = safe_names(station_covariates(given), 60, sign="_", taken=[EFFORT])
         words = {c: covariate_words(p.traits[c] for p in survey.places) for c in covariates}
         held = {c.session for c in survey.captures}
         if not held:
