@@ -410,6 +410,22 @@ def test_wildlife_insights_tells_when_the_cameras_of_a_station_did_not_work(tmp_
 
 
 @pytest.mark.parametrize(
+    ("name", "file", "photos", "told"),
+    [
+        ("camtrap_dp", "media.csv", 7, "left out: it has no time; the event has those of its other photos"),
+        ("darwin_core", "multimedia.csv", 7, "left out: it has no time; the event has those of its other photos"),
+        ("wildlife_insights", "images.csv", 8, "without a time: that of its event is written"),
+    ],
+)
+def test_what_becomes_of_a_photo_without_a_time_is_told(tmp_path, name, file, photos, told):
+    rows = [(*row[:3], "" if row[1] == "right_flank" and row[4] == "e1" else row[3], *row[4:]) for row in ROWS]
+    out, survey = export(tmp_path, name, rows)
+    assert len(survey.captures) == 7
+    assert len(read_rows(out / file)) == photos
+    assert f"1 photo {told}" in json.loads((out / "manifest.json").read_text())["format_notes"]
+
+
+@pytest.mark.parametrize(
     ("name", "columns"),
     [
         ("camtrap_dp", ("locationID", "deploymentStart", "deploymentEnd")),

@@ -74,8 +74,6 @@ class CamtrapDp:
         """
         given.only_captures()
         deployments, media, observations = self.tables(given)
-        untimed = sum(a.timestamp is None for a in _captured(given))
-        given.leave_out(untimed, "photo", "it has no time; the event has those of its other photos")
         given.as_midnight(len({a.path for a in _captured(given) if a.dated}), "photo")
         spatial = _extent([(r["longitude"], r["latitude"]) for r in deployments])
         package = self._package(given, deployments, observations, spatial)
@@ -87,7 +85,9 @@ class CamtrapDp:
         }
 
     def tables(self, given: Export) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]], list[dict[str, Any]]]:
-        """Return the rows of deployments, of media (by mediaID) and of observations. Raises as `files` does."""
+        """Return the rows of deployments, of media (by mediaID) and of observations. Photos without a time are
+        left out, with a note. Raises as `files` does.
+        """
         zone = _zone(self.timezone)
         survey = given.survey
         degrees = given.degrees
@@ -101,6 +101,8 @@ class CamtrapDp:
         for c, by in zip(survey.seen, told, strict=True):
             about = {"scientificName": species[c], **_classified(by)}
             observations += self._observations(given, c, about, periods, zone, media)
+        untimed = len({a.path for a in _captured(given) if a.timestamp is None})
+        given.leave_out(untimed, "photo", "it has no time; the event has those of its other photos")
         return deployments, media, observations
 
     def _observations(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 from snowmatch.interchange.exporters._names import genus_and_epithet
 from snowmatch.interchange.exporters._periods import Period, camera_times, in_sessions, nearest_period, note_cut
 from snowmatch.interchange.exporting import Export
@@ -52,6 +54,7 @@ class WildlifeInsights:
         periods = _periods(given)
         images: list[Any] = []
         days = 0
+        untimed: set[str] = set()
         for c in survey.seen:
             for row in c.rows:
                 a = survey.data.annotations[row]
@@ -59,11 +62,15 @@ class WildlifeInsights:
                 name = a.path.rpartition("/")[2]
                 moment = a.timestamp or c.start
                 days += a.dated if a.timestamp else c.dated
+                untimed |= {a.path} if a.timestamp is None else set()
                 deployment = nearest_period(periods, c.place, [a.camera] if a.camera else c.cameras, moment)
                 told = (c.age_class, c.sex, c.individual, a.body_part, 1)
                 what = (0, "snowmatch", *species[c], _time(moment))
                 images.append((self.project, deployment, key, name, a.path, *what, *told))
         given.as_midnight(days, "photo")
+        if untimed:
+            text = f"{counted(len(untimed), 'photo')} without a time: that of its event is written"
+            given.notes.append(Note("format-needs-time", text, {"count": len(untimed), "what": "photo"}))
         places = {period.place for period in periods}
         for label in (p.label for p in survey.places if p.label not in places):
             given.leave_out(1, "station", f"no camera worked at {label} in the sessions")
