@@ -25,6 +25,7 @@ from snowmatch.survey.abundance import Estimate, m0
 from snowmatch.survey.captures import history
 from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
+from snowmatch.survey.folder import survey_manifest
 from snowmatch.survey.identification import identify_captures
 from snowmatch.survey.opening import draw_survey, open_survey
 from snowmatch.survey.pooling import pool
@@ -410,3 +411,12 @@ def test_the_table_of_a_catalog_without_decisions(tmp_path):
     assert table["usable sightings"] == 8
     plain = replace(survey, identities=None)
     assert plain.captures == survey.captures
+
+
+def test_with_flanks_as_sessions_a_sighting_of_both_counts_once(tmp_path):
+    folder = catalog(tmp_path, ROWS)
+    survey = open_survey(folder, flanks="sessions")
+    assert len(survey.captures) == 8  # one shows both sides
+    table = {row[0]: row[1] for row in practice_table(survey, survey.identities)[1]}
+    assert table["sightings that count by status import"] == table["sightings that count"] == 7
+    assert survey_manifest(survey, None, {})["flanks_left_out"] == 0

@@ -38,7 +38,7 @@ def survey_manifest(survey: Survey, coordinates: Coordinates | None, more: Mappi
         "coordinates": "none" if coordinates is None else coordinates.text,
         "captures": len({c.cell for c in survey.captures}),
         "individuals": len({c.individual for c in survey.captures}),
-        "flanks_left_out": len(survey.all_captures) - len(survey.captures),
+        "flanks_left_out": len(survey.all_captures) - len(survey.seen),
         "left_out": [
             {"individual": e.individual, "encounter": e.encounter, "station": e.station, "reason": e.reason}
             for e in survey.left_out

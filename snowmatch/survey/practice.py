@@ -28,7 +28,7 @@ def practice_table(survey: Survey, identities: Identities) -> Table:
     who, rows = identities.who, in_effect(identities.rows)
     pairs = [r for r in rows if r.kind == "pair" and counts(r)]
     found, alpha = agreement(identities.rows, who), identification_rate(identities.rows, who)
-    status = Counter(each.status for each in identify_captures(survey.captures, identities))
+    status = Counter(each.status for each in identify_captures(survey.seen, identities))
     sides = Counter(i.flanks or "other" for i in individuals(survey.captures))
     unidentified = len(survey.seen_unnamed)
     criteria = sum(len(r.marks) > 0 for r in pairs if r.role in PERSONS)
@@ -40,7 +40,7 @@ def practice_table(survey: Survey, identities: Identities) -> Table:
         ("unidentified sightings", unidentified),
         ("identified sightings left out", sum(bool(e.individual) for e in survey.left_out)),
         ("unidentified sightings left out", sum(not e.individual for e in survey.left_out)),
-        ("sightings that count", len(survey.captures)),
+        ("sightings that count", len(survey.seen)),
         ("captures", len({c.cell for c in survey.captures})),
         ("individuals", len({c.individual for c in survey.captures})),
         ("individuals known from both flanks", sides["B"] + sides["LR"]),
