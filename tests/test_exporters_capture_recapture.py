@@ -472,9 +472,10 @@ def test_histories_have_no_session_without_captures(tmp_path, name, files, why):
     assert f"1 session left out: {why}" in json.loads((out / "manifest.json").read_text())["format_notes"]
 
 
-def test_multimark_needs_a_capture_that_shows_a_side(tmp_path):
+@pytest.mark.parametrize("name", ["multimark", "spim"])
+def test_models_of_two_sides_need_a_capture_that_shows_one(tmp_path, name):
     with pytest.raises(SnowmatchError, match="no capture shows a side"):
-        export(tmp_path, "multimark", [(who, "head", *rest) for who, _, *rest in ROWS])
+        export(tmp_path, name, [(who, "head", *rest) for who, _, *rest in ROWS])
 
 
 WINTER = """station,location,x,y,from,to

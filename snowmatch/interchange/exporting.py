@@ -14,6 +14,7 @@ from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names, sett
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.photos.facts import read_facts
+from snowmatch.survey.captures import Capture
 from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
 from snowmatch.survey.draws import Drawn
 from snowmatch.survey.folder import COUNTED, survey_manifest, write_output
@@ -55,6 +56,21 @@ class Export:
         if once:
             again = len(survey.captures) - len({c.cell for c in survey.captures})
             self.leave_out(again, "repeated capture", "one counts for each animal, station and occasion")
+
+    def need_captures(self) -> None:
+        """Raise SnowmatchError if there are no captures."""
+        if not self.survey.captures:
+            raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
+
+    def captures_of_sides(self) -> list[Capture]:
+        """Return the captures that show a side, and note how many do not. Raises SnowmatchError if none does."""
+        self.need_captures()
+        captures = self.survey.captures
+        found = [c for c in captures if c.flank]
+        if not found:
+            raise SnowmatchError("no capture shows a side: fill in left_flank and right_flank in the column body_part")
+        self.leave_out(len(captures) - len(found), "capture", "it shows no side")
+        return found
 
     def need_both_flanks(self) -> None:
         """Raise SnowmatchError if a choice of flanks took sightings out of a format that models both sides."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporters._names import mapping_csv, safe_names, sexes
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture, history
@@ -21,8 +20,7 @@ def session_histories(
     without captures.
     """
     survey = given.survey
-    if not survey.captures:
-        raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
+    given.need_captures()
     held = {c.session for each in _all_captures(given) for c in each}
     if captures is None or captures is survey.captures:
         given.only_captures()

@@ -36,13 +36,14 @@ class CamtrapR:
 
         With several sessions, cameras.csv has the times of each by itself.
         """
+        given.need_captures()
         given.only_captures()
         survey = given.survey
         if given.positions:
             held, why = {c.session for c in survey.captures}, "camtrapR makes no detection history without captures"
         else:  # only what operated
             held, why = {s.name for s in survey.sessions if survey.effort[s.name].any()}, "no camera worked"
-        names = {name: safe for name, safe in session_names(survey).items() if name in held or not held}
+        names = {name: safe for name, safe in session_names(survey).items() if name in held}
         given.leave_out(len(survey.sessions) - len(names), "session", why)
         number = {name: n for n, name in enumerate(names, start=1)}
         cameras = _cameras(given, number)

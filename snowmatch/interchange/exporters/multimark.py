@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporters._histories import without_effort
 from snowmatch.interchange.exporters._names import mapping_csv, number_text, plain_csv, safe_names
 from snowmatch.interchange.exporting import Export
@@ -33,20 +32,18 @@ class Multimark:
         survey = given.survey
         given.need_both_flanks()
         given.only_captures()
-        _without_side(given)
+        shown = given.captures_of_sides()
         without_effort(given)
         animals = safe_names(c.individual for c in survey.captures)
         traps = safe_names(p.label for p in survey.places)
         endings = safe_names(s.name for s in survey.sessions) if len(survey.sessions) > 1 else {}
         files: dict[str, bytes] = {}
-        held = {c.session for c in survey.captures if c.flank}
-        if not held:
-            raise SnowmatchError("no capture shows a side: fill in left_flank and right_flank in the column body_part")
+        held = {c.session for c in shown}
         why = "multimark reads no session without captures of a side"
         given.leave_out(len(survey.sessions) - len(held), "session", why)
         for s in (s for s in survey.sessions if s.name in held):
             ending = f"-{endings[s.name]}" if endings else ""
-            own = [c for c in survey.captures if c.session == s.name and c.flank]
+            own = [c for c in shown if c.session == s.name]
             by_animal: dict[str, list[Capture]] = defaultdict(list)
             by_occasion: dict[tuple[str, int], list[Capture]] = defaultdict(list)
             for c in own:
@@ -77,10 +74,6 @@ class Multimark:
                 files[f"traps{ending}.csv"] = plain_csv(("trap", "x", "y", *(f"occ{k}" for k in occasions)), rows)
         names_file = {"names.csv": mapping_csv(session=endings, individual=animals, station=traps)}
         return {**files, **names_file, "read.R": _script(sorted(files))}
-
-
-def _without_side(given: Export) -> None:
-    given.leave_out(sum(not c.flank for c in given.survey.captures), "capture", "it shows no side")
 
 
 def _code(captures: Sequence[Capture]) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporters._names import (
     covariate_names,
     covariate_words,
@@ -37,13 +36,12 @@ class Oscr:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return edf.csv, tdf-1.csv and so on, names.csv and read.R."""
         survey = given.survey
+        given.need_captures()
         given.only_captures(once=True)
         # data2oscr takes NAME.2 for the covariate NAME on the second occasion
         covariates = safe_names(station_covariates(given), 60, sign="_", taken=[EFFORT])
         words = {c: covariate_words(p.traits[c] for p in survey.places) for c in covariates}
         held = {c.session for c in survey.captures}
-        if not held:
-            raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
         given.leave_out(len(survey.sessions) - len(held), "session", "oSCR reads no session without captures")
         sessions = {name: n + 1 for n, name in enumerate(n for n in session_names(survey) if n in held)}
         animals = numbers(c.individual for c in survey.captures)

@@ -41,6 +41,7 @@ class ScrPairwise:
         if paths != [a.path for a in survey.data.annotations]:
             raise SnowmatchError(f"{self.scores} is not of this catalog as it is now: score it again", "ask-scores")
         (s,) = survey.sessions
+        given.need_captures()
         given.only_captures()
         detectors = given.detectors(s.name)
         number = {p.label: j + 1 for j, (_, p) in enumerate(detectors)}

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
 from snowmatch.interchange.exporters._names import (
     ages,
@@ -54,8 +53,7 @@ class Secr:
         Drawn identities are in captures-001.txt and so on, and pool.R fits and pools them.
         """
         survey = given.survey
-        if not survey.captures:
-            raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
+        given.need_captures()
         given.only_captures(once=self.detector == "proximity")
         sessions = session_names(survey)
         drawn = given.drawn.captures if given.drawn is not None else ()

@@ -34,9 +34,8 @@ class Spacecap:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return captures.csv, traps.csv and statespace.csv, each with -SESSION for several sessions, and names.csv."""
         survey = given.survey
+        given.need_captures()
         held = {c.session for c in survey.captures}
-        if not held:
-            raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
         given.only_captures(once=True)
         given.leave_out(len(survey.sessions) - len(held), "session", "SPACECAP reads no session without captures")
         endings = safe_names(s.name for s in survey.sessions) if len(survey.sessions) > 1 else {}

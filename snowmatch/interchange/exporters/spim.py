@@ -35,9 +35,8 @@ class Spim:
         if len(survey.sessions) != 1:
             raise SnowmatchError("the 2-flank model has one session: choose one with --session NAME=FROM..TO")
         (s,) = survey.sessions
-        own = [c for c in survey.captures if c.flank]
         given.only_captures(once=True)
-        given.leave_out(len(survey.captures) - len(own), "capture", "it shows no side")
+        own = given.captures_of_sides()
         sides = {n: {c.flank for c in own if c.individual == n} for n in sorted({c.individual for c in own})}
         linked = [n for n, flanks in sides.items() if "B" in flanks or {"L", "R"} <= flanks]
         rank = {}

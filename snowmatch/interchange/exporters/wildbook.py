@@ -38,6 +38,7 @@ class Wildbook:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return wildbook-1.csv and so on, and photos.csv if photos have names that Wildbook does not take."""
         survey = given.survey
+        given.need_captures()
         given.only_captures()
         names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.seen}
         often = Counter(_bare(n) for own in names.values() for n in own)
