@@ -15,12 +15,13 @@ from web_small import make_catalog
 
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.decisions.file import append, decisions_path
+from snowmatch.decisions.file import append, decisions_path, read_head
 from snowmatch.decisions.row import Decision
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.review.alpha import identification_rate
 from snowmatch.review.identities import open_identities
 from snowmatch.review.likely import Evidence, Likely
+from snowmatch.survey import opening
 from snowmatch.survey.abundance import Estimate, m0
 from snowmatch.survey.captures import history
 from snowmatch.survey.coordinates import Coordinates
@@ -411,6 +412,23 @@ def test_the_table_of_a_catalog_without_decisions(tmp_path):
     assert table["usable sightings"] == 8
     plain = replace(survey, identities=None)
     assert plain.captures == survey.captures
+
+
+def test_the_manifest_tells_the_decisions_that_were_counted(tmp_path, monkeypatch):
+    folder = catalog(tmp_path, ROWS)
+    assert survey_manifest(open_survey(folder), None, {})["decisions_hash"] is None
+    decide(folder, Decision("", "", "ann", "name", ("a8",), (), "dastan"))
+    head = read_head(decisions_path(folder))
+    read = opening.open_data
+
+    def others_decide(folder):
+        decide(folder, Decision("", "", "ann", "name", ("a8",), (), "elmira"))
+        return read(folder)
+
+    monkeypatch.setattr(opening, "open_data", others_decide)
+    survey = open_survey(folder)
+    assert "dastan" in {c.individual for c in survey.captures}
+    assert survey_manifest(survey, None, {})["decisions_hash"] == head != read_head(decisions_path(folder))
 
 
 def test_with_flanks_as_sessions_a_sighting_of_both_counts_once(tmp_path):

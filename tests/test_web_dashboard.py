@@ -1,7 +1,6 @@
 """The dashboard and the report: figures with their tables, filters, files, no coordinates; figures that are kept."""
 
 import csv
-import hashlib
 import io
 import json
 import re
@@ -18,7 +17,7 @@ from snowmatch.catalog.records import Fingerprint, Records, save_records
 from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, save_screened
 from snowmatch.catalog.species import NOTHING
 from snowmatch.review.accounts import add_account
-from snowmatch.review.identities import name_sightings
+from snowmatch.review.identities import name_sightings, read_head
 from snowmatch.web import surveys
 from snowmatch.web.dashboard import SCREENED, SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
 from snowmatch.web.page import environment
@@ -277,7 +276,7 @@ def test_positions_are_for_administrators(tmp_path, monkeypatch):
     assert bek.get("/individuals/x/passport?coordinates=exact").status_code == 403
 
 
-def test_the_manifest_has_the_sum_of_the_decisions_that_were_used(tmp_path):
+def test_the_manifest_has_the_hash_of_the_decisions_that_were_used(tmp_path):
     folder, file = tmp_path / "catalog", tmp_path / "other.sqlite"
     folder.mkdir()
     rows = ["path,individual,body_part,location,station,timestamp,encounter,annotation"]
@@ -288,7 +287,7 @@ def test_the_manifest_has_the_sum_of_the_decisions_that_were_used(tmp_path):
     client.app.state.snowmatch.append(lambda who: [name_sightings(who, [0], "bars", "asel")])
     content = client.get("/survey/file/tables.zip").content
     manifest = json.loads(zipfile.ZipFile(io.BytesIO(content)).read("manifest.json"))
-    assert manifest["decisions_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert manifest["decisions_hash"] == read_head(file) != ""
 
 
 # --- live -------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.decisions.corrections import with_corrections
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
+from snowmatch.decisions.row import Decision
 from snowmatch.decisions.who import UNNAMED, Who, who_is_who, with_names
 
 # Codes of the notes on names of individuals
@@ -26,7 +28,11 @@ def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
 
     path: the file of decisions (default: that of the catalog). Without decisions the catalog stays as it is.
     """
-    rows = read_decisions(path or decisions_path(data.folder)).rows
+    return with_rows(data, read_decisions(path or decisions_path(data.folder)).rows)
+
+
+def with_rows(data: CatalogData, rows: Sequence[Decision]) -> CatalogData:
+    """Return the catalog with the names by these decisions, and notes on what they change."""
     if not rows:
         return data
     identified = with_ids(data.folder, data.annotations, data.annotations)

@@ -21,19 +21,21 @@ from snowmatch.survey.run import Survey
 MANIFEST = "manifest.json"
 UNFINISHED = "replaced"  # in the manifest of a run that is at work, or was killed: the files before, with their sums
 SCHEMA = "snowmatch.files/1"
-DECISIONS = "decisions.sqlite"
 COUNTED = ("settings", "captures", "individuals", "flanks_left_out", "left_out", "notes")  # in a manifest: of a count
 
 
 def survey_manifest(survey: Survey, coordinates: Coordinates | None, more: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what made some files: version, settings, the hash of the decisions, what was left out and why."""
-    decisions = survey.data.folder / DECISIONS if survey.identities is None else survey.identities.path
+    """Return what made some files: version, settings, the hash of the decisions, what was left out and why.
+
+    The hash is that of the decision added last, as it was read: others may have been added since.
+    """
+    head = survey.identities.stored.head if survey.identities is not None else ""
     return {
         "schema": SCHEMA,
         "snowmatch": __version__,
         **more,
         "catalog": survey.data.folder.resolve().name,
-        "decisions_sha256": file_sha256(decisions) if decisions.is_file() else None,
+        "decisions_hash": head or None,
         "settings": dict(survey.settings),
         "coordinates": "none" if coordinates is None else coordinates.text,
         "captures": len({c.cell for c in survey.captures}),

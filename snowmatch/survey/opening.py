@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Unpack
 
 from snowmatch.api import open_catalog
-from snowmatch.review.identities import open_identities
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.opened import open_data
+from snowmatch.decisions.named import with_rows
+from snowmatch.review.identities import Identities, open_identities
 from snowmatch.review.likely import check_one_reading, gather_evidence
 from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
 from snowmatch.survey.run import Survey, SurveyOptions, make_survey, uncounted_survey
@@ -15,12 +18,18 @@ from snowmatch.survey.run import Survey, SurveyOptions, make_survey, uncounted_s
 
 def open_survey(folder: Path, **options: Unpack[SurveyOptions]) -> Survey:
     """Return the survey of the catalog in `folder`, by all decisions of persons. Raises as `make_survey` does."""
-    return make_survey(open_catalog(folder).data, open_identities(folder), **options)
+    return make_survey(*_read(folder), **options)
 
 
 def open_uncounted(folder: Path) -> Survey:
     """Return the catalog in `folder`, by all decisions of persons, as a survey that counts nothing."""
-    return uncounted_survey(open_catalog(folder).data, open_identities(folder))
+    return uncounted_survey(*_read(folder))
+
+
+def _read(folder: Path) -> tuple[CatalogData, Identities]:
+    """Return the catalog in `folder` and who is who in it, by the same decisions: others may be stored meanwhile."""
+    identities = open_identities(folder)
+    return with_rows(open_data(folder), identities.rows), identities
 
 
 def draw_survey(
