@@ -67,7 +67,7 @@ def test_a_manifest_says_what_the_format_leaves_out_and_so_does_the_command(tmp_
     said = json.loads((tmp_path / "out" / "manifest.json").read_text())["format_notes"]
     assert all(text in result.output for text in said)
     told = "\n".join(said)
-    assert (name in WHOLE) is not ("1 unidentified sighting left out: the format has identified animals only" in told)
+    assert (name in WHOLE) is not ("1 unidentified sighting left out: only captures of individuals are written" in told)
     assert ("1 capture left out: it shows no side" in told) is (name in ("multimark", "spim"))
     assert ("1 repeated capture left out" in told) is (
         name in ("secr", "oscr", "spacecap", "spim", "mark", "capture", "rmark")

@@ -50,9 +50,9 @@ class Export:
             self.notes.append(Note("format-needs-time", text, {"count": number, "what": one}))
 
     def only_captures(self, *, once: bool = False) -> None:
-        """Note what a format of captures leaves out. once: it has one capture of an animal a station and occasion."""
+        """Note what an export of captures leaves out. once: it has one capture of an animal a station and occasion."""
         survey = self.survey
-        self.leave_out(len(survey.seen_unnamed), "unidentified sighting", "the format has identified animals only")
+        self.leave_out(len(survey.seen_unnamed), "unidentified sighting", "only captures of individuals are written")
         if once:
             again = len(survey.captures) - len({c.cell for c in survey.captures})
             self.leave_out(again, "repeated capture", "one counts for each animal, station and occasion")
