@@ -422,6 +422,23 @@ def test_an_index_run_drops_the_copies_of_an_older_version_and_answers_stay(tmp_
     same(answer(place, held, queries, allowed), expected)
 
 
+@pytest.mark.parametrize("entries", [2, 60])
+@pytest.mark.parametrize("left", ["all", "codebooks"])
+def test_blocks_and_codebooks_of_another_format_are_not_used(tmp_path, monkeypatch, entries, left):
+    place, held = shelf_in(tmp_path), content(range(entries))
+    queries, allowed = rows_of(key(1))[:9], np.ones(entries, bool)
+    shelf.arrange_blocks(place, held)
+    before, expected = files_in(tmp_path), answer(place, held, queries, allowed)
+    if left == "codebooks":
+        shelf.drop_blocks(tmp_path)
+    monkeypatch.setattr(files, "INDEX_FORMAT", files.INDEX_FORMAT + 1)
+    same(answer(place, held, queries, allowed), expected)
+    assert origins(place, held) == ["read"]  # it was built by the answer before, and kept
+    assert shelf.arrange_blocks(place, held) == 0  # nothing was damaged
+    assert not before.keys() & files_in(tmp_path).keys()
+    same(answer(place, held, queries, allowed), expected)
+
+
 def test_an_index_that_cannot_be_stored_is_built_in_memory(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     place, held = shelf_in(tmp_path / "file" / "index"), content(range(60))

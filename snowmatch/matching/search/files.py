@@ -1,17 +1,16 @@
 """The files of search blocks and of their codebooks. They are written once and never changed.
 
 A block `<part>-<codebook>-<mark>` has three files: `.keys` (its annotations, the number of rows of each, how many of
-them are searched, and a mark of which), `.faiss`
-(the inverted file, unless its rows are few) and, written last, `.sums` (the checksums of the others). Without checksums
-it is no block. Its rows are those of the features; older versions kept a copy of them in `.npy`. A codebook
-`<part>-<codebook>` has `.codebook` and `.sums`.
+them are searched, and a mark of which), `.faiss` (the inverted file, unless its rows are few) and, written last,
+`.sums` (the checksums of the others, and the format). Without checksums it is no block. Its rows are those of the
+features; older versions kept a copy of them in `.npy`. A codebook `<part>-<codebook>` has `.codebook` and `.sums`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,8 @@ from snowmatch.core.files import unreadable
 from snowmatch.core.sums import is_unchanged, read_sums, write_sums, write_with_sums
 from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, read_lists, without_centres, write_lists
 
-INDEX_FORMAT = 5  # increased if the way of building changes: new blocks and codebooks then have other names
+INDEX_FORMAT = 5  # increased if the way of building changes: blocks and codebooks of another format are not used
+UNTOLD = 5  # the format of those whose checksums do not tell it; still older blocks are known by their lists of keys
 KEYS, ROWS, LISTS, CODES, SUMS = ".keys", ".npy", ".faiss", ".codebook", ".sums"
 ENDINGS = (SUMS, KEYS, ROWS, LISTS, CODES)  # the checksums go first when files are deleted
 FEW = "few"  # in the place of the codebook's name, for blocks of few rows
@@ -79,22 +79,24 @@ def write_block(
     writers = {KEYS: write_keys}
     if lists is not None:
         writers[LISTS] = lambda file: write_lists(lists, file)
-    write_sums(
-        with_ending(path, SUMS),
-        {path.name + ending: write_with_sums(with_ending(path, ending), write) for ending, write in writers.items()},
-    )
+    sums = {path.name + ending: write_with_sums(with_ending(path, ending), write) for ending, write in writers.items()}
+    sums[path.name + KEYS]["format"] = INDEX_FORMAT
+    write_sums(with_ending(path, SUMS), sums)
 
 
 def list_blocks(folder: Path, part: str) -> tuple[list[Stored], list[Path]]:
-    """Return the complete blocks of a body part, by name, and the paths of those whose lists of keys are damaged."""
+    """Return the complete blocks of a body part, by name, and the paths of those whose lists of keys are damaged.
+
+    Blocks of another format are left out.
+    """
     found, damaged = [], []
     for sums in sorted(folder.glob(f"{part}-*-*{SUMS}")):
         path = sums.with_suffix("")
         try:
             known = _sums(path)
-            if path.name + KEYS not in known:  # of an older format
-                continue
             file = with_ending(path, KEYS)
+            if file.name not in known or not _is_of_this_format(known[file.name]):
+                continue
             if not is_unchanged(file, known[file.name]):
                 raise ValueError("the list of keys has changed")
             table = np.load(file, allow_pickle=False)
@@ -110,6 +112,11 @@ def list_blocks(folder: Path, part: str) -> tuple[list[Stored], list[Path]]:
         except DAMAGE:
             damaged.append(path)
     return found, damaged
+
+
+def _is_of_this_format(sums: Mapping[str, Any]) -> bool:
+    """Return whether a list of keys, or a codebook, was written in the format of today. sums: its checksums."""
+    return (int(sums["format"]) if "format" in sums else UNTOLD) == INDEX_FORMAT
 
 
 def _sums(path: Path) -> dict[str, dict[str, Any]]:
@@ -169,17 +176,17 @@ def write_codebook(path: Path, codebook: Codebook) -> None:
     """Write a codebook. Raises SnowmatchError if it cannot be written."""
     file = with_ending(path, CODES)
     sums = write_with_sums(file, lambda opened: write_lists(codebook.empty, opened))
-    write_sums(with_ending(path, SUMS), {file.name: {**sums, "trained": codebook.trained}})
+    write_sums(with_ending(path, SUMS), {file.name: {**sums, "trained": codebook.trained, "format": INDEX_FORMAT}})
 
 
 def read_codebook(path: Path) -> Codebook | None:
-    """Return a codebook; None if it does not exist or is damaged.
+    """Return a codebook; None if it does not exist, is damaged or has another format.
 
     Raises SnowmatchError if the system cannot read it.
     """
     try:
         known, file = _sums(path), with_ending(path, CODES)
-        if not is_unchanged(file, known[file.name]):
+        if not _is_of_this_format(known[file.name]) or not is_unchanged(file, known[file.name]):
             return None
         with open(file, "rb") as opened:
             return Codebook(path.name, int(known[file.name]["trained"]), read_lists(opened))
