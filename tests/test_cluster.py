@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_classifier
 import numpy as np
@@ -407,6 +408,20 @@ def test_workers_with_several_threads_are_refused():
         pytest.raises(SnowmatchError, match="has 2 threads, expected 1"),
         open_pool(1, (1,)),
     ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("faiss", r"has faiss .*, expected faiss 9\.9"),
+        # where kornia is not installed, it is missing there as well
+        ("kornia", r"has .*kornia .*, expected .*kornia 9\.9|lacks a package .*kornia.*, with the extras used"),
+    ],
+)
+def test_workers_with_another_version_of_a_package_in_use_are_refused(name, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(__version__="9.9"))
+    with use_cluster("local:1"), pytest.raises(SnowmatchError, match=message), open_pool(1, (1,)):
         pass
 
 

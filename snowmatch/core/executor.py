@@ -26,6 +26,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,8 @@ from snowmatch.core.version import __version__
 
 CLUSTER_SECONDS = 30.0  # how long a cluster may take to answer
 LONELY_SECONDS = 300.0  # how long a cluster may have no worker: a lost one is often started again
+# Packages that decide the bytes of results beside those that every process loads: compared where they are in use
+DECIDING = ("faiss", "torch", "kornia", "onnxruntime")
 Item = TypeVar("Item")
 # A library may print text, and this text must not mix with the results. So stdout becomes stderr before any import.
 _BOOT = """
@@ -246,17 +249,9 @@ class Cluster:
     def __enter__(self) -> Cluster:
         folders = [str(c) for c in self._context if isinstance(c, Path)]
         own = _about(folders)
-        found = _on_cluster(lambda: self._client.run(_about, folders, on_error="return"))
-        # one that has died just now is left out
-        found = {worker: told for worker, told in found.items() if not isinstance(told, OSError)}
-        for worker, told in sorted(found.items()):
-            versions, threads, missing = _on_cluster(partial(_value, told))
-            if versions != own[0]:
-                theirs = ", ".join(f"{name} {version}" for name, version in versions.items())
-                ours = ", ".join(f"{name} {version}" for name, version in own[0].items())
-                raise SnowmatchError(
-                    f"the worker {worker} has {theirs}, expected {ours} as here: install the same there"
-                )
+        found = self._ask_all(_about, folders)
+        for worker, (versions, threads, missing) in found.items():
+            _check_versions(worker, versions, own[0])
             if threads != 1:
                 raise SnowmatchError(
                     f"the worker {worker} has {threads} threads, expected 1: start it with --nthreads 1"
@@ -266,12 +261,21 @@ class Cluster:
                     f"the worker {worker} does not see {missing[0]}: put it into a folder that all computers of the "
                     "cluster have under the same path"
                 )
-        self.workers = sorted(found)
+        used = [name for name in DECIDING if name in sys.modules]  # a network's packages only where it is used
+        for worker, versions in self._ask_all(_packages, used).items():
+            _check_versions(worker, versions, _packages(used))
+        self.workers = list(found)
         self.window = 4 * len(found) + 4
         # made by a task, so that it can be made again if its worker is lost
         made = pickle.dumps(self._context, protocol=pickle.HIGHEST_PROTOCOL)
         self._there = self._client.submit(Sent, made, pure=False)
         return self
+
+    def _ask_all(self, work: Callable[..., Any], *about: Any) -> dict[str, Any]:
+        """Return what each worker tells, sorted by worker. One that has died just now is left out."""
+        found = _on_cluster(lambda: self._client.run(work, *about, on_error="return"))
+        told = sorted((worker, each) for worker, each in found.items() if not isinstance(each, OSError))
+        return {worker: _on_cluster(partial(_value, each)) for worker, each in told}
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError, RuntimeError):
@@ -322,7 +326,9 @@ def _on_cluster(work: Callable[[], Any], path: str = "") -> Any:
             "kept: run it again with workers that have more memory"
         ) from error
     except ImportError as error:
-        raise SnowmatchError(f"a worker of the cluster lacks a package ({error}): install snowmatch there") from error
+        raise SnowmatchError(
+            f"a worker of the cluster lacks a package ({error}): install snowmatch there, with the extras used here"
+        ) from error
     except (CancelledError, OSError) as error:
         raise WorkerDiedError(
             f"the cluster cannot be reached any more ({error}); finished work is kept: run it again"
@@ -334,6 +340,18 @@ def _value(told: Any) -> Any:
     if isinstance(told, Exception):
         raise told
     return told
+
+
+def _check_versions(worker: str, versions: dict[str, str], own: dict[str, str]) -> None:
+    """Raise SnowmatchError if a worker has other versions than this process."""
+    if versions != own:
+        theirs, ours = (", ".join(f"{name} {version}" for name, version in each.items()) for each in (versions, own))
+        raise SnowmatchError(f"the worker {worker} has {theirs}, expected {ours} as here: install the same there")
+
+
+def _packages(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of packages, by the names that they are imported by. Raises ImportError if one is missing."""
+    return {name: str(import_module(name).__version__) for name in names}
 
 
 def _about(folders: Iterable[str], dask_worker: Any = None) -> tuple[dict[str, str], int, list[str]]:
