@@ -664,7 +664,31 @@ def test_the_memory_of_loaded_blocks_is_bounded(tmp_path):
 def test_without_a_limit_half_of_the_memory_is_used_on_every_system(monkeypatch):
     monkeypatch.setattr(loaded, "_limit", [])
     monkeypatch.delattr(os, "sysconf")  # as on Windows
+    monkeypatch.setattr(loaded, "GROUPS", Path("/nowhere"))
     assert loaded.default_memory() == psutil.virtual_memory().total // 2
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "expected"),
+    [
+        ("0::/\n", {"memory.max": "6000000\n"}, 3_000_000),
+        ("0::/\n", {"memory.max": "max\n"}, None),
+        ("0::/job/step\n", {"job/memory.max": "6000000\n", "job/step/memory.max": "max\n"}, 3_000_000),
+        ("3:cpu:/a\n2:memory,x:/a\n", {"memory/a/memory.limit_in_bytes": "4000000\n"}, 2_000_000),
+        ("2:memory:/docker/a\n", {"memory/memory.limit_in_bytes": "4000000\n"}, 2_000_000),
+        ("2:memory:/\n0::/\n", {"memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
+        ("0::/../..\n", {}, None),
+    ],
+)
+def test_the_default_memory_is_half_of_what_a_container_may_use(tmp_path, monkeypatch, groups, limits, expected):
+    monkeypatch.setattr(loaded, "_limit", [])
+    monkeypatch.setattr(loaded, "GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(loaded, "GROUP_FILES", tmp_path / "files")
+    (tmp_path / "cgroup").write_text(groups)
+    for name, text in limits.items():
+        (tmp_path / "files" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "files" / name).write_text(text)
+    assert loaded.default_memory() == (expected or psutil.virtual_memory().total // 2)
 
 
 def test_the_least_recently_used_index_goes_first():

@@ -103,7 +103,7 @@ memory_option = click.option(
     expose_value=False,
     metavar="SIZE",
     help="Memory for loaded search indexes, such as 8GB. A large catalog is slower with less.  "
-    "[default: half of this computer's]",
+    "[default: half of this computer's, or of its container's limit]",
 )
 
 

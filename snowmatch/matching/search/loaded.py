@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
 
-SHARE = 0.5  # of the machine's memory
+SHARE = 0.5  # of the memory that this process may use
+GROUPS, GROUP_FILES = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")  # control groups exist only on Linux
 
 _limit: list[int] = []  # what `limit_memory` was told last
 
@@ -29,10 +32,37 @@ def limited_memory() -> int | None:
 
 
 def default_memory() -> int:
-    """Return the bytes that loaded search indexes may take: as limited, or else half of the machine's memory."""
+    """Return the bytes that loaded search indexes may take: as limited, or else half of the memory.
+
+    The memory is that of the machine, or less if a container or a job has a limit.
+    """
     if _limit:
         return _limit[-1]
-    return int(SHARE * psutil.virtual_memory().total)
+    return int(SHARE * min([psutil.virtual_memory().total, *_group_limits()]))
+
+
+def _group_limits() -> Iterator[int]:
+    """Yield the limits of the control groups that this process is in, such as those of a container; none if unlimited.
+
+    A group never has more than those above it. In a container, the folder of the group may be called otherwise.
+    """
+    try:
+        lines = GROUPS.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        top, name = (GROUP_FILES / "memory", "memory.limit_in_bytes") if kinds else (GROUP_FILES, "memory.max")
+        parts = [part for part in path.split("/") if part]
+        for count in range(len(parts) + 1):
+            try:
+                told = top.joinpath(*parts[:count], name).read_text().strip()
+            except OSError:  # not there, or not for this user
+                continue
+            if told.isdecimal():  # else "max"
+                yield int(told)
 
 
 class Loaded:
