@@ -142,7 +142,7 @@ def measure_part(rows: int, workers: int, asked: int) -> dict[str, float]:
         index = fill(size, codebook, rng)
         holders._loaded.put(str(folder / name), (index, counts), index.memory)
         keep = np.packbits(rng.random(len(counts)) > 0.001)
-        parts.append(Part(len(parts), name, codebook.lists, {0: (keep, first)}))
+        parts.append(Part(len(parts), name, codebook.lists, {0: (keep, first)}, index.memory))
     queries, task = rng.integers(0, 120, (asked, 128), np.uint8), LookAt(tuple(parts))
     near, *near_seconds = timed(lambda: codebook.nearest_lists(queries.astype(np.float32), PROBES + 1))
     count = CANDIDATES + TIED

@@ -20,8 +20,8 @@ from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject,
 from snowmatch.features.reader import FeatureReader
 from snowmatch.matching.search.block import Block, Home, LazyIndex
 from snowmatch.matching.search.blocks import prepare
-from snowmatch.matching.search.forest import FlannIndex, forest_rows
-from snowmatch.matching.search.inverted_file import index_bytes
+from snowmatch.matching.search.forest import FlannIndex, forest_bytes, forest_rows
+from snowmatch.matching.search.inverted_file import memory_bytes
 from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.rows import Rows
 from snowmatch.matching.search.shelf import (
@@ -335,7 +335,7 @@ class Gallery:
     @property
     def index_memory(self) -> int:
         """About how many bytes the search indexes of all annotations need in memory."""
-        return index_bytes(int(self._counts.sum()), self.reader.dimension)
+        return memory_bytes(int(self._counts.sum()), self.reader.dimension)
 
     def blocks(self, backend: str, part: str, foreground: str = "auto") -> tuple[Block, ...]:
         """Return the blocks that a query of body part `part` is compared with. Their indexes are loaded when they
@@ -462,7 +462,7 @@ class Gallery:
     ) -> list[Block]:
         """Return a search block, once for each copy of its annotations: rows with the same content share their rows."""
         name = planned.path.name
-        index = LazyIndex(name, planned.open_it, self.loaded, str(planned.path))
+        index = LazyIndex(name, planned.open_it, self.loaded, str(planned.path), planned.memory)
         home = Home(planned.path, planned.codebook)
         group = name.rpartition("-")[0]
         made = self._blocks_by_copy(planned.places, planned.counts, index, group, owners, planned.rows, home)
@@ -475,7 +475,12 @@ class Gallery:
         keys = content.keys[run]
         name, of = f"{part}-{run.start}", hashlib.sha256(keys.tobytes()).hexdigest()
         called = f"forest {self.extractor_key} {of}"  # the same name in another gallery may be of other annotations
-        index = LazyIndex(name, lambda: (FlannIndex(content.rows_of(keys)), "could not be kept"), self.loaded, called)
+        memory = partial(forest_bytes, int(content.counts[run].sum()), self.reader.dimension)
+
+        def grow() -> tuple[FlannIndex, str]:
+            return FlannIndex(content.rows_of(keys)), "could not be kept"
+
+        index = LazyIndex(name, grow, self.loaded, called, memory)
         places = np.arange(run.start, run.stop)
         return self._blocks_by_copy(places, content.counts[run], index, "", owners)
 

@@ -20,13 +20,19 @@ from snowmatch.matching.search.rows import Rows
 class LazyIndex:
     """The search index of one block. It is read or built when it is needed, by any thread, and kept in `loaded`.
 
-    open_it: reads or builds it, and tells how. key: what it is called in `loaded`.
+    open_it: reads or builds it, and tells how. key: what it is called in `loaded`. memory: returns the bytes that it
+    will take, so that there is room for them.
     """
 
     def __init__(
-        self, name: str, open_it: Callable[[], tuple[Any, str]], loaded: Loaded | None = None, key: str = ""
+        self,
+        name: str,
+        open_it: Callable[[], tuple[Any, str]],
+        loaded: Loaded | None = None,
+        key: str = "",
+        memory: Callable[[], int] = int,
     ) -> None:
-        self._name, self._open, self._key = name, open_it, key or name
+        self._name, self._open, self._key, self.memory = name, open_it, key or name, memory
         self._loaded = Loaded() if loaded is None else loaded
         self._lock = threading.Lock()
         self.known = False  # whether it was loaded before, here or by a worker
@@ -37,6 +43,7 @@ class LazyIndex:
             index = self._loaded.get(self._key)
             if index is not None:
                 return index, None
+            self._loaded.make_room(self.memory())
             index, origin = self._open()
             self.known = True
             self._loaded.put(self._key, index, index.memory)
@@ -88,7 +95,7 @@ class Block:
 
     def part(self, place: int, lists: int, keeps: Mapping[int, tuple[np.ndarray, int]]) -> Part:
         """Return what a worker must know of it, see `Part`."""
-        return Part(place, self.path.name, lists, keeps)
+        return Part(place, self.path.name, lists, keeps, self.index.memory())
 
     @property
     def path(self) -> Path:

@@ -200,7 +200,8 @@ def _search_group(blocks: Sequence[Block], looks: Sequence[_Look]) -> Iterable[t
     waiting: dict[int, _Look] = {}
     for place, block in enumerate(blocks):
         asking = [look for look in looks if place in look.views]
-        index: Any = block.load() if asking else None
+        index: Any = None  # what was looked at must not stay beside the next one
+        index = block.load() if asking else None
         for look in asking:
             view = look.views[place]
             if isinstance(index, FlannIndex):
@@ -219,6 +220,7 @@ def _search_group(blocks: Sequence[Block], looks: Sequence[_Look]) -> Iterable[t
             yield number, waiting.pop(number).best
         for place, block in enumerate(blocks):
             asking = [look for look in waiting.values() if place in look.views]
+            index = None
             index = block.load() if asking else None
             for look in asking:
                 look.look(look.views[place], place, index)
@@ -250,6 +252,7 @@ def _search_spread(
             for number, (away, rows) in found.items():
                 waiting[number].candidates.add(away, rows)
             for place in missing:  # damaged, or not kept
+                index = None
                 index = blocks[place].load()
                 for look in waiting.values():
                     if place in look.views:

@@ -36,7 +36,7 @@ DAMAGE = (KeyError, TypeError, ValueError, EOFError, RuntimeError, SnowmatchErro
 class Stored:
     """A block on disk. keys: (E,) S32, ascending. counts: (E,) int64, the number of rows of each.
 
-    marks: (E,) uint64, see `Content`.
+    marks: (E,) uint64, see `Content`. searched: how many of all rows are searched; more where that is not known yet.
     """
 
     path: Path
@@ -44,6 +44,7 @@ class Stored:
     keys: np.ndarray
     counts: np.ndarray
     marks: np.ndarray
+    searched: int
 
     @property
     def rows(self) -> int:
@@ -103,7 +104,8 @@ def list_blocks(folder: Path, part: str) -> tuple[list[Stored], list[Path]]:
             if table.dtype != KEY_ROWS:  # of an older format
                 continue
             counts = table["rows"].astype(np.int64)
-            found.append(Stored(path, path.name.split("-")[1], table["key"], counts, table["mark"]))
+            searched = int(table["searched"].sum())
+            found.append(Stored(path, path.name.split("-")[1], table["key"], counts, table["mark"], searched))
         except FileNotFoundError:  # merged meanwhile, or not complete
             if sums.exists():
                 damaged.append(path)

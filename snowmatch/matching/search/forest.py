@@ -26,8 +26,8 @@ class FlannIndex:
 
     @property
     def memory(self) -> int:
-        """Bytes that it needs in memory: its rows, and as much again for its trees."""
-        return 2 * int(self.rows.nbytes)
+        """Bytes that it needs in memory."""
+        return forest_bytes(*self.rows.shape)
 
     def search(self, queries: np.ndarray, wanted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         squared = np.full((len(queries), k), np.inf, np.float32)
@@ -52,6 +52,11 @@ class FlannIndex:
             left = left[~enough]
             ask = min(len(self.rows), ask * 4)
         return squared, rows
+
+
+def forest_bytes(rows: int, dimension: int) -> int:
+    """Return the bytes that a forest needs in memory: its rows as float32, and as much again for its trees."""
+    return 2 * 4 * rows * dimension
 
 
 def forest_rows(dimension: int, dtype: np.dtype) -> int:

@@ -46,13 +46,14 @@ class Part:
     """A block that is asked for. place: its number. name: of its files. lists: the number of its lists.
 
     keeps: for each query that asks, by number: the bits of the entries that may answer, and the number of the first
-    row.
+    row. memory: the bytes that it takes.
     """
 
     place: int
     name: str
     lists: int
     keeps: Mapping[int, tuple[np.ndarray, int]]
+    memory: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +69,8 @@ class LookAt:
         folder: where the blocks are. memory: bytes that the blocks held by this process may take; None: the default.
         """
         _loaded.bound(memory or default_memory())
-        best, missing = dict[int, Candidates](), list[int]()
-        for part in self.parts:
-            held = _hold(folder / part.name, part)
-            if held is None:
-                missing.append(part.place)
-                continue
-            index, counts = held
-            for number, (bits, first) in part.keeps.items():
-                each = asked[number]
-                wanted = np.repeat(np.unpackbits(bits, count=len(counts)).astype(bool), counts)
-                queries = np.ascontiguousarray(each.queries, np.float32)
-                if number not in best:
-                    best[number] = Candidates(len(queries), each.count, all_equal=each.all_equal)
-                best[number].add(*index.look(queries, each.near, wanted, each.count), first)
+        best = dict[int, Candidates]()
+        missing = [part.place for part in self.parts if not _look(folder / part.name, part, asked, best)]
         return {number: (each.away, _small(each.rows)) for number, each in best.items()}, missing
 
     @property
@@ -126,10 +115,30 @@ def assign(blocks: tuple[tuple[str, int], ...], workers: tuple[str, ...]) -> dic
     return homes
 
 
+def _look(path: Path, part: Part, asked: Mapping[int, Asked], best: dict[int, Candidates]) -> bool:
+    """Add the best rows of a block for each query to `best`. Return whether the block could be read.
+
+    Nothing of it stays in use: the next one may need its memory.
+    """
+    held = _hold(path, part)
+    if held is None:
+        return False
+    index, counts = held
+    for number, (bits, first) in part.keeps.items():
+        each = asked[number]
+        wanted = np.repeat(np.unpackbits(bits, count=len(counts)).astype(bool), counts)
+        queries = np.ascontiguousarray(each.queries, np.float32)
+        if number not in best:
+            best[number] = Candidates(len(queries), each.count, all_equal=each.all_equal)
+        best[number].add(*index.look(queries, each.near, wanted, each.count), first)
+    return True
+
+
 def _hold(path: Path, part: Part) -> tuple[FaissIndex, np.ndarray] | None:
     """Return a block and the number of rows of each of its entries; None if it is not there or damaged."""
     found: tuple[FaissIndex, np.ndarray] | None = _loaded.get(str(path))
     if found is None:
+        _loaded.make_room(part.memory)
         index = read_block(path, part.lists)
         if index is not None:
             found = index, read_counts(path)

@@ -88,6 +88,12 @@ class Loaded:
             self._held.move_to_end(name)
             return self._held[name][0]
 
+    def make_room(self, size: int) -> None:
+        """Drop what must go before an index of `size` bytes is loaded: those that were not used for longest."""
+        with self._lock:
+            while self._held and self.bytes + size > self.most:
+                self._held.popitem(last=False)
+
     def put(self, name: str, index: Any, size: int) -> None:
         """Keep an index of `size` bytes, and drop those that were not used for longest."""
         with self._lock:

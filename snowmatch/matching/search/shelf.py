@@ -140,7 +140,7 @@ class Planned:
     """A block to be searched. places: (E,) int64, the number of each annotation in the content, or -1 if it is gone.
 
     counts: (E,) rows of each. rows: where they are. open_it: reads or builds its index, and tells how. codebook:
-    returns its codebook, or None for few rows.
+    returns its codebook, or None for few rows. memory: returns the bytes that its index takes.
     """
 
     path: Path
@@ -149,6 +149,7 @@ class Planned:
     rows: Rows
     open_it: Callable[[], tuple[FaissIndex, str]]
     codebook: Callable[[], Codebook | None]
+    memory: Callable[[], int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +199,7 @@ def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
             content.rows_at(places, block.counts),
             partial(_open, shelf, content, block, places, book),
             book.get,
+            partial(_memory, block, book),
         )
         for block, places in chosen.blocks
     ]
@@ -205,10 +207,11 @@ def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
         name = FEW if book.few else chosen.name
         places = np.searchsorted(content.keys, keys)
         path = shelf.block_path(name, keys, content.marks[places])
-        block = Stored(path, name, keys, content.counts[places], content.marks[places])
+        counts = content.counts[places]
+        block = Stored(path, name, keys, counts, content.marks[places], int(counts.sum()))
         build = partial(_build, content, block, places, book, mended)
-        rows = content.rows_at(places, block.counts)
-        planned.append(Planned(block.path, places, block.counts, rows, build, book.get))
+        rows, memory = content.rows_at(places, counts), partial(_memory, block, book)
+        planned.append(Planned(path, places, counts, rows, build, book.get, memory))
     return planned
 
 
@@ -443,6 +446,12 @@ def _open(shelf: Shelf, content: Content, block: Stored, places: np.ndarray, boo
     if found is not None:
         return replace(found, codebook=codebook), "read"
     return _build(content, block, places, book, with_ending(block.path, SUMS).exists())
+
+
+def _memory(block: Stored, book: _Book) -> int:
+    """Return the bytes that the index of a block takes."""
+    codebook = book.get()
+    return 0 if codebook is None else codebook.memory_of(block.searched)
 
 
 def _build(content: Content, block: Stored, places: np.ndarray, book: _Book, damaged: bool) -> tuple[FaissIndex, str]:
