@@ -123,6 +123,30 @@ def test_a_process_that_cannot_start_is_ended(started, monkeypatch):
     assert all(process.returncode is not None for process in started)
 
 
+@dataclass(frozen=True)
+class End:
+    """A task that ends its process: with a traceback, or as `TerminateProcess` of Windows does."""
+
+    killed: bool
+    path = "a photo"
+
+    def run(self):
+        if self.killed:
+            os._exit(1)
+        raise ValueError("a mistake")
+
+
+def test_a_worker_that_was_killed_on_windows_is_told_from_one_that_failed(capfd):
+    advice = "was killed at a photo .* memory ran out; finished work is kept: run it again with fewer processes"
+    for killed, error, message in (
+        (True, executor.WorkerDiedError, advice),
+        (False, RuntimeError, "failed at a photo: read its traceback above"),
+    ):
+        with pytest.raises(error, match=message), open_pool(2, (), None) as pool:
+            list(in_order(pool, range(1), lambda _, killed=killed: End(killed)))
+        assert ("ValueError: a mistake" in capfd.readouterr().err) is not killed
+
+
 def test_without_workers_of_a_run_a_pool_ends_its_own(started):
     with open_pool(2, (), None) as pool:
         said(pool)

@@ -41,14 +41,19 @@ LONELY_SECONDS = 300.0  # how long a cluster may have no worker: a lost one is o
 # Packages that decide the bytes of results beside those that every process loads: compared where they are in use
 DECIDING = ("faiss", "torch", "kornia", "onnxruntime")
 Item = TypeVar("Item")
+FAILED = 70  # the status of a worker process that ends with a traceback: on Windows, 1 is that of a killed one
 # A library may print text, and this text must not mix with the results. So stdout becomes stderr before any import.
-_BOOT = """
-import os, pickle, sys
+_BOOT = f"""
+import os, pickle, sys, traceback
 results = os.dup(1)
 os.dup2(2, 1)
-sys.path[:] = pickle.load(sys.stdin.buffer)
-from snowmatch.core.executor import serve
-serve(results)
+try:
+    sys.path[:] = pickle.load(sys.stdin.buffer)
+    from snowmatch.core.executor import serve
+    serve(results)
+except Exception:
+    traceback.print_exc()
+    sys.exit({FAILED})
 """
 
 
@@ -201,7 +206,7 @@ class Pool:
             if isinstance(error, pickle.UnpicklingError):
                 process.kill()
             status = process.wait()
-            if status == 1:
+            if status == FAILED:
                 raise RuntimeError(f"a worker process failed at {task.path}: read its traceback above") from error
             raise WorkerDiedError(
                 f"a worker process was killed at {task.path} (status {status}), probably because memory ran out; "
