@@ -392,6 +392,36 @@ def test_numbers_may_be_names_and_a_flag_hides_no_column_of_names(tmp_path, kind
     assert told in texts(report.notes)
 
 
+@pytest.mark.parametrize("kind", ["csv", "ddb", "table"])
+@pytest.mark.parametrize(
+    ("columns", "names", "species", "told"),
+    [
+        ({"Animal": ("Snow leopard", "")}, ["", ""], ["Snow leopard", ""], "cells are kinds of animals: animal"),
+        (
+            {"Animal": ("Panthera_uncia", "ibex"), "Name": ("", "Aika")},
+            ["", "Aika"],
+            ["Panthera_uncia", "ibex"],
+            "animal as species; not as individual, since the cells are kinds of animals: animal",
+        ),
+        ({"Cat": ("Leopard", "?"), "Species": ("x", "y")}, ["", ""], ["x", "y"], "kinds of animals: cat"),
+        (
+            {"Animal": ("Aika", "fox")},
+            ["Aika", "fox"],
+            [None, None],
+            "animal as individual; names of individuals that are usually those of species: fox",
+        ),
+        ({"Cat ID": ("fox", "fox")}, ["fox", "fox"], [None, None], "cat_id as individual"),
+    ],
+    ids=["alone", "beside", "species", "mixed", "surer"],
+)
+def test_kinds_of_animals_are_no_names(tmp_path, kind, columns, names, species, told):
+    report = import_source(two_photos(tmp_path, kind, columns), tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [row.get("individual", "") for row in rows] == names
+    assert [row.get("species") for row in rows] == species
+    assert told in texts(report.notes)
+
+
 def test_a_setting_makes_names_of_yes_and_no(tmp_path):
     source = two_photos(tmp_path, "table", {"Cat": ("yes", "no")})
     report = import_source(source, tmp_path, options={"columns": "individual=Cat"})

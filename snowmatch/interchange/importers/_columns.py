@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from snowmatch.catalog import stations
 from snowmatch.catalog.positions import is_position
+from snowmatch.catalog.species import BLANK, NO_ANIMAL
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.imported import ImportedRow, Unit
 from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, name_or_none, side
@@ -53,6 +54,23 @@ COORDINATES = ("x", "y", "crs")
 EDGES = {"w", "h", "width", "height"}  # beside them, columns called x and y are of a box
 BARE = ("cat", "leopard", "snow_leopard", "animal", "name")  # may hold names, or say whether or how many are there
 PLACES = ("position", "location")  # may hold coordinates, which are of stations
+# What cells of BARE may hold in place of names: the kinds that camera traps for patterned animals usually meet
+KINDS = {
+    "snow leopard", "panthera uncia", "uncia uncia", "ирбис", "снежный барс", "leopard", "panthera pardus",
+    "clouded leopard", "neofelis nebulosa", "leopard cat", "prionailurus bengalensis", "tiger", "panthera tigris",
+    "lion", "panthera leo", "jaguar", "panthera onca", "ocelot", "leopardus pardalis", "cheetah", "acinonyx jubatus",
+    "serval", "leptailurus serval", "puma", "cougar", "puma concolor", "lynx", "eurasian lynx", "lynx lynx", "рысь",
+    "bobcat", "lynx rufus", "pallas's cat", "pallas cat", "manul", "otocolobus manul", "манул", "wild cat", "wildcat",
+    "felis silvestris", "cat", "domestic cat", "wolf", "grey wolf", "gray wolf", "canis lupus", "волк", "jackal",
+    "dhole", "cuon alpinus", "wild dog", "african wild dog", "lycaon pictus", "fox", "red fox", "vulpes vulpes", "лиса",
+    "лисица", "dog", "domestic dog", "собака", "bear", "brown bear", "ursus arctos", "медведь", "marten",
+    "stone marten", "badger", "wolverine", "hyena", "hyaena", "spotted hyena", "crocuta crocuta", "ibex",
+    "siberian ibex", "capra sibirica", "козерог", "argali", "ovis ammon", "архар", "аргали", "blue sheep", "bharal",
+    "pseudois nayaur", "markhor", "deer", "red deer", "roe deer", "musk deer", "wild boar", "кабан", "marmot", "сурок",
+    "hare", "заяц", "pika", "giraffe", "zebra", "nyala", "tragelaphus angasii", "impala", "kudu", "elephant", "yak",
+    "як", "horse", "лошадь", "cow", "cattle", "sheep", "goat", "livestock", "bird", "птица", "snowcock", "mammal",
+    "rodent", "animal", "other",
+}  # fmt: skip
 YES_NO = {"true", "false", "yes", "no", "y", "n", "x", "да", "нет"}
 
 
@@ -60,14 +78,17 @@ YES_NO = {"true", "false", "yes", "no", "y", "n", "x", "да", "нет"}
 class PhotoTable:
     """How the columns of one table are read, and what was met in them.
 
-    meaning: heading -> column of the catalog. counts: headings of BARE that were passed over. placed: headings
-    of PLACES with coordinates in a cell, which are left out. lines: all that were met.
+    meaning: heading -> column of the catalog. counts, kinds: headings of BARE that were passed over, since their cells
+    are no names. like_kinds: cells of the column of names, one of BARE, that are usually kinds of animals. placed:
+    headings of PLACES with coordinates in a cell, which are left out. lines: all that were met.
     repeated: how often a photo occurred. positions: by location and station.
     """
 
     meaning: Mapping[str, str]
     headings: Sequence[str]
     counts: Sequence[str]
+    kinds: Sequence[str] = ()
+    like_kinds: Sequence[str] = ()
     placed: Sequence[str] = ()
     lines: set[tuple[str, ...]] = field(default_factory=set)
     repeated: Counter[str] = field(default_factory=Counter)
@@ -164,36 +185,43 @@ def photo_table(
     """Return how a table with these headings is read. rows: cells by heading.
 
     own: heading -> column of those whose meaning is known. A column has one other heading: the one that stands first in
-    SPELLINGS. One of BARE is that of names unless its cells are yes and no, or whole numbers with a 0 among them.
-    One of PLACES with a position in a cell is left out, unless it is among `own`.
+    SPELLINGS. One of BARE is that of names unless its cells are yes and no, or whole numbers with a 0 among them, or
+    all are kinds of animals: it then holds the species, if no other one does. One of PLACES with a position in a cell
+    is left out, unless it is among `own`.
     """
     found = dict(own or {})
     rows = list(rows)
     placed = [h for h in PLACES if h in headings and h not in found and any(is_position(cells[h]) for cells in rows)]
     found |= dict.fromkeys(placed, "-")
-    counts = () if "individual" in found.values() else _counts(headings, rows)
+    texts = {} if "individual" in found.values() else _texts(headings, rows)
+    counts = [heading for heading, seen in texts.items() if _are_counts(seen)]
+    kinds = [heading for heading, seen in texts.items() if KINDS & seen and seen <= KINDS | BLANK | NO_ANIMAL]
     for column, words in SPELLINGS.items():
         if column in found.values():
             continue
-        able = (word for word in words.split() if word in headings and word not in found and word not in counts)
+        able = (word for word in words.split() if word in headings and word not in {*found, *counts, *kinds})
         heading = next(able, None)
         if heading is not None:
             found[heading] = column
+    if "species" not in found.values():
+        found |= dict.fromkeys(kinds[:1], "species")
     used = {*found, *found.values()}
     if {"x", "y"} <= set(headings) and not {"x", "y"} & used and not EDGES & set(headings):
         found |= {"x": "x", "y": "y"}
     named = next((heading for heading, column in found.items() if column == "individual"), None)
-    surer = takewhile(lambda word: word != named, SPELLINGS["individual"].split())
-    return PhotoTable(found, headings, [word for word in surer if word in counts and word not in found], placed)
+    surer = list(takewhile(lambda word: word != named, SPELLINGS["individual"].split()))
+    counted = [word for word in surer if word in counts and word not in found]
+    like_kinds = sorted(KINDS & texts.get(named or "", set()))
+    return PhotoTable(found, headings, counted, [word for word in surer if word in kinds], like_kinds, placed)
 
 
-def _counts(headings: Collection[str], rows: Iterable[Mapping[str, str]]) -> Collection[str]:
-    """Return the headings of BARE with cells that say whether or how many animals are there, and hold no names."""
+def _texts(headings: Collection[str], rows: Iterable[Mapping[str, str]]) -> dict[str, set[str]]:
+    """Return the cells of the headings of BARE that are there, in lower case, without those that mean nothing."""
     texts: dict[str, set[str]] = {heading: set() for heading in BARE if heading in headings}
     for cells in rows if texts else ():
         for heading, seen in texts.items():
-            seen.add(name_or_none(cells[heading]).lower())
-    return [heading for heading, seen in texts.items() if _are_counts(seen - {""})]
+            seen.add(" ".join(name_or_none(cells[heading]).lower().replace("_", " ").split()))
+    return {heading: seen - {""} for heading, seen in texts.items()}
 
 
 def _are_counts(texts: Collection[str]) -> bool:

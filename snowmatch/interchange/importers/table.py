@@ -115,6 +115,10 @@ def _told(reader: PhotoTable) -> str:
     text = f"columns were read so: {', '.join(read) or 'by their names'}"
     if reader.counts:
         text += f"; not as individual, since the cells are yes and no or counts: {', '.join(reader.counts)}"
+    if reader.kinds:
+        text += f"; not as individual, since the cells are kinds of animals: {', '.join(reader.kinds)}"
+    if reader.like_kinds:
+        text += f"; names of individuals that are usually those of species: {some(reader.like_kinds)}"
     return text
 
 
