@@ -739,6 +739,29 @@ def test_the_photos_of_an_event_are_those_of_its_time_each_time_read_once(tmp_pa
     assert len(expected) > 200
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "told"),
+    [
+        ("media", "timestamp", r"media\.csv line 3: timestamp '06/05/2024 11:00' \(and 1 more\) is no time"),
+        ("observations", "eventEnd", r"observations\.csv line 3: event_end '06/05/2024 11:00' is no time"),
+    ],
+)
+def test_times_of_events_that_a_spreadsheet_rewrote_are_told(tmp_path, table, column, told):
+    folder = make_camtrap_dp(tmp_path / "dp")
+    rows = read_rows(folder / f"{table}.csv")
+    write_csv(folder / f"{table}.csv", [{**row, column: row[column] and "06/05/2024 11:00"} for row in rows])
+    with pytest.raises(SnowmatchError, match=rf"{told} of Camtrap DP; expected one such as 2024-05-06T05:00:00\+06:00"):
+        import_source(folder, tmp_path)
+    assert not (tmp_path / "catalog.csv").exists()
+
+
+def test_an_event_without_times_is_one_without_photos(tmp_path):
+    folder = make_camtrap_dp(tmp_path / "dp")
+    rows = [{**row, "eventEnd": ""} for row in read_rows(folder / "observations.csv")]
+    write_csv(folder / "observations.csv", rows)
+    assert "1 event with an animal but without photos" in texts(import_source(folder, tmp_path).notes)
+
+
 def test_the_name_of_an_event_is_not_that_of_another_species_in_it(tmp_path):
     folder = make_camtrap_dp(tmp_path / "s")
     rows = read_rows(folder / "observations.csv")

@@ -88,6 +88,7 @@ class _Package:
         self.media = self._by_id(tables["media"], "media_id")
         self.observations = self._by_id(tables["observations"], "observation_id")
         self.left_out: Counter[str] = Counter()
+        self.unread: dict[str, list[str]] = defaultdict(list)  # places of times that cannot be read, by table
         self.places: dict[tuple[str, str], set[str]] = defaultdict(set)  # identifiers by location and name
         for cells in self.deployments.values():
             self.places[_location(cells), cells.get("location_name", "")].add(cells.get("location_id", ""))
@@ -132,7 +133,7 @@ class _Package:
             name = cells.get("individual_id") or _only_name(animals, cells.get("scientific_name", ""))
             rows += self._row(cells, media, name, cells["observation_id"])
         without = 0
-        timed = self._timed(shown)
+        timed = self._timed(shown, {cells["deployment_id"] for cells in events})
         for cells in events:
             found = self._within(cells, timed)
             known = found or (cells["deployment_id"], cells.get("event_id")) in shown_events
@@ -140,6 +141,11 @@ class _Package:
             for media in found:
                 name = cells.get("individual_id", "")
                 rows += self._row(cells, media, name, f"{cells['observation_id']}/{media['media_id']}")
+        self.problems += [
+            f"{first}{f' (and {len(more)} more)' if more else ''} is no time of Camtrap DP; expected one such as "
+            "2024-05-06T05:00:00+06:00: Excel rewrites times, so take the file as it was exported"
+            for first, *more in self.unread.values()
+        ]
         if without:
             self.notes.append(
                 Note("events-without-photos", f"{counted(without, 'event')} with an animal but without photos")
@@ -153,13 +159,18 @@ class _Package:
             dict(self.left_out),
         )
 
-    def _timed(self, shown: Collection[str]) -> Timed:
+    def _timed(self, shown: Collection[str], asked: Collection[str]) -> Timed:
         """Return the media that are not `shown`, sorted by time: those with a zone and those without one apart, since
-        they cannot be compared.
+        they cannot be compared. asked: the deployments with events.
         """
         found: Timed = defaultdict(list)
         for place, (name, media) in enumerate(self.media.items()):
-            if name not in shown and (taken := _moment(media["timestamp"])) is not None:
+            if name in shown:
+                continue
+            taken = _moment(media["timestamp"])
+            if taken is None and media["deployment_id"] in asked:
+                self._tell_unread("media", media, "timestamp")
+            if taken is not None:
                 found[media["deployment_id"], taken.tzinfo is not None].append((taken, place, media))
         for listed in found.values():
             listed.sort(key=itemgetter(0, 1))
@@ -168,11 +179,19 @@ class _Package:
     def _within(self, event: Mapping[str, str], timed: Timed) -> list[dict[str, str]]:
         """Return the media of an event, in the order of the table. timed: as `_timed` returns them."""
         start, end = _moment(event.get("event_start", "")), _moment(event.get("event_end", ""))
+        for column, time in (("event_start", start), ("event_end", end)):
+            if time is None:
+                self._tell_unread("observations", event, column)
         if start is None or end is None or (start.tzinfo is None) != (end.tzinfo is None):
             return []
         listed = timed.get((event["deployment_id"], start.tzinfo is not None), [])
         first, last = bisect_left(listed, start, key=itemgetter(0)), bisect_right(listed, end, key=itemgetter(0))
         return [media for _, _, media in sorted(listed[first:last], key=itemgetter(1))]
+
+    def _tell_unread(self, table: str, cells: Mapping[str, str], column: str) -> None:
+        """Note a time that cannot be read, as a problem. An empty cell is none."""
+        if text := cells.get(column, ""):
+            self.unread[table].append(f"{cells['where']}: {column} {text!r}")
 
     def _event_names(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
         """Return the species and the name of each animal of each event; "" where one is not told."""
