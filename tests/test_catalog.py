@@ -285,6 +285,12 @@ def test_rows_of_one_photo_share_its_place_and_time(tmp_path):
     assert "line 4, column station: 'S2' contradicts line 2 of the same photo" in message
 
 
+def test_a_location_that_is_a_position_is_refused_once(tmp_path):
+    message = error_of(tmp_path, 'path,Location\na.jpg,naryn\nb.jpg,"47.1, 88.2"\nc.jpg,"47.3, 88.1"\n')
+    assert "line 3, column location: '47.1, 88.2' (and 1 more) is a position; expected the name of an area" in message
+    assert "line 4" not in message
+
+
 def test_names_that_are_no_names_are_noted(tmp_path):
     data = load_text(tmp_path, "path,individual\na.jpg,unknown\nb.jpg,_unidentified\nc.jpg,new\nd.jpg,100RECNX\n")
     assert [a.individual for a in data.annotations] == ["unknown", None, "new", "100RECNX"]

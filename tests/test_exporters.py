@@ -794,15 +794,19 @@ def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):
     folder = write_catalog(tmp_path / "catalog")
     rows = read_rows(folder / "catalog.csv")
     with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*HEAD, "Collar", "GPS lat", "X"])
+        writer = csv.DictWriter(file, [*HEAD, "Collar", "GPS lat", "X", "Position"])
         writer.writeheader()
-        writer.writerows({**row, "Collar": f"c{n}", "GPS lat": "41.5", "X": "591809"} for n, row in enumerate(rows))
+        more = {"GPS lat": "41.5", "X": "591809"}
+        writer.writerows(
+            {**row, "Collar": f"c{n}", **more, "Position": "" if n else "47.1, 88.2"} for n, row in enumerate(rows)
+        )
     survey = make_survey(snowmatch.open_catalog(folder).data)
     export_survey(survey, "catalog", tmp_path / "out")
     assert [row["Collar"] for row in read_rows(tmp_path / "out" / "catalog.csv")] == [f"c{n}" for n in range(len(rows))]
     text = (tmp_path / "out" / "catalog.csv").read_text()
     assert "41.5" not in text
     assert "591809" not in text
+    assert "47.1" not in text
     export_survey(survey, "catalog", tmp_path / "with", coordinates=EXACT)
     assert {row["GPS lat"] for row in read_rows(tmp_path / "with" / "catalog.csv")} == {"41.5"}
 

@@ -889,6 +889,16 @@ def test_a_column_of_coordinates_is_no_body_part_and_no_location(tmp_path, kind,
     assert all(digits not in texts(report.notes) for digits in ("51234", "30.7"))
 
 
+def test_a_location_of_another_program_that_is_a_position_is_left_out(tmp_path):
+    source = make_camtrap_dp(tmp_path)
+    deployments = read_rows(source / "deployments.csv")
+    write_csv(source / "deployments.csv", [{**row, "deploymentGroups": "area:41.51, 76.25"} for row in deployments])
+    report = import_source(source, tmp_path / "catalog")
+    assert "columns with positions left out of the catalog: location" in texts(report.notes)
+    assert "41.51" not in (tmp_path / "catalog" / "catalog.csv").read_text()
+    assert [row.get("location", "") for row in read_rows(tmp_path / "catalog" / "stations.csv")] == ["", ""]
+
+
 def test_a_column_called_position_or_location_may_hold_words(tmp_path):
     cells = {"Position": ("left", "right"), "Location": ("Naryn 1.5", "2º valle")}
     import_source(two_photos(tmp_path, "table", cells), tmp_path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.cells import CellError, read_body_part, read_box, read_path, read_split
+from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import Sheet, column_name, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
@@ -72,6 +73,7 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
     _fill_times([each.get("timestamp", "") for each in cells], rows, lines, problems, dates, notes)
     _note_counts(path, counts, notes)
     _check_identifiers(rows, lines, problems)
+    _check_locations([each.get("location", "") for each in cells], lines, problems)
     problems.check()
     if len({fields["path"] for fields in rows}) < len(rows):
         rows, lines = _without_repeats(path, rows, lines, notes)
@@ -255,6 +257,19 @@ def _check_identifiers(rows: list[Fields], lines: list[int], problems: Problems)
                 f"{name!r} is already the identifier of line {seen[name]}; expected another identifier, or an empty "
                 "cell",
             )
+
+
+def _check_locations(texts: list[str], lines: list[int], problems: Problems) -> None:
+    """Add a problem if locations are positions: names of locations are shown and exported."""
+    placed = [n for n, text in enumerate(texts) if text and is_position(text)]
+    if placed:
+        more = f" (and {len(placed) - 1} more)" if len(placed) > 1 else ""
+        problems.add(
+            lines[placed[0]],
+            "location",
+            f"{texts[placed[0]].strip()!r}{more} is a position; expected the name of an area: positions belong into "
+            "stations.csv",
+        )
 
 
 def _without_repeats(

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from snowmatch.catalog.cells import CellError, read_body_part
-from snowmatch.catalog.positions import holds_position, read_crs, read_position
+from snowmatch.catalog.positions import holds_position, is_position, read_crs, read_position
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone, zone_text
 from snowmatch.core.errors import SnowmatchError
@@ -167,6 +167,8 @@ def checked_stations(
     lost: list[str] = []
     for cells, file in zip(stations, files, strict=True):
         one = {c: times.get(text, text) if is_period(c) else text for c, text in cells.items() if text}
+        if is_position(one.get("location", "")):  # left out of the catalog, too: there is a note
+            del one["location"]
         name = one["deployment"] = one.get("deployment") or identifier(one)
         first = made.setdefault(name, one)
         placed = [column for column in POSITION if column in first]
@@ -199,7 +201,7 @@ def _cells(row: ImportedRow, times: Mapping[str, str], read: Counter[str], count
     for column, text in row.cells.items():
         if column in ("path", "bbox") or not text.strip():
             continue
-        if holds_position(column):
+        if holds_position(column) or (column == "location" and is_position(text)):
             counts["positions"].append(column)
         else:
             cells[column] = same_name(text.strip())

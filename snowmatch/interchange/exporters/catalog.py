@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from snowmatch.catalog.further import read_further
-from snowmatch.catalog.positions import holds_position
+from snowmatch.catalog.positions import holds_position, is_position
 from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
 from snowmatch.interchange.exporting import Export
@@ -41,7 +41,7 @@ class CatalogTable:
                 heading = next((h for h in further if h.lower() in HEADINGS[name]), name)
                 decided = {row: "" if value == "unknown" else value for row, value in values.items()}
                 further[heading] = {**further.get(heading, {}), **decided}
-        kept = [name for name in further if given.coordinates is not None or not _tells_place(name)]
+        kept = [name for name in further if given.coordinates is not None or not _tells_place(name, further[name])]
         gone = sorted(set(further) - set(kept))
         given.leave_out(len(gone), "column", f"it may tell where stations are; ask with --coordinates: {some(gone)}")
         text = io.StringIO()
@@ -52,9 +52,10 @@ class CatalogTable:
         return {"catalog.csv": text.getvalue().encode()}
 
 
-def _tells_place(heading: str) -> bool:
-    """Return whether a column may tell where a station is; in a table of photos, so may `x` and `y`."""
-    return holds_position(heading) or heading.strip().lower() in ("x", "y")
+def _tells_place(heading: str, texts: Mapping[int, str]) -> bool:
+    """Return whether a column may tell where a station is, by its heading (`x` and `y` are some) or its cells."""
+    by_heading = holds_position(heading) or heading.strip().lower() in ("x", "y")
+    return by_heading or any(is_position(text) for text in texts.values())
 
 
 def _cells(a: Annotation) -> list[str]:
