@@ -1235,3 +1235,29 @@ def test_a_table_of_stations_with_dates_takes_the_positions_of_the_photo_table(t
     assert [note.text for note in report.notes if note.code == "station-cells-left-out"] == [
         "positions left out, since the table of stations has others: b"
     ]
+
+
+@pytest.mark.parametrize("with_location", ["photos", "stations"])
+def test_a_station_is_one_where_only_one_of_two_tables_tells_its_location(tmp_path, with_location):
+    """But not where the station may be in two locations."""
+    places = [("a", "naryn"), ("b", "naryn"), ("b", "sarychat")]
+    photo_places, post_places = [(n, "") for n, _ in places], [(n, "") for n in "ab"]
+    if with_location == "photos":
+        photo_places = places
+    else:
+        post_places = places
+    rows = [
+        {"File": f"{n}.jpg", "Station": name, "Area": area, "Long": "75.5", "Lat": "41.5"}
+        for n, (name, area) in enumerate(photo_places)
+    ]
+    posts = [
+        {"Station": name, "Area": area, "Setup_date": "2021-05-01", "Retrieval_date": "2021-06-01"}
+        for name, area in post_places
+    ]
+    import_source(simple(tmp_path, rows), tmp_path, stations=write_csv(tmp_path / "posts.csv", posts))
+    found = sorted(
+        (row["station"], row.get("location", ""), row["x"], row["from"]) for row in read_rows(tmp_path / "stations.csv")
+    )
+    one = ("a", "naryn" if with_location == "stations" else "", "75.5", "2021-05-01")
+    assert [row for row in found if row[0] == "a"] == [one]
+    assert {row[2:] for row in found if row[0] == "b"} == {("75.5", ""), ("", "2021-05-01")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,12 +70,13 @@ def without_dated(
 ) -> list[dict[str, str]]:
     """Return the rows of a source's stations without those that have no dates and whose station is `dated`.
 
-    Their position fills the empty x, y, crs of the dated rows. A note tells the stations whose dated rows have others.
+    Where one of both tells no location, they are one station if the other tells one location for it. Their position
+    fills the empty x, y, crs of the dated rows. A note tells the stations whose dated rows have others.
     """
     kept, other = [], []
+    only = _only_location(rows), _only_location(dated)
     for row in rows:
-        place = row.get("location", ""), row.get("station", "")
-        same = [cells for cells in dated if cells.get("from") and _is_at(cells, *place)]
+        same = [cells for cells in dated if cells.get("from") and _are_one(row, cells, *only)]
         if row.get("from") or row.get("to") or not same:
             kept.append(dict(row))
             continue
@@ -83,12 +85,27 @@ def without_dated(
             if not cells.get("x") and not cells.get("y"):
                 cells.update(position)
             elif any(cells.get(column, "") != text for column, text in position.items()):
-                other.append(place[1])
+                other.append(row.get("station", ""))
     if other:
         text = f"positions left out, since the table of stations has others: {some(sorted(set(other)))}"
         notes.append(Note("station-cells-left-out", text, {"count": len(set(other))}))
     return kept
 
 
-def _is_at(cells: Mapping[str, str], location: str, station: str) -> bool:
-    return cells.get("station") == station and cells.get("location", "") == location
+def _only_location(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the location of each station that has one location in a table; rows without a location do not count."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if location := row.get("location", ""):
+            found[row.get("station", "")].add(location)
+    return {station: locations.pop() for station, locations in found.items() if len(locations) == 1}
+
+
+def _are_one(
+    row: Mapping[str, str], dated: Mapping[str, str], only: Mapping[str, str], only_dated: Mapping[str, str]
+) -> bool:
+    """Return whether two rows are of one station. only, only_dated: as `_only_location` returns them, of each table."""
+    station, one, other = row.get("station", ""), row.get("location", ""), dated.get("location", "")
+    if station != dated.get("station", ""):
+        return False
+    return one == other or (not other and only.get(station) == one) or (not one and only_dated.get(station) == other)
