@@ -202,7 +202,7 @@ def test_the_name_of_a_species_never_leads_out_of_the_folder_of_pictures(catalog
     assert read_table(tmp_path / "table.csv")["c1.jpg"]["answer"] == names[2]
 
 
-@pytest.mark.parametrize("option", ["--species", "--threshold", "--detector", "--results", "--out"])
+@pytest.mark.parametrize("option", ["--species", "--keep", "--threshold", "--detector", "--results", "--out"])
 def test_an_option_that_teaching_does_not_use_is_refused(catalog, tmp_path, option):
     result = run("screen", catalog, "--learn", tmp_path / "ours.npz", option, "1")
     assert result.exit_code == 2

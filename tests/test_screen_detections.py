@@ -375,7 +375,10 @@ def test_detections_are_forgotten_and_the_next_index_finds_its_own_boxes(catalog
     assert "of 0 photos were removed" in again.output
 
 
-@pytest.mark.parametrize("option", ["--species", "--threshold", "--detector", "--results", "--learn", "--out"])
+@pytest.mark.parametrize(
+    "option",
+    ["--species", "--keep", "--threshold", "--detector", "--results", "--learn", "--out", "--decisions", "--workers"],
+)
 def test_forgetting_results_does_nothing_else(catalog, option):
     result = run(catalog, "--forget-results", option, "1")
     assert result.exit_code == 2

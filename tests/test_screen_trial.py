@@ -412,7 +412,16 @@ def test_a_wrong_value_is_one_line(catalog, words, told):
 
 
 @pytest.mark.parametrize(
-    "words", [["--labels", "folders"], ["--json"], ["--evaluate", "--learn", "a.npz"], ["--evaluate", "--explain", "a"]]
+    "words",
+    [
+        ["--labels", "folders"],
+        ["--json"],
+        ["--evaluate", "--learn", "a.npz"],
+        ["--evaluate", "--explain", "a"],
+        ["--keep", "0.9", "--threshold", "0.5"],
+        ["--evaluate", "--keep", "0.9", "--threshold", "0.5"],
+        ["--forget-results", "--force"],
+    ],
 )
 def test_options_that_do_not_belong_together_are_refused(catalog, words):
     assert run("screen", catalog, *words).exit_code == 2

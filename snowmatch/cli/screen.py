@@ -30,9 +30,8 @@ from snowmatch.cli.shared import (
 @click.option(
     "--keep",
     type=float,
-    default=0.99,
-    show_default=True,
-    help="Share of the passages of the species that must be kept.",
+    metavar="SHARE",
+    help="Share of the passages of the species that must be kept.  [default: 0.99]",
 )
 @click.option("--threshold", type=float, metavar="P", help="Keep passages with this score or more, instead of --keep.")
 @click.option(
@@ -75,7 +74,7 @@ from snowmatch.cli.shared import (
 def screen(
     catalog: Path,
     species: str | None,
-    keep: float,
+    keep: float | None,
     threshold: float | None,
     classifier: str | None,
     segmenter: str | None,
@@ -115,19 +114,21 @@ def screen(
         raise click.UsageError("-o changes a setting of the detector: name it with --detector")
     if (labels is not None or groups is not None or as_json) and not evaluate:
         raise click.UsageError("--labels, --groups and --json belong to --evaluate")
-    unused = (species, threshold, segmenter, detector, results, out, explain)
+    if keep is not None and threshold is not None:
+        raise click.UsageError("expected --keep or --threshold, not both")
+    unused = (species, keep, threshold, segmenter, detector, results, out, explain)
     if evaluate and (forget_results or any(v is not None for v in (segmenter, detector, results, explain, learn))):
         raise click.UsageError("--evaluate only measures: run screen again with the other options")
-    if forget_results and any(value is not None for value in (*unused, classifier, learn)):
+    if forget_results and (force or any(v is not None for v in (*unused, classifier, learn, decisions, workers))):
         raise click.UsageError("--forget-results only removes detections: run screen again with the other options")
     if learn is not None and any(value is not None for value in unused):
         raise click.UsageError(
             "--learn only teaches: run screen again with --classifier FILE.npz and the other options"
         )
     if evaluate:
-        chosen = {"labels": labels, "groups": groups, "species": species, "threshold": threshold}
+        chosen = {"labels": labels, "groups": groups, "species": species, "keep": keep, "threshold": threshold}
         given = {name: value for name, value in chosen.items() if value is not None}
-        _evaluate(catalog, decisions, classifier, out, as_json, force, keep=keep, workers=workers, **given)
+        _evaluate(catalog, decisions, classifier, out, as_json, force, workers=workers, **given)
         return
     from snowmatch.api import open_catalog
     from snowmatch.core.outputs import check_folder
@@ -148,6 +149,8 @@ def screen(
         print_text(taught.summary())
         say_failed(taught.failed)
         sys.exit(1 if taught.failed else 0)
+    wanted: dict[str, Any] = {"species": species, "keep": keep}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
     settings: dict[str, Any] = {"classifier": classifier, "segmenter": segmenter}
     settings = {name: value for name, value in settings.items() if value is not None}
     data = open_catalog(catalog, decisions, **settings).data
@@ -164,8 +167,7 @@ def screen(
         ):
             result = screen_catalog(
                 data,
-                **({} if species is None else {"species": species}),
-                keep=keep,
+                **wanted,
                 threshold=threshold,
                 detector=detector,
                 options=options,
