@@ -1,9 +1,11 @@
 """The command line: what each command prints to stdout and stderr, and its exit status."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 from conftest import enough, read_rows
 from PIL import Image
 
+from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.cli import main
 from snowmatch.demo.run import _query_command
 from snowmatch.matching.search import loaded
@@ -480,3 +483,12 @@ def test_the_memory_of_search_indexes_can_be_limited(survey, monkeypatch):
     assert loaded.default_memory() == 1_000_000
     assert plenty.exit_code == 0
     assert little.stdout == plenty.stdout
+
+
+@pytest.mark.parametrize("command", ["index", "screen"])
+def test_the_help_tells_that_settings_of_the_catalog_are_kept(command):
+    kept = {field.name for field in dataclasses.fields(CatalogSettings)}
+    helps = [option.help or "" for option in main.get_command(None, command).params if option.name in kept]
+    told = [text for text in helps if "[default:" in text]
+    assert len(told) >= 2
+    assert not [text for text in told if not re.search(r"\[default: what (it|the catalog) keeps, first ", text)]

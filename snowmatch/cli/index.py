@@ -36,24 +36,34 @@ from snowmatch.cli.shared import (
     help="What 3/4/2021 means in this catalog: dmy is 3 April, mdy is 4 March.",
 )
 @click.option(
-    "--encounter-gap", type=float, metavar="MIN", help="Photos further apart are two encounters.  [default: 60]"
+    "--encounter-gap",
+    type=float,
+    metavar="MIN",
+    help="Photos further apart are two encounters.  [default: what the catalog keeps, first 60]",
 )
-@click.option("--longest-encounter", type=float, metavar="H", help="Longer encounters are cut.  [default: 24]")
+@click.option(
+    "--longest-encounter",
+    type=float,
+    metavar="H",
+    help="Longer encounters are cut.  [default: what the catalog keeps, first 24]",
+)
 @click.option(
     "--bursts/--no-bursts",
     default=None,
-    help="Whether photos without a time that follow each other and look alike are one encounter.  [default: yes]",
+    help="Whether photos without a time that follow each other and look alike are one encounter.  [default: what the "
+    "catalog keeps, first yes]",
 )
 @click.option(
     "--classifier",
     metavar="NAME",
     help="Network that tells where the animal is in a photo without a box or mask; none for no network.  [default: "
-    "efficientnet_lite0, if its weights are on this computer]",
+    "what the catalog keeps, first efficientnet_lite0, if its weights are on this computer]",
 )
 @click.option(
     "--boxes/--no-boxes",
     default=None,
-    help="Whether animals without a box or mask get the box that snowmatch finds.  [default: yes]",
+    help="Whether animals without a box or mask get the box that snowmatch finds.  [default: what the catalog "
+    "keeps, first yes]",
 )
 @click.option("--verify", is_flag=True, help="Check all stored features. Without it, each run checks 1 GB of them.")
 @click.option(

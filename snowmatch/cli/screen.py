@@ -37,12 +37,13 @@ from snowmatch.cli.shared import (
 @click.option(
     "--classifier",
     metavar="NAME",
-    help="Network that tells the species; auto or none. The catalog keeps it.  [default: auto]",
+    help="Network that tells the species; auto or none. The catalog keeps it.  [default: what it keeps, first auto]",
 )
 @click.option(
     "--segmenter",
     metavar="NAME",
-    help="Network that draws the outline of animals, such as isnet; none. The catalog keeps it.  [default: none]",
+    help="Network that draws the outline of animals, such as isnet; none. The catalog keeps it.  [default: "
+    "what it keeps, first none]",
 )
 @click.option("--detector", metavar="NAME", help="Network that draws boxes; `snowmatch plugins` lists all.")
 @setting_option
