@@ -494,6 +494,27 @@ def test_a_read_only_folder_is_told_where_to_write(catalog, tmp_path):
         assert ("Umut" in {each["individual"] for each in answer["candidates"]}) is known
 
 
+def test_all_commands_that_tell_who_is_who_read_a_given_file_of_decisions(catalog, tmp_path):
+    one, there, out = encounters(catalog)[0], str(tmp_path / "elsewhere.sqlite"), tmp_path / "out"
+    for name, observer in (("Umut", "Anna"), ("Umai", "Boris"), ("Umut", "Clara")):
+        run(catalog, "name", name, one, "--observer", observer, "--decisions", there)
+
+    def told(command, *words):
+        found = CliRunner().invoke(main, [command, str(catalog), *map(str, words)])
+        assert found.exit_code in (0, command == "doctor"), found.output
+        return found.output
+
+    for more, known in ([], False), (["--decisions", there], True):
+        assert ("Umut" in told("show", *more)) is known
+        assert ("different names of observers" in told("doctor", *more)) is known
+        told("survey", "--draws", 2, "--out", out, "--no-figures", "--force", *more)
+        assert ("Umut" in (out / "captures.csv").read_text("utf-8")) is known
+        for name, table in (("catalog", "catalog.csv"), ("csv", "captures.csv")):
+            told("export", out / name, "--format", name, "--force", *more)
+            assert ("Umut" in (out / name / table).read_text("utf-8")) is known
+    assert "--decisions" in CliRunner().invoke(main, ["doctor", "--system", "--decisions", there]).output
+
+
 def test_lists_as_json(catalog):
     one, other, *_ = encounters(catalog)
     run(catalog, "decide", one, other, "same", "--observer", "Anna", "--certainty", "3")

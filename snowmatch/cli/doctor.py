@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, json_option, print_json, print_text
+from snowmatch.cli.shared import PATH, Bar, decisions_option, json_option, print_json, print_text
 
 
 @click.command()
@@ -19,8 +19,9 @@ from snowmatch.cli.shared import PATH, Bar, json_option, print_json, print_text
 )
 @click.option("--all", "every", is_flag=True, help="List every case, not only the first five of each kind.")
 @click.option("--system", is_flag=True, help="Look at this computer instead; needs no CATALOG.")
+@decisions_option
 @json_option
-def doctor(catalog: Path | None, deep: bool, every: bool, system: bool, as_json: bool) -> None:
+def doctor(catalog: Path | None, deep: bool, every: bool, system: bool, decisions: Path | None, as_json: bool) -> None:
     """List what is wrong with CATALOG, or likely wrong, the worst first.
 
     Each finding says what to do. Nothing is changed. The list also says what could not be looked at, for example
@@ -36,8 +37,9 @@ def doctor(catalog: Path | None, deep: bool, every: bool, system: bool, as_json:
       snowmatch doctor --system
     """
     if system:
-        if deep or every:
-            raise click.UsageError("--system looks at the computer, --deep and --all at a catalog: use one of them")
+        if deep or every or decisions is not None:
+            text = "--system looks at the computer, --deep, --all and --decisions at a catalog: use one of them"
+            raise click.UsageError(text)
         _look_at_computer(catalog or Path(), as_json)
         return
     if catalog is None:
@@ -48,7 +50,7 @@ def doctor(catalog: Path | None, deep: bool, every: bool, system: bool, as_json:
     from snowmatch.views.doctor import examination_to_json, format_examination
 
     with Bar("matching", "query") as bar:
-        found = examine(open_catalog(catalog), deep=deep, progress=bar.update)
+        found = examine(open_catalog(catalog, decisions), deep=deep, progress=bar.update)
     if as_json:
         print_json(examination_to_json(found, finding_advice))
     else:

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from snowmatch.cli.shared import PATH, force_option, options_given, print_text, say, say_notes, setting_option
+from snowmatch.cli.shared import (
+    PATH,
+    decisions_option,
+    force_option,
+    options_given,
+    print_text,
+    say,
+    say_notes,
+    setting_option,
+)
 from snowmatch.cli.survey import drawn_survey, draws_option, seed_option, survey_options
 
 
@@ -18,6 +27,7 @@ from snowmatch.cli.survey import drawn_survey, draws_option, seed_option, survey
     "--format", "name", required=True, metavar="NAME", help="Format, such as secr; `snowmatch plugins` lists all."
 )
 @survey_options
+@decisions_option
 @draws_option
 @seed_option
 @setting_option
@@ -29,6 +39,7 @@ def export(
     coordinates: str,
     options: dict[str, str],
     force: bool,
+    decisions: Path | None,
     draws: int | None,
     seed: int,
     **counting: Any,
@@ -51,7 +62,8 @@ def export(
     how = read_coordinates(coordinates)
     if draws is not None:
         check_draws(name)
-    made = open_survey(catalog, **counting) if takes_counts(name) else open_uncounted(catalog)
+    counts = takes_counts(name)
+    made = open_survey(catalog, decisions, **counting) if counts else open_uncounted(catalog, decisions)
     say_notes(made.notes)  # before what may fail for a reason that they tell
     drawn = drawn_survey(made, draws, seed, counting)
     notes: list[Any] = []

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.shared import PATH, print_text, say_notes
+from snowmatch.cli.shared import PATH, decisions_option, print_text, say_notes
 
 
 @click.command()
 @click.argument("catalog", type=PATH)
-def show(catalog: Path) -> None:
+@decisions_option
+def show(catalog: Path, decisions: Path | None) -> None:
     """List the individuals and the encounters of CATALOG.
 
     The last table counts the annotations by state: indexed, missing (not indexed yet), stale (the photo, its box or its
@@ -24,7 +25,7 @@ def show(catalog: Path) -> None:
     from snowmatch.api import open_catalog
     from snowmatch.views.catalog import format_overview
 
-    opened = open_catalog(catalog)
+    opened = open_catalog(catalog, decisions)
     print_text(format_overview(opened))
     say_notes(opened.notes())
 

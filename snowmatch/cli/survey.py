@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snowmatch.cli.shared import MOST_DRAWS, PATH, Bar, Number, force_option, print_text, say, say_notes
+from snowmatch.cli.shared import (
+    MOST_DRAWS,
+    PATH,
+    Bar,
+    Number,
+    decisions_option,
+    force_option,
+    print_text,
+    say,
+    say_notes,
+)
 
 if TYPE_CHECKING:
     from snowmatch.survey.draws import Drawn
@@ -85,6 +95,7 @@ def drawn_survey(made: Survey, draws: int | None, seed: int, options: dict[str, 
 @click.command()
 @click.argument("catalog", type=PATH)
 @survey_options
+@decisions_option
 @draws_option
 @seed_option
 @click.option(
@@ -102,6 +113,7 @@ def survey(
     no_figures: bool,
     force: bool,
     coordinates: str,
+    decisions: Path | None,
     draws: int | None,
     seed: int,
     co_use: float | None,
@@ -133,7 +145,7 @@ def survey(
 
     more: dict[str, Any] = {"command": "survey"}
     how, days = read_coordinates(coordinates), CO_USE_DAYS if co_use is None else co_use
-    made = open_survey(catalog, **options)
+    made = open_survey(catalog, decisions, **options)
     if out is not None:
         check_output(out, catalog, list(survey_files(made, how, None, days)), more, force=force)
     drawn = drawn_survey(made, draws, seed, options)

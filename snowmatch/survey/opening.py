@@ -16,19 +16,22 @@ from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
 from snowmatch.survey.run import Survey, SurveyOptions, make_survey, uncounted_survey
 
 
-def open_survey(folder: Path, **options: Unpack[SurveyOptions]) -> Survey:
-    """Return the survey of the catalog in `folder`, by all decisions of persons. Raises as `make_survey` does."""
-    return make_survey(*_read(folder), **options)
+def open_survey(folder: Path, decisions: Path | None = None, **options: Unpack[SurveyOptions]) -> Survey:
+    """Return the survey of the catalog in `folder`, by all decisions of persons. Raises as `make_survey` does.
+
+    decisions: their file; None for the catalog's own.
+    """
+    return make_survey(*_read(folder, decisions), **options)
 
 
-def open_uncounted(folder: Path) -> Survey:
+def open_uncounted(folder: Path, decisions: Path | None = None) -> Survey:
     """Return the catalog in `folder`, by all decisions of persons, as a survey that counts nothing."""
-    return uncounted_survey(*_read(folder))
+    return uncounted_survey(*_read(folder, decisions))
 
 
-def _read(folder: Path) -> tuple[CatalogData, Identities]:
+def _read(folder: Path, decisions: Path | None) -> tuple[CatalogData, Identities]:
     """Return the catalog in `folder` and who is who in it, by the same decisions: others may be stored meanwhile."""
-    identities = open_identities(folder)
+    identities = open_identities(folder, decisions)
     return with_rows(open_data(folder), identities.rows), identities
 
 
@@ -46,7 +49,7 @@ def draw_survey(
     sightings that are compared. Raises SnowmatchError if the catalog is not indexed, or if it was changed meanwhile.
     """
     identities = survey.identities or open_identities(survey.data.folder)
-    session = open_catalog(survey.data.folder).session(extractor=None)
+    session = open_catalog(survey.data.folder, identities.path).session(extractor=None)
     check_one_reading(identities.annotations, session)
     evidence = gather_evidence(session, identities.who.sightings, progress=progress)
     labels = draw_identities(identities, evidence, draws, seed)
