@@ -223,6 +223,16 @@ def test_a_file_that_names_no_detector_gives_a_note(tmp_path):
     assert reading(tmp_path, MEGADETECTOR | {"info": metadata}).detector == "v5a.0.0"
 
 
+@pytest.mark.parametrize("name", ["megadetector_v4.1", "md_v4.1.0.pb", "v3", "MDv4"])
+def test_confidences_of_a_detector_before_version_5_give_a_note(name, tmp_path):
+    found = reading(tmp_path, MEGADETECTOR | {"info": {"format_version": "1.2", "detector": name}})
+    (note,) = [note for note in found.notes if note.code == "detector-before-5"]
+    assert f"the results are of {name}" in note.text
+    for later in ("md_v5a.0.0.pt", "MDV5A", "v1000-redwood", "v5b.0.1", "our v40"):
+        found = reading(tmp_path, MEGADETECTOR | {"info": {"format_version": "1.2", "detector": later}})
+        assert "detector-before-5" not in codes(found.notes)
+
+
 def test_a_category_that_is_not_listed_is_no_detection(tmp_path):
     found = reading(tmp_path, image(category="9"))
     assert found.photos["a.jpg"] == PhotoResult("a.jpg")

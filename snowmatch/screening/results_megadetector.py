@@ -26,11 +26,12 @@ from snowmatch.screening.result_parts import (
 
 DESCRIPTIONS = "classification_category_descriptions"
 OLDEST, NEWEST = (1, 0), (1, 6)
+HIGHER = "are higher than those of later ones (0.8 there is like 0.2 later): choose the threshold with care"
 NO_DETECTOR = Note(
     "detector-not-named",
-    "the results do not name their detector; that is so with MegaDetector 4, whose confidences are higher than those "
-    "of later ones (0.8 there is like 0.2 later): choose the threshold with care",
+    f"the results do not name their detector; that is so with MegaDetector 4, whose confidences {HIGHER}",
 )
+BEFORE_5 = re.compile(r"(^|[^a-z]|md)v[1-4](?!\d)", re.IGNORECASE)  # megadetector_v4.1, md_v4.1.0.pb
 TEXTS = {
     "videos-in-results": ("video", "left out of the results"),
     "unknown-categories": ("detection", "left out, because the file does not list the category"),
@@ -74,7 +75,17 @@ def read_megadetector(data: Mapping[str, object]) -> tuple[dict[str, str], list[
             photos.append(_photo(file, entry, names, species, taxa, tally))
         except BadValueError as error:
             raise BadValueError(f"photo {file}: {error}") from error
-    return about, photos, [*([] if about["detector"] else [NO_DETECTOR]), *tally.notes(TEXTS)]
+    return about, photos, [*_notes_on(about["detector"]), *tally.notes(TEXTS)]
+
+
+def _notes_on(detector: str) -> list[Note]:
+    """Return a note on a detector whose confidences mean something else, or that is not named."""
+    if not detector:
+        return [NO_DETECTOR]
+    if BEFORE_5.search(detector) is None:
+        return []
+    text = f"the results are of {detector}: the confidences of MegaDetector before version 5 {HIGHER}"
+    return [Note("detector-before-5", text, {"detector": detector})]
 
 
 def _photo(
