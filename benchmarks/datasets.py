@@ -24,7 +24,9 @@ from __future__ import annotations
 
 import ast
 import csv
+import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -39,7 +41,7 @@ from own_boxes import found_boxes
 
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file
+from snowmatch.core.files import file_sha256, replace_file
 from snowmatch.demo.survey import make_survey
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.pixels import read_mask, read_photo
@@ -265,10 +267,11 @@ def _barred(folder: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     (folder / BARRED).mkdir(exist_ok=True)
     made = []
     for row in rows:
-        path = f"{BARRED}/{PurePosixPath(row['path']).stem}.jpg"
+        number = (names.index(row["individual"]) + (row["split"] == "test")) % len(names)
+        content = file_sha256(folder / row["path"])[:12]
+        path = f"{BARRED}/{PurePosixPath(row['path']).stem}-{content}-{number}.jpg"
         if not (folder / path).exists():
             photo = read_photo(folder / row["path"])
-            number = (names.index(row["individual"]) + (row["split"] == "test")) % len(names)
             cv2.imwrite(str(folder / path), _with_bar(photo, number)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
         made.append({**row, "path": path, "mask": ""})
     return made
@@ -306,20 +309,28 @@ def _write(folder: Path, source: Path, rows: list[dict[str, str]]) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    if target.is_symlink() or target.exists():
+    """Make `target` a link to `source`, also if it led to another file or folder. A copy is made again."""
+    own = not source.exists() and target.exists() and not target.is_symlink()  # the folder of photos with a bar
+    if own or target.resolve() == source.resolve():
         return
+    if target.is_symlink():
+        target.unlink()
     try:
         os.symlink(source, target, target_is_directory=source.is_dir())
     except OSError:  # Windows without the right to make links
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, target)
 
 
 def _make_synthetic(folder: Path, keys: dict[str, int]) -> None:
-    """Draw a survey with these `keys`, one or two photos a passage. It is drawn once and kept."""
-    done = folder / "complete"
-    if done.exists():
+    """Draw a survey with these `keys`, one or two photos a passage. It is kept until the same name has other keys."""
+    done, drawn = folder / "complete", json.dumps(keys, sort_keys=True)
+    if done.exists() and done.read_text(encoding="utf-8") == drawn:
         return
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     make_survey(
         folder / "catalog",
         individuals=keys["individuals"],
@@ -329,7 +340,17 @@ def _make_synthetic(folder: Path, keys: dict[str, int]) -> None:
         seed=keys["seed"],
         size=(960, 640),
     )
-    done.touch()
+    done.write_text(drawn, encoding="utf-8")
+
+
+def contents_of(folder: Path) -> str:
+    """Return a checksum of a dataset's rows, photos and masks: its name does not show which catalog it came from."""
+    table = (folder / "catalog.csv").read_bytes()
+    digest = hashlib.sha256(table)
+    rows = csv.DictReader(io.StringIO(table.decode("utf-8-sig"), newline=""))
+    for name in sorted({row[key] for row in rows for key in ("path", "mask") if row.get(key)}):
+        digest.update((file_sha256(folder / name) if (folder / name).is_file() else "missing").encode())
+    return digest.hexdigest()[:12]
 
 
 def described(dataset: Dataset, annotations: Iterable[Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from datasets import contents_of
 from measure import engine_commit
 
 from snowmatch.api import Catalog
@@ -22,10 +23,10 @@ def engine_cases(
 ) -> tuple[ScoreTable, tuple[Case, ...]]:
     """Return the scores of all queries of the catalog `name` by `method` (EXTRACTOR:MATCHER), and the cases from them.
 
-    Both are kept in `work` under the engine's commit, the catalog's name and the method.
+    Both are kept in `work` under the engine's commit, the catalog's name and contents, and the method.
     """
     extractor, matcher_name = method.split(":")
-    folder = _kept(work) / name / protocol / f"{extractor}-{matcher_name}"
+    folder = _kept(work) / f"{name}-{contents_of(catalog.folder)}" / protocol / f"{extractor}-{matcher_name}"
     if not (folder / "facts.npz").is_file():
         print(f"{method}: {name} {protocol}", flush=True)
         catalog.index(extractor)

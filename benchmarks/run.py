@@ -111,7 +111,7 @@ def perform(run: Run | Script, given: argparse.Namespace, path: Path) -> dict[st
 def result_of(scored: Scored, protocol: str) -> dict[str, Any]:
     """Return the result of a run: dataset, queries, figures, costs and versions."""
     label = shown_label(scored.shown_method)
-    costs = {name: value for name, value in scored.costs.items() if name != "files"}
+    costs = {name: value for name, value in scored.costs.items() if name not in ("files", "contents")}
     return {
         "run": f"{scored.dataset.name} {protocol} {label}",
         "dataset": described(scored.dataset, scored.trial.annotations),

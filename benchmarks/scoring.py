@@ -46,11 +46,12 @@ class Scored:
 
 
 def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh: bool = False) -> Scored:
-    """Return the score tables of one run. They are computed if `work` has none of this engine, or with `fresh`.
+    """Return the score tables of one run. They are computed if `work` has none of these photos, rows and engine.
 
-    `run.dataset`: text that datasets.py reads. `queries`: use only this number, evenly spread (0: all).
+    `run.dataset`: text that datasets.py reads. `queries`: use only this number, evenly spread (0: all). `fresh`:
+    compute them in any case.
     """
-    from datasets import prepare
+    from datasets import contents_of, prepare
 
     from snowmatch.api import open_catalog
     from snowmatch.confidence.trial import make_trial
@@ -64,10 +65,12 @@ def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh
     shown_method += f",queries={queries}" if queries else ""
     shown_method += f",threads={threads}" if threads != 1 else ""
     kept = work / "scores" / dataset.name / run.protocol / label_of(shown_method)
-    if fresh or not _are_of(kept, settings):
+    contents = contents_of(dataset.folder)
+    if fresh or not _are_of(kept, settings, contents):
         costs = apart(name, settings, dataset.folder, run.protocol, threads, work, kept=kept, queries=queries)
         shared = circumstances(command_line(), costs.pop("versions"))
         shared |= {"threads": threads, "suite_run": suite_run(work), "files": files_of(settings)}
+        shared["contents"] = contents
         (kept / "run.json").write_text(json.dumps({**shared, **costs}, allow_nan=False), encoding="utf-8")
     return Scored(kept, dataset, trial, name, settings, shown_method)
 
@@ -83,13 +86,14 @@ def files_of(settings: dict[str, Any]) -> dict[str, str]:
     return sums
 
 
-def _are_of(kept: Path, settings: dict[str, Any]) -> bool:
-    """Return whether `kept` has scores of this engine and of the present files."""
+def _are_of(kept: Path, settings: dict[str, Any], contents: str) -> bool:
+    """Return whether `kept` has scores of this engine, of a dataset with these contents and of the present files."""
     path = kept / "run.json"
     if not path.exists():
         return False
     costs = json.loads(path.read_text(encoding="utf-8"))
-    return costs.get("files", {}) == files_of(settings) and costs.get("commit") == engine_commit()
+    same = costs.get("contents") == contents and costs.get("files", {}) == files_of(settings)
+    return same and costs.get("commit") == engine_commit()
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:

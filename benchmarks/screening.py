@@ -24,7 +24,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from datasets import described, prepare
+from datasets import contents_of, described, prepare
 from light import light_of
 from measure import RESULTS, circumstances, command_line, engine_commit, run_command
 from painting import GROW, paint_out, read_masked
@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     sets = [prepare(text.format(data=given.data), given.work) for text in (LEOPARDS, ANTELOPES)]
     leopards, nyala = ((each.folder, open_catalog(each.folder).data.annotations) for each in sets)
     settled = {"classifier": settings(classifier), "grow": GROW, "commit": engine_commit()}
+    settled["contents"] = [contents_of(each.folder) for each in sets]
     cases: list[Case] = []
     took: dict[str, float] = {"classify": 0.0, "total": 0.0}
     for kind, photos in {

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import datasets
+import engine_cases
 import figures
 import halves
 import measure
@@ -55,6 +57,76 @@ def test_a_trial_without_a_right_answer_is_refused(survey):
     nowhere = [replace(a, station="", location="") for a in annotations]
     with pytest.raises(SnowmatchError, match="no query has a right answer that the protocol cross-station allows"):
         scoring.check_answerable(make_trial(nowhere, "cross-station"))
+
+
+def small_catalog(folder, name, shade):
+    """Write a catalog of one grey photo of the individual `name`."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / "images" / "a.jpg"), np.full((40, 60), shade, np.uint8))
+    (folder / "catalog.csv").write_text(f"path,individual\nimages/a.jpg,{name}\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_catalog_with_the_name_of_another_one_has_its_own_photos(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(datasets.os, "symlink", lambda *_, **__: (_ for _ in ()).throw(OSError("no right")))
+    one, other = (small_catalog(tmp_path / top / "catalog", "Aika", shade) for top, shade in (("a", 50), ("b", 200)))
+    shades, contents = [], []
+    for source in (one, other, one):
+        for keys in ("name=x", "name=barred,bars=wrong"):
+            made = datasets.prepare(f"{source},{keys}", tmp_path / "work")
+            photo = datasets.read_photo(made.folder / rows_in(made.folder)[0]["path"])
+            shades.append(int(photo[0, 0, 0]) // 100)
+            contents.append(datasets.contents_of(made.folder))
+    assert shades == [0, 0, 2, 2, 0, 0]
+    assert contents[:2] == contents[4:]
+    assert not set(contents[:2]) & set(contents[2:4])
+
+
+def test_scores_are_of_the_rows_and_photos_that_a_catalog_has_now(tmp_path, monkeypatch):
+    def scored(*_, kept, **__):
+        kept.mkdir(parents=True, exist_ok=True)
+        asked.append(name)
+        return {"versions": {}, "seconds": {"total": 1}}
+
+    asked = []
+    monkeypatch.setattr(scoring, "apart", scored)
+    monkeypatch.setattr(scoring, "engine_commit", lambda: "abc1234")
+    monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
+    for name in ("Aika", "Aika", "Bars"):
+        catalog = small_catalog(tmp_path / "catalog", name, 50)
+        scoring.scores_of(suites.Run(str(catalog), "cross-encounter", "wildid"), tmp_path / "work")
+    assert asked == ["Aika", "Bars"]
+
+
+def test_a_drawn_survey_is_drawn_again_if_its_name_has_other_keys(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(datasets, "make_survey", lambda folder, *, seed, **_: drawn.append(seed))
+    for seed in (1, 1, 2):
+        datasets.prepare(f"synthetic,seed={seed},name=survey", tmp_path)
+    assert drawn == [1, 2]
+
+
+def test_the_cases_of_a_catalog_are_kept_under_its_contents(tmp_path, monkeypatch):
+    scored = []
+    chosen = SimpleNamespace(extractor={}, matcher=None, matching={}, geometry=None)
+    session = SimpleNamespace(method=chosen, galleries=(), gallery=None)
+    monkeypatch.setattr(engine_cases, "engine_commit", lambda: "abc1234")
+    monkeypatch.setattr(engine_cases, "contents_of", lambda folder: folder)
+    monkeypatch.setattr(engine_cases, "save_arrays", lambda path, *_: path.write_bytes(b""))
+    monkeypatch.setattr(engine_cases, "save_table", lambda path, _: path.parent.mkdir(parents=True))
+    monkeypatch.setattr(engine_cases, "score_trial", lambda *_: scored.append(1))
+    for name in ("make_trial", "facts_of", "load_table"):
+        monkeypatch.setattr(engine_cases, name, lambda *_: None)
+    monkeypatch.setattr(engine_cases, "load_arrays", lambda *_: {})
+    monkeypatch.setattr(engine_cases, "make_cases", lambda _: ())
+    for folder in ("one", "one", "other"):
+        catalog = SimpleNamespace(
+            folder=folder, data=SimpleNamespace(annotations=()), index=lambda _: None, session=lambda **_: session
+        )
+        engine_cases.engine_cases(catalog, "catalog", "hesaff:lnbnn", "split", tmp_path)
+    assert len(scored) == 2
 
 
 def test_two_halves_of_a_catalog_share_no_individual(survey, tmp_path):
