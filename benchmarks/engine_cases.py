@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import contents_of
-from measure import engine_commit
+from measure import engine_commit, is_current
 
 from snowmatch.api import Catalog
 from snowmatch.confidence.cases import Case, make_cases
@@ -27,7 +27,7 @@ def engine_cases(
     """
     extractor, matcher_name = method.split(":")
     folder = _kept(work) / f"{name}-{contents_of(catalog.folder)}" / protocol / f"{extractor}-{matcher_name}"
-    if not (folder / "facts.npz").is_file():
+    if not (is_current(engine_commit()) and (folder / "facts.npz").is_file()):
         print(f"{method}: {name} {protocol}", flush=True)
         catalog.index(extractor)
         session = catalog.session(extractor=extractor, matcher=matcher_name)

@@ -55,6 +55,11 @@ def engine_commit() -> str:
     return git("log", "-1", "--format=%h") + (UNCOMMITTED if git("status", "--porcelain") else "")
 
 
+def is_current(commit: str) -> bool:
+    """Return whether a commit is that of the present engine. An unknown one and one with changes are never the same."""
+    return bool(commit) and not commit.endswith(UNCOMMITTED) and commit == engine_commit()
+
+
 def command_line(arguments: Sequence[str] | None = None) -> str:
     """Return the running command (or the program with `arguments`), without the names of local folders."""
     program = Path(sys.argv[0]).resolve()

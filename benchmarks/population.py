@@ -44,7 +44,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from measure import RESULTS, circumstances, command_line, run_command
+from measure import RESULTS, circumstances, command_line, is_current, run_command
 from store import put_run
 from survey_replay import EVIDENCE, PHOTOS, Named, draw, engine, replay
 
@@ -107,7 +107,7 @@ def kept(work: Path, seed: int, settled: dict[str, Any]) -> dict[str, Any]:
     file = folder / f"replay-{settled['evidence']}-{settled['new']}.json"
     if file.exists():
         found = json.loads(file.read_text(encoding="utf-8"))
-        if found["settings"] == settled:
+        if found["settings"] == settled and is_current(settled["commit"]):
             return found["result"]
     survey = draw(folder, seed, individuals, encounters, occasions)
     ask = engine(folder, settled["extractor"]["name"], settled["evidence"], survey)

@@ -1,8 +1,9 @@
 """Run methods on the same photos: first compute score matrices, then figures from them.
 
 A suite is a named list of runs; `--list` shows them. Each suite has one file in results/. A run that was finished with
-the present engine is skipped, unless you give `--fresh`. A run that was stopped continues. Score matrices and prepared
-data go to --work (they contain names of photos). Figures go to results/; then plots.py and tables.py write the pages.
+the present engine is skipped, unless you give `--fresh`. A run that was stopped continues. With changes that are not
+committed, or without git, nothing tells which engine it is: all is run again. Score matrices and prepared data go to
+--work (they contain names of photos). Figures go to results/; then plots.py and tables.py write the pages.
 
 Examples:
   python benchmarks/run.py --suite smoke
@@ -22,7 +23,7 @@ from typing import Any
 
 from datasets import described
 from figures import figures_of
-from measure import RESULTS, engine_commit, run_command, without_folders
+from measure import RESULTS, is_current, run_command, without_folders
 from method_tables import accuracy_table, cost_table, trials
 from scoring import Scored, asks_again, label_of, mark_of, scores_of, shown_label
 from store import find_run, put_run, read_runs
@@ -127,7 +128,7 @@ def result_of(scored: Scored, protocol: str) -> dict[str, Any]:
 def perform_script(script: Script, given: argparse.Namespace, path: Path) -> None:
     """Run another program of this folder. Raises SnowmatchError if it fails."""
     kept = [find_run(path, name) for name in script.makes]
-    if not given.fresh and all(run is not None and run["commit"] == engine_commit() for run in kept):
+    if not given.fresh and all(run is not None and is_current(run["commit"]) for run in kept):
         print("  done already")
         return
     program, *words = (word.format(work=given.work, data=given.data) for word in script.arguments)

@@ -18,7 +18,7 @@ from measure import (
     THREAD_VARIABLES,
     circumstances,
     command_line,
-    engine_commit,
+    is_current,
     peak_memory,
     use_cores,
     without_folders,
@@ -93,7 +93,7 @@ def _are_of(kept: Path, settings: dict[str, Any], contents: str) -> bool:
         return False
     costs = json.loads(path.read_text(encoding="utf-8"))
     same = costs.get("contents") == contents and costs.get("files", {}) == files_of(settings)
-    return same and costs.get("commit") == engine_commit()
+    return same and is_current(costs["commit"])
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:

@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from datasets import contents_of, described, prepare
 from light import light_of
-from measure import RESULTS, circumstances, command_line, engine_commit, run_command
+from measure import RESULTS, circumstances, command_line, engine_commit, is_current, run_command
 from painting import GROW, paint_out, read_masked
 from screening_figures import (
     KEEPS,
@@ -154,7 +154,7 @@ def kept(
     """
     if path.exists():
         held = json.loads(path.read_text(encoding="utf-8"))
-        if held["settings"] == settled:
+        if held["settings"] == settled and is_current(settled["commit"]):
             return [replace(Case(**case), photos=tuple(case["photos"])) for case in held["cases"]], held["seconds"]
     begun = time.perf_counter()
     seconds = {"classify": 0.0}

@@ -92,12 +92,15 @@ def test_scores_are_of_the_rows_and_photos_that_a_catalog_has_now(tmp_path, monk
 
     asked = []
     monkeypatch.setattr(scoring, "apart", scored)
-    monkeypatch.setattr(scoring, "engine_commit", lambda: "abc1234")
     monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
     for name in ("Aika", "Aika", "Bars"):
         catalog = small_catalog(tmp_path / "catalog", name, 50)
         scoring.scores_of(suites.Run(str(catalog), "cross-encounter", "wildid"), tmp_path / "work")
     assert asked == ["Aika", "Bars"]
+    for commit in ("abc1234+", "abc1234+", "", ""):  # of an engine that nobody can name
+        monkeypatch.setattr(measure, "engine_commit", lambda commit=commit: commit)
+        scoring.scores_of(suites.Run(str(catalog), "cross-encounter", "wildid"), tmp_path / "work")
+    assert len(asked) == 6
 
 
 def test_a_drawn_survey_is_drawn_again_if_its_name_has_other_keys(tmp_path, monkeypatch):
@@ -112,21 +115,23 @@ def test_the_cases_of_a_catalog_are_kept_under_its_contents(tmp_path, monkeypatc
     scored = []
     chosen = SimpleNamespace(extractor={}, matcher=None, matching={}, geometry=None)
     session = SimpleNamespace(method=chosen, galleries=(), gallery=None)
-    monkeypatch.setattr(engine_cases, "engine_commit", lambda: "abc1234")
     monkeypatch.setattr(engine_cases, "contents_of", lambda folder: folder)
     monkeypatch.setattr(engine_cases, "save_arrays", lambda path, *_: path.write_bytes(b""))
-    monkeypatch.setattr(engine_cases, "save_table", lambda path, _: path.parent.mkdir(parents=True))
-    monkeypatch.setattr(engine_cases, "score_trial", lambda *_: scored.append(1))
+    monkeypatch.setattr(engine_cases, "save_table", lambda path, _: path.parent.mkdir(parents=True, exist_ok=True))
+    monkeypatch.setattr(engine_cases, "score_trial", lambda *_: scored.append(measure.engine_commit()))
     for name in ("make_trial", "facts_of", "load_table"):
         monkeypatch.setattr(engine_cases, name, lambda *_: None)
     monkeypatch.setattr(engine_cases, "load_arrays", lambda *_: {})
     monkeypatch.setattr(engine_cases, "make_cases", lambda _: ())
-    for folder in ("one", "one", "other"):
+    named, unnamed = [("abc1234", folder) for folder in ("one", "one", "other")], [("abc1234+", "one")] * 2
+    for commit, folder in named + unnamed:
+        for module in (engine_cases, measure):
+            monkeypatch.setattr(module, "engine_commit", lambda commit=commit: commit)
         catalog = SimpleNamespace(
             folder=folder, data=SimpleNamespace(annotations=()), index=lambda _: None, session=lambda **_: session
         )
         engine_cases.engine_cases(catalog, "catalog", "hesaff:lnbnn", "split", tmp_path)
-    assert len(scored) == 2
+    assert scored == ["abc1234"] * 2 + ["abc1234+"] * 2
 
 
 def test_two_halves_of_a_catalog_share_no_individual(survey, tmp_path):
@@ -434,6 +439,7 @@ def test_results_hide_the_folders_of_files():
 @pytest.mark.slow
 def test_a_run_is_stored_and_not_repeated(tmp_path, monkeypatch, capsys):
     """Run a whole benchmark with a fast method: an embedding of random numbers."""
+    monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
     work = tmp_path / "work"
     text = "synthetic,individuals=3,encounters=3,stations=2,seed=1"
     folder = datasets.prepare(text, work).folder
@@ -461,7 +467,7 @@ def test_a_run_is_stored_and_not_repeated(tmp_path, monkeypatch, capsys):
         run.main(arguments)  # the figures come again from the stored scores
         assert store.read_runs(work / "own.json")[0]["figures"] == first["figures"]
     asked = []
-    monkeypatch.setattr(scoring, "engine_commit", lambda: "another")
+    monkeypatch.setattr(measure, "engine_commit", lambda: "another")
     monkeypatch.setattr(scoring, "apart", lambda *_, **__: asked.append(1) or {"versions": {}, "seconds": {"total": 1}})
     run.main(arguments)  # scores of an older engine are not used
     assert asked == [1]
@@ -478,7 +484,7 @@ def test_a_method_that_fails_raises_an_error_and_stores_no_result(tmp_path, caps
 
 
 def test_a_script_is_not_run_again_if_this_engine_made_its_results(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "engine_commit", lambda: "abc1234")
+    monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
     script = suites.Script(("nowhere.py", "{data}"), ("a", "b"))
     given = run.parse(["--suite", "speed", "--work", str(tmp_path), "--data", "photos"])
     path = tmp_path / "speed.json"
@@ -488,9 +494,12 @@ def test_a_script_is_not_run_again_if_this_engine_made_its_results(tmp_path, mon
     store.put_run(path, {"run": "b", **ROW})
     run.perform(script, given, path)
     assert "done already" in capsys.readouterr().out
-    store.put_run(path, {"run": "b", **ROW, "commit": "older"})
-    with pytest.raises(SnowmatchError, match=r"nowhere\.py"):
-        run.perform(script, given, path)
+    for commit, engine in (("older", "abc1234"), ("", ""), ("abc1234+", "abc1234+")):
+        monkeypatch.setattr(measure, "engine_commit", lambda engine=engine: engine)
+        for name in "ab":
+            store.put_run(path, {"run": name, **ROW, "commit": commit})
+        with pytest.raises(SnowmatchError, match=r"nowhere\.py"):
+            run.perform(script, given, path)
 
 
 def test_the_list_shows_the_duration_of_each_suite(tmp_path, capsys):

@@ -7,6 +7,7 @@ from functools import partial
 
 import cv2
 import fake_classifier
+import measure
 import numpy as np
 import painting
 import pytest
@@ -210,6 +211,8 @@ def data(tmp_path, monkeypatch):
 
 def test_a_run_on_drawn_photos_keeps_its_results(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(screening, "nearly_equal_pairs", lambda likenesses, names: [(0, 3)])  # drawn noise is all alike
+    for module in (measure, screening):
+        monkeypatch.setattr(module, "engine_commit", lambda: "abc1234")
     words = ["--data", str(data), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "screening.json")]
     threads = cv2.getNumThreads()
     screening.main(words)
@@ -238,6 +241,22 @@ def test_a_run_on_drawn_photos_keeps_its_results(data, tmp_path, monkeypatch, ca
     assert "| snow leopard, by photo | 8 | 8 | 0 | 0 | 0 | 0 |" in text
     assert "| painted out, by passage | 4 | 0 | 0 | 0 | 0 | 4 |" in text
     check_pages(tmp_path, run)
+    draw(data / "nyala" / "n0.jpg", "ibex", 9)  # another photo of the same name
+    with pytest.raises(pytest.fail.Exception, match="looked at again"):
+        screening.main(words)
+
+
+@pytest.mark.parametrize(("commit", "times"), [("abc1234", 1), ("abc1234+", 2), ("", 2)])
+def test_probabilities_of_an_engine_without_a_name_are_not_used_again(tmp_path, monkeypatch, commit, times):
+    def photos():
+        looked.append(1)
+        yield from ()
+
+    looked = []
+    monkeypatch.setattr(measure, "engine_commit", lambda: commit)
+    for _ in range(2):
+        screening.kept(tmp_path / "nyala.json", {"commit": commit}, photos(), None)
+    assert len(looked) == times
 
 
 def check_pages(folder, run):

@@ -5,6 +5,7 @@ from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
+import measure
 import numpy as np
 import population
 import pytest
@@ -195,7 +196,9 @@ class TestSurvey:
             "new": 0.95,
             "evidence": "box",
             "extractor": {"name": "sift"},
+            "commit": "abc1234",
         }
+        monkeypatch.setattr(measure, "engine_commit", lambda: settled["commit"])
         once = kept(tmp_path, 3, settled)
         assert kept(tmp_path, 3, settled) == once
         assert calls == ["e1", "e2", "e3"]
@@ -204,6 +207,10 @@ class TestSurvey:
         assert len(calls) == 6
         kept(tmp_path, 3, settled | {"extractor": {"name": "hesaff"}})
         assert len(calls) == 9
+        settled["commit"] = "abc1234+"  # the changes of then are not those of now
+        kept(tmp_path, 3, settled)
+        kept(tmp_path, 3, settled)
+        assert len(calls) == 15
 
     def test_a_replay_is_kept_as_one_run(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(population, "draw", lambda folder, *_: folder.mkdir(exist_ok=True) or survey("ABAB", 2))
