@@ -45,11 +45,14 @@ def engine_commit() -> str:
     """Return the last commit that changed the engine, the compared methods or the datasets.
 
     A plus follows if these files have changes that are not committed. A later commit that changes only other files does
-    not count, so figures made before and after it can stand in one table.
+    not count, so figures made before and after it can stand in one table. "" without git or the history.
     """
 
     def git(*arguments: str) -> str:
-        ran = subprocess.run(["git", *arguments, "--", *ENGINE], cwd=HERE.parent, capture_output=True, text=True)
+        try:
+            ran = subprocess.run(["git", *arguments, "--", *ENGINE], cwd=HERE.parent, capture_output=True, text=True)
+        except OSError:  # there is no program git
+            return ""
         return ran.stdout.strip()
 
     return git("log", "-1", "--format=%h") + (UNCOMMITTED if git("status", "--porcelain") else "")

@@ -429,6 +429,8 @@ def test_the_engines_commit_changes_with_the_package_but_not_with_the_docs(tmp_p
     assert measure.engine_commit() == engine
     (tmp_path / "snowmatch" / "api.py").write_text("y", encoding="utf-8")
     assert measure.engine_commit() == engine + "+"
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    assert measure.engine_commit() == ""
 
 
 def test_results_hide_the_folders_of_files():
