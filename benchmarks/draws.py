@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--draws", type=int, default=100, help="of identities, at most 200; default: %(default)s")
     given = parser.parse_args(arguments)
     start = time.perf_counter()
-    settled = {name: value for name, value in vars(given).items() if name != "out"}
+    settled = {name: value for name, value in vars(given).items() if name not in ("out", "work")}
     found = []
     for seed in range(given.seeds):
         found.append(one_survey(seed, settled))

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import cv2
 import datasets
+import draws
 import engine_cases
 import figures
 import halves
@@ -502,6 +503,13 @@ def test_a_script_is_not_run_again_if_this_engine_made_its_results(tmp_path, mon
             store.put_run(path, {"run": name, **ROW, "commit": commit})
         with pytest.raises(SnowmatchError, match=r"nowhere\.py"):
             run.perform(script, given, path)
+
+
+def test_draws_are_measured_with_the_words_that_a_suite_gives(tmp_path):
+    words = ["--work", str(tmp_path), "--out", str(tmp_path / "draws.json")]
+    draws.main([*words, "--seeds", "1", "--animals", "12", "--draws", "2"])
+    (run,) = store.read_runs(tmp_path / "draws.json")
+    assert sorted(run["settings"]) == ["accuracy", "animals", "capture", "draws", "effort", "occasions", "seeds"]
 
 
 def test_the_list_shows_the_duration_of_each_suite(tmp_path, capsys):
