@@ -132,6 +132,7 @@ def perform_script(script: Script, given: argparse.Namespace, path: Path) -> Non
         print("  done already")
         return
     program, *words = (word.format(work=given.work, data=given.data) for word in script.arguments)
+    given.work.mkdir(parents=True, exist_ok=True)
     ran = subprocess.run([sys.executable, str(HERE / program), *words, "--work", given.work, "--out", path])
     if ran.returncode:
         raise SnowmatchError(f"{program} ended with status {ran.returncode}")

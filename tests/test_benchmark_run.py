@@ -505,6 +505,16 @@ def test_a_script_is_not_run_again_if_this_engine_made_its_results(tmp_path, mon
             run.perform(script, given, path)
 
 
+def test_a_script_finds_its_folder(tmp_path, monkeypatch):
+    def started(words, **_):
+        assert Path(words[words.index("--work") + 1]).is_dir()
+        return SimpleNamespace(returncode=0)
+
+    given = run.parse(["--suite", "watching", "--work", str(tmp_path / "new" / "work")])
+    monkeypatch.setattr(run.subprocess, "run", started)
+    run.perform_script(suites.Script(("watching.py",), ("watching",)), given, tmp_path / "watching.json")
+
+
 def test_draws_are_measured_with_the_words_that_a_suite_gives(tmp_path):
     words = ["--work", str(tmp_path), "--out", str(tmp_path / "draws.json")]
     draws.main([*words, "--seeds", "1", "--animals", "12", "--draws", "2"])
