@@ -154,7 +154,10 @@ def name_of(text: str) -> str:
 
 
 def rows_of(source: Path) -> list[dict[str, str]]:
-    """Return the annotations of a catalog folder or of a wildlife-datasets metadata.csv as rows of a catalog.csv."""
+    """Return the annotations of a catalog folder or of a wildlife-datasets metadata.csv as rows of a catalog.csv.
+
+    Animals and boxes that snowmatch found are no rows: a catalog gives the same ones before and after an index run.
+    """
     if source.suffix == ".csv":
         with source.open(newline="", encoding="utf-8-sig") as file:
             return [_from_metadata(row, source) for row in csv.DictReader(file)]
@@ -172,7 +175,7 @@ def rows_of(source: Path) -> list[dict[str, str]]:
             "mask": a.mask,
             "split": a.split,
         }
-        for a in open_catalog(source).data.annotations
+        for a in open_catalog(source, boxes=False).data.annotations
     ]
 
 

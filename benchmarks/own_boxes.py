@@ -26,7 +26,7 @@ def found_boxes(source: Path, paths: Collection[str], work: Path) -> dict[str, B
     source: a catalog; all its photos can be companions. Boxes, masks and names on record are not used. The result is
     kept in `work`. It is made again if a photo or the networks change. Raises SnowmatchError if a photo cannot be read.
     """
-    bare = [replace(a, bbox=None, mask="") for a in open_catalog(source).data.annotations]
+    bare = [replace(a, bbox=None, mask="", left_out="") for a in open_catalog(source, boxes=False).data.annotations]
     finders = choose_finders(AUTO)
     contents = {a.path: file_sha256(source / a.path) for a in bare}
     seen = [photo for photo in companions(bare, contents) if photo.photo[0] in paths]

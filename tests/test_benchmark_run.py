@@ -24,6 +24,8 @@ import store
 import suites
 
 import snowmatch
+from snowmatch.catalog.found import BY_MAPS, Found, save_found
+from snowmatch.catalog.records import Records, save_records, take_fingerprint
 from snowmatch.confidence.score_table import make_table, save_table
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
@@ -178,6 +180,17 @@ def test_boxes_are_drawn_around_masks_and_flanks_become_unknown(survey, tmp_path
             assert mask[y, x : x + w].any()
             masked += 1
     assert masked
+
+
+def test_found_animals_are_no_rows_of_a_dataset(tmp_path):
+    folder = small_catalog(tmp_path / "catalog", "Aika", 50)
+    before = datasets.rows_of(folder)
+    taken = take_fingerprint(folder / "images" / "a.jpg", photo=True)
+    save_records(folder, Records({"images/a.jpg": taken}))
+    save_found(folder, BY_MAPS, {taken.sha256: (Found((1, 2, 20, 20), "map"), Found((30, 2, 20, 20), "map"))})
+    assert [a.found for a in snowmatch.open_catalog(folder).data.annotations] == [False, True]
+    assert datasets.rows_of(folder) == before
+    assert [(row["individual"], row["bbox"]) for row in before] == [("Aika", "")]
 
 
 @pytest.mark.slow
