@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import cv2
 import datasets
+import decisions
 import draws
 import engine_cases
 import figures
@@ -526,6 +527,16 @@ def test_a_script_finds_its_folder(tmp_path, monkeypatch):
     given = run.parse(["--suite", "watching", "--work", str(tmp_path / "new" / "work")])
     monkeypatch.setattr(run.subprocess, "run", started)
     run.perform_script(suites.Script(("watching.py",), ("watching",)), given, tmp_path / "watching.json")
+
+
+def test_decisions_take_the_seconds_of_the_clock_in_all(tmp_path, monkeypatch):
+    clock = iter([10.0, 17.0])
+    monkeypatch.setattr(decisions, "time", SimpleNamespace(process_time=lambda: 0.5, perf_counter=clock.__next__))
+    words = ["--work", str(tmp_path), "--out", str(tmp_path / "decisions.json")]
+    decisions.main([*words, "--sightings", "200", "--decisions", "50"])
+    (run,) = store.read_runs(tmp_path / "decisions.json")
+    assert run["seconds"].pop("total") == 7.0
+    assert set(run["seconds"].values()) == {0.0}
 
 
 def test_draws_are_measured_with_the_words_that_a_suite_gives(tmp_path):
