@@ -135,6 +135,12 @@ def run(line):
     return result
 
 
+def test_scripts_end_what_they_started_also_in_a_shell_without_job_control():
+    scripts = [text for _, language, _, text in BLOCKS if language == "sh" and text.startswith("#!")]
+    assert any("kill $" in text for text in scripts)
+    assert not any(re.search(r"kill .*%", text) for text in scripts)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({name for name, _, mark, _ in BLOCKS if mark == "run"}))
 def test_the_examples_of_a_page_run(scene, name):
