@@ -75,6 +75,8 @@ PHOTO_KEYS = {
 }
 BARRED, BAR_HEIGHT = "barred", 0.06  # folder of photos with a bar; share of the photo's height
 SYNTHETIC_KEYS = {"individuals": "12", "encounters": "3", "stations": "4", "seed": "0"}
+SMALLEST = {"every": 1, "from": 0, "each": 1, "first": 0, "individuals": 1, "encounters": 1, "stations": 1, "seed": 0}
+SHARE = r"(0?\.\d+|[01](\.0*)?)"  # from 0 to 1
 SIDES = {"left": "left_flank", "right": "right_flank", "head": "head", "face": "head", "tail": "tail"}
 UNNAMED = ("", "unknown", "nan")  # how wildlife-datasets writes an unknown identity
 
@@ -103,11 +105,13 @@ def prepare(text: str, work: Path) -> Dataset:
     if unknown:
         raise SnowmatchError(f"dataset {text!r} has no key {unknown[0]!r}; keys: {', '.join(defaults)}")
     keys = {**defaults, **given}
-    for key, smallest in (("every", 1), ("from", 0), ("first", 0)):
-        if key in keys and not (keys[key].isdigit() and int(keys[key]) >= smallest):
+    for key, smallest in SMALLEST.items():
+        if key in keys and not (keys[key].isdecimal() and int(keys[key]) >= smallest):
             raise SnowmatchError(
                 f"dataset {text!r}: {key} is {keys[key]!r}, expected a whole number from {smallest} up"
             )
+    if keys.get("box") and not re.fullmatch(rf"{SHARE}(/{SHARE}){{3}}", keys["box"], re.ASCII):
+        raise SnowmatchError(f"dataset {text!r}: box is {keys['box']!r}, expected four shares from 0 to 1: X/Y/W/H")
     path, name = Path(source), name_of(text)
     folder = work / "datasets" / name
     if source == "synthetic":

@@ -271,6 +271,16 @@ def test_bars_of_wrong_animals_are_found_as_bars(survey, tmp_path):
         ("{catalog},mask=no", "no key 'mask'"),
         ("{catalog},parts=tail", "change these keys"),
         ("synthetic,boxed=yes", "no key 'boxed'"),
+        ("{catalog},every=0", "every is '0', expected a whole number from 1 up"),
+        ("{catalog},each=0", "each is '0', expected a whole number from 1 up"),
+        ("{catalog},each=x", "each is 'x'"),
+        ("{catalog},first=²", "first is '²'"),
+        ("{catalog},box=0/0/1", "box is '0/0/1', expected four shares"),
+        ("{catalog},box=a/0/1/1", "box is 'a/0/1/1'"),
+        ("{catalog},box=0/0/1/1.5", "box is '0/0/1/1.5'"),
+        ("synthetic,individuals=x", "individuals is 'x'"),
+        ("synthetic,stations=0", "stations is '0', expected a whole number from 1 up"),
+        ("synthetic,seed=-1", "seed is '-1', expected a whole number from 0 up"),
     ],
 )
 def test_a_dataset_that_cannot_be_prepared_raises_an_error_with_the_reason(survey, tmp_path, text, message):
