@@ -123,10 +123,21 @@ def test_accuracy_rows_have_the_best_first_ties_in_bold_and_missing_values_as_da
     last = result("wild|id", 0.3, annotation_top1=None, annotation_map=None, individual_auroc=None)
     lines = method_tables.accuracy_table([last, ties, ahead]).splitlines()
     assert lines[0].startswith("| method | photo right | photo in 5 | photo macro | mAP | DT5AP | individual right |")
-    assert lines[2].startswith("| snowmatch | **86 %** (76–96) | **86 %** | **86 %** | **0.61** |")
-    assert lines[3].startswith("| hotspotter | **86 %** (76–96) | **86 %** | **86 %** | 0.50 |")
+    assert lines[2].startswith("| snowmatch | **86 %** (76–96) | **86 %** | **86 %** | 0.61 | **0.86** |")
+    assert lines[3].startswith("| hotspotter | **86 %** (76–96) | **86 %** | **86 %** | – | – |")
     assert lines[4].startswith("| wild\\|id | – | 30 % | 30 % | – |")
     assert "| – | **86 %** | **0.86** |" in lines[2]  # AUROC, found, dropped
+
+
+def test_hotspotters_ranking_of_photos_counts_only_if_it_has_all_photos():
+    ours = result("snowmatch", 0.5)
+    some, every = result("hotspotter", 0.9), result("hotspotter every_annotation=yes", 0.8)
+    every["settings"]["every_annotation"] = True
+    lines = method_tables.accuracy_table([ours, some, every]).splitlines()
+    assert lines[2].startswith("| hotspotter | **90 %** (80–100) | **90 %** | **90 %** | – | – |")
+    assert "| 80 % | **0.80** | **0.80** |" in lines[3]
+    assert "mAP 0.90 against 0.50, DT5AP 0.90 against 0.50" in method_tables.losses([ours, some])  # ahead even so
+    assert [method_tables.lists_few(one["label"]) for one in (ours, some, every)] == [False, True, False]
 
 
 def test_repeated_runs_show_their_range():

@@ -238,6 +238,15 @@ def test_high_scores_count_where_low_ones_say_nothing():
     assert odds[1] > 1.5
 
 
+def test_a_ranking_with_some_of_the_photos_has_no_dt5ap():
+    names, figure = [name for name, _ in page.RANKED + page.DECIDED], {"value": 0.5, "low": None}
+    held = {"sets": {"a": dict.fromkeys(names, figure)}, "family": ""}
+    methods = [(label, held) for label in ("hotspotter", "hotspotter every_annotation=yes")]
+    lines = page._ranking({"published": {}}, methods, "a", False).splitlines()
+    assert lines[2].startswith("| hotspotter | – | 50 % |")
+    assert lines[3].startswith("| hotspotter every_annotation=yes | 0.500 | 50 % |")
+
+
 def figures_of_the_engine(halves):
     return compared(halves, "--method", "snowmatch_engine")["methods"]["snowmatch"]["sets"]["test"]
 

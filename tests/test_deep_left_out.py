@@ -153,8 +153,10 @@ def test_the_tables_say_who_is_ahead_and_what_a_witness_gains():
     parts = deep_tables.deep_parts([run_of("one", 0.6, 0.2), run_of("other", 0.3, 0.35)])
     text = "\n\n".join(parts)
     assert "| snowmatch | 0.60 (0.50–0.70) | 60 % (50–70) | 60 % (50–70) | 0.30 (0.20–0.40) |" in text
-    assert text.index("| snowmatch |") < text.index("| hotspotter |") < text.index("| network, triplets |")
+    assert text.index("| snowmatch |") < text.index("| network, triplets |") < text.index("| hotspotter |")
+    assert "| hotspotter | – | 40 % (30–50) | 40 % (30–50) | – |" in text  # most photos have no score there
     assert "- other: hotspotter, DT5AP 0.40 against 0.30, top-5 40 % against 30 % and top-1 40 % against 30 %." in text
+    assert "so its DT5AP is not in the table" in text
     assert "- other: network, triplets, DT5AP 0.35 against 0.30" in text
     assert "- one: " not in text
     assert "0.58 (−0.015; −0.030 to +0.010) | 58 % (−1.5; −3.0 to +1.0)" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from as_markdown import NOTHING, in_brackets, percent, quantity, shown, table
+from method_tables import lists_few
 from store import Result
 
 RANKED = (("dt5ap", "DT5AP"), ("top5", "top-5"), ("top1", "top-1"))
@@ -13,7 +14,7 @@ DECIDED = (("precision", "precision"), ("recall", "recall"), ("accuracy", "accur
 
 def deep_table(result: Result) -> str:
     """Return the tables: methods by DT5AP on the test animals, then on other catalogs, then costs."""
-    methods = sorted(result["methods"].items(), key=lambda item: -(item[1]["sets"]["test"]["dt5ap"]["value"] or 0))
+    methods = sorted(result["methods"].items(), key=lambda item: -(_dt5ap(*item, "test")["value"] or 0))
     transfers = [name for name in result["data"] if name not in ("test", "training")]
     asked = result["data"]["test"]
     first = next(iter(result["methods"].values()))["sets"]["test"]
@@ -56,7 +57,7 @@ def _ranking(result: Result, methods: list[tuple[str, Any]], name: str, beside: 
             [
                 label,
                 *start,
-                in_brackets(figures["dt5ap"], lambda v: f"{v:.3f}"),
+                in_brackets(_dt5ap(label, held, name), lambda v: f"{v:.3f}"),
                 *(in_brackets(figures[key], percent) for key, _ in RANKED[1:]),
                 *(in_brackets(figures[key], percent) for key, _ in DECIDED),
                 *compared,
@@ -64,6 +65,11 @@ def _ranking(result: Result, methods: list[tuple[str, Any]], name: str, beside: 
         )
     headings = ["method", *(["network, learned from"] if beside else []), *(h for _, h in RANKED + DECIDED)]
     return table([*headings, *(["published, other photos"] if beside else [])], rows, left=2 if beside else 1)
+
+
+def _dt5ap(label: str, held: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a method's DT5AP on one set; without a value for a ranking that has only some of the photos."""
+    return {"value": None} if lists_few(label) else held["sets"][name]["dt5ap"]
 
 
 def _start(held: dict[str, Any]) -> str:
