@@ -4,8 +4,9 @@ Each encounter of a catalog is a query twice: with its animal on record and with
 from other individuals judge the answers (cross-validation; folds over individuals). Results for each method: answers
 and wrong answers of each level, Brier score and calibration error. Results of the raw scores: AUROC of known against
 new animals, and the detection rate at 1 % false alarms.
---table adds the scores of another method for the same photos (run.py keeps them in WORK/scores). They are calibrated in
-the same way, but without a shipped calibration.
+--table adds the scores of another method that run.py made from the same photos with the same engine (it keeps them in
+WORK/scores, beside a file run.json that says so). They are calibrated in the same way, but without a shipped
+calibration.
 
 Example: python benchmarks/levels.py nyala-left-third --work W --method hesaff:lnbnn
 """
@@ -13,15 +14,16 @@ Example: python benchmarks/levels.py nyala-left-third --work W --method hesaff:l
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import described, prepare
+from datasets import contents_of, described, prepare
 from engine_cases import engine_cases, settings_of
 from figures import rounded, with_interval
-from measure import RESULTS, circumstances, command_line, run_command
+from measure import RESULTS, circumstances, command_line, engine_commit, run_command
 from store import put_run
 from suites import source_of
 
@@ -33,6 +35,7 @@ from snowmatch.confidence.measures import measure
 from snowmatch.confidence.quality import measure_quality
 from snowmatch.confidence.score_table import ScoreTable, load_table
 from snowmatch.confidence.shipped import Shipped, load_shipped
+from snowmatch.core.errors import SnowmatchError
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -48,8 +51,21 @@ def main(arguments: list[str] | None = None) -> None:
     outlined = np.array([a.own_box is not None or bool(a.mask) for a in catalog.data.annotations], bool)
     for text in given.table:
         label, _, path = text.partition("=")
-        table = load_table(Path(path))
+        table = present_table(Path(path), dataset.folder)
         keep(given, label, judge(table, make_cases(table, None, outlined), None), dataset, catalog)
+
+
+def present_table(path: Path, folder: Path) -> ScoreTable:
+    """Return a table of scores. Raises SnowmatchError if another engine or another dataset than `folder` made it."""
+    told = path.with_name("run.json")
+    if not told.is_file():
+        raise SnowmatchError(f"{path} has no run.json beside it, expected scores that run.py made")
+    made = json.loads(told.read_text(encoding="utf-8"))
+    if (commit := made["commit"]) != engine_commit():
+        raise SnowmatchError(f"{path} is of commit {commit}, expected {engine_commit()}: run its suite again")
+    if made.get("contents") != contents_of(folder):
+        raise SnowmatchError(f"{path} is of other photos or rows than {folder.name}: run its suite again")
+    return load_table(path)
 
 
 def keep(given: argparse.Namespace, method: str, judged: dict[str, Any], dataset: Any, catalog: Any) -> None:

@@ -15,6 +15,7 @@ import draws
 import engine_cases
 import figures
 import halves
+import levels
 import measure
 import numpy as np
 import own_boxes
@@ -105,6 +106,24 @@ def test_scores_are_of_the_rows_and_photos_that_a_catalog_has_now(tmp_path, monk
         monkeypatch.setattr(measure, "engine_commit", lambda commit=commit: commit)
         scoring.scores_of(suites.Run(str(catalog), "cross-encounter", "wildid"), tmp_path / "work")
     assert len(asked) == 6
+
+
+def test_levels_take_only_scores_of_this_engine_and_these_photos(tmp_path, monkeypatch):
+    folder, path = small_catalog(tmp_path / "catalog", "Aika", 50), tmp_path / "0.npz"
+    monkeypatch.setattr(levels, "engine_commit", lambda: "abc1234")
+    monkeypatch.setattr(levels, "load_table", lambda path: path)
+    with pytest.raises(SnowmatchError, match=r"0\.npz has no run\.json beside it"):
+        levels.present_table(path, folder)
+    right = {"commit": "abc1234", "contents": datasets.contents_of(folder)}
+    for wrong, message in (
+        ({"commit": "0ld5678"}, "is of commit 0ld5678, expected abc1234: run its suite again"),
+        ({"contents": "another"}, "is of other photos or rows than catalog"),
+    ):
+        (tmp_path / "run.json").write_text(json.dumps(right | wrong), encoding="utf-8")
+        with pytest.raises(SnowmatchError, match=message):
+            levels.present_table(path, folder)
+    (tmp_path / "run.json").write_text(json.dumps(right), encoding="utf-8")
+    assert levels.present_table(path, folder) == path
 
 
 def test_a_drawn_survey_is_drawn_again_if_its_name_has_other_keys(tmp_path, monkeypatch):

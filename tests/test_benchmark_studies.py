@@ -9,6 +9,8 @@ import levels
 import pytest
 import ship_calibration
 import speed
+from datasets import contents_of, prepare
+from measure import engine_commit
 from store import read_runs
 from study_tables import importing_table, indexing_table
 
@@ -28,6 +30,8 @@ def source(survey, tmp_path):
 
 def test_levels_are_measured_for_the_engine_and_for_a_table_of_scores(survey, source, tmp_path):
     save_table(tmp_path / "scores.npz", snowmatch.open_catalog(survey / "catalog").evaluate().table)
+    made = {"commit": engine_commit(), "contents": contents_of(prepare(str(source), tmp_path / "work").folder)}
+    (tmp_path / "run.json").write_text(json.dumps(made), encoding="utf-8")
     out, work = tmp_path / "levels.json", tmp_path / "work"
     words = [str(source), "--work", str(work), "--out", str(out), "--method", "sift:lnbnn"]
     levels.main([*words, "--table", f"elsewhere={tmp_path / 'scores.npz'}"])
