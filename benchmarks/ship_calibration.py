@@ -4,7 +4,7 @@ For each method there are synthetic surveys, with and without boxes and masks. T
 them together with the user's own), and a model that was fitted to them. If --data has real photos, only the fitted
 numbers of their models are shipped. If there are several models, the one that claims the least counts.
 
-Score tables stay in --work, so a run that was stopped continues. The quality goes to --out: models of the other sources
+Score tables stay in --work, so a run that was stopped continues. The quality goes to --out: models of other animals
 judge each set. The calibrations go to the file --ship. Without --ship they are only judged, and the program prints
 whether they differ from the shipped ones.
 
@@ -72,8 +72,9 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
     """Return one method's entry of the shipped file, and how well its models hold on each set.
 
     Each set has the levels and the calibration error of three judges: all shipped models, the models of the `others`
-    and a calibration from the set's other individuals; null if there are none. That of a real set is learned with
-    the drawn cases, as `calibrate` does; that of a drawn set without, since the asked individual's own are among them.
+    (sets of other animals) and a calibration from the set's other individuals; null if there are none. That of a real
+    set is learned with the drawn cases, as `calibrate` does; that of a drawn set without, since the asked individual's
+    own are among them.
     """
     models: dict[str, dict[str, Model]] = {}
     cases: dict[str, dict[str, tuple[Case, ...]]] = {}
@@ -95,8 +96,8 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
         prior = Shipped({kind: tuple(models[kind].values())}, {lean: together[lean]})
         for name, asked in of.items():
             encounters = [case for case in asked if case.together]
-            others = [model for source, model in models[kind].items() if source != name]
-            known = None if name.startswith("synthetic") else prior
+            others = [model for source, model in models[kind].items() if not same_animals(source, name)]
+            known = None if is_drawn(name) else prior
             calibrated = cross_validate(asked, choose_groups(asked, known), known, encounters)
             told = {
                 "shipped": [ask(tuple(models[kind].values()), case) for case in encounters],
@@ -112,6 +113,16 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
     number = sum(c.together and c.right < 0 for of in cases.values() for each in of.values() for c in each)
     shipped = Shipped({kind: tuple(of.values()) for kind, of in models.items()}, together, number)
     return shipped_to_json(described["extractor"], described["matcher"], shipped), quality
+
+
+def is_drawn(source: str) -> bool:
+    """Return whether the cases of a source are of drawn cats."""
+    return source.startswith("synthetic")
+
+
+def same_animals(one: str, other: str) -> bool:
+    """Return whether two sources show the same animals: the drawn cats are the same with and without boxes."""
+    return one == other or (is_drawn(one) and is_drawn(other))
 
 
 def _real_ones(cases: dict[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]]:

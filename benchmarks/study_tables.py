@@ -16,9 +16,9 @@ CALIBRATION_MEANS = (
     "How the calibrations that come with the package judge encounters: the number of excellent, good, fair and "
     "uncertain answers, with the number of wrong ones in brackets. Error: the mean difference between the stated "
     "probability and the share of right answers. Half of the queries are of new animals, and the models know it. "
-    "Others: only the models of the other sets judge. Calibrated: a calibration from the set's other individuals "
-    "judges, for real sets with the drawn cases, as `calibrate` learns it. In the rows of drawn cats (synthetic) the "
-    "drawn cases are left out, because those of the asked cat are among them."
+    "Others: only the models of sets with other animals judge. Calibrated: a calibration from the set's other "
+    "individuals judges, for real sets with the drawn cases, as `calibrate` learns it. In the rows of drawn cats "
+    "(synthetic) the drawn cases are left out, because those of the asked cat are among them."
 )
 POPULATION_MEANS = (
     "Drawn surveys: 16 cats; 8 of them pass on each of 5 occasions. snowmatch fills an empty catalog with the animals "

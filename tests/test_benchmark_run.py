@@ -22,6 +22,7 @@ import own_boxes
 import pytest
 import run
 import scoring
+import ship_calibration
 import store
 import suites
 
@@ -124,6 +125,13 @@ def test_levels_take_only_scores_of_this_engine_and_these_photos(tmp_path, monke
             levels.present_table(path, folder)
     (tmp_path / "run.json").write_text(json.dumps(right), encoding="utf-8")
     assert levels.present_table(path, folder) == path
+
+
+def test_drawn_cats_are_not_judged_by_models_of_the_same_cats():
+    drawn, boxed, real = "synthetic", "synthetic boxes", "snow_leopard-all-boxes"
+    assert ship_calibration.same_animals(drawn, boxed)
+    assert ship_calibration.same_animals(real, real)
+    assert not ship_calibration.same_animals(real, boxed)
 
 
 def test_a_drawn_survey_is_drawn_again_if_its_name_has_other_keys(tmp_path, monkeypatch):

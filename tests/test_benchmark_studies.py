@@ -63,6 +63,7 @@ def test_calibrations_are_judged_and_written_only_with_the_option_ship(tmp_path,
     (run,) = read_runs(tmp_path / "calibration.json")
     assert set(run["judged"]) == {"synthetic (outlined)", "synthetic (whole)", "synthetic boxes (boxed)"}
     assert learned == [None] * 3  # the drawn cases are those of the asked animals
+    assert {each["others"] for each in run["judged"].values()} == {None}  # all are drawn of the same cats
     assert {each["calibrated"] for each in run["judged"].values()} == {None}  # six cats are too few without others
     ship_calibration.main([*words, "--ship", str(tmp_path / "shipped.json")])
     made = json.loads((tmp_path / "shipped.json").read_text(encoding="utf-8"))["methods"]
