@@ -125,6 +125,11 @@ def stages_table(runs: Sequence[Result]) -> str:
     return table(("stage", *(plain(run["run"].removeprefix("stages ")) for run in runs)), rows)
 
 
+def made_by(run: Result) -> str:
+    """Return the commit of the engine that was measured. A row takes hours, so not all rows are of one engine."""
+    return run["commit"] or NOTHING
+
+
 def size_table(runs: Sequence[Result]) -> str:
     """Return what catalogs of different sizes cost: the runs of scaling.py, by size."""
     rows = []
@@ -145,6 +150,7 @@ def size_table(runs: Sequence[Result]) -> str:
                 quantity(disk / run["annotations"] / 1e3),
                 percent(run["nearest_found"]),
                 percent(run["five_found"]),
+                made_by(run),
             ]
         )
     heads = (
@@ -157,7 +163,7 @@ def size_table(runs: Sequence[Result]) -> str:
         "of it comparing s",
     )
     heads += ("memory GB", "build s", "add s", "add MB", "disk kB an annotation", "nearest found", "five found")
-    return table(heads, rows)
+    return table((*heads, "commit"), rows)
 
 
 def large_table(runs: Sequence[Result]) -> str:
@@ -186,6 +192,7 @@ def large_table(runs: Sequence[Result]) -> str:
                 quantity(run["added"]["open"]["clock"] + run["added"]["arrange"]["clock"]),
                 found,
                 f"{exact['nearest_own_found']} of {exact['nearest_is_own']}" if exact else "",
+                made_by(run),
             ]
         )
     heads = ("annotations", "million descriptors of a flank", "open and session", "first, cold", "first, warm")
@@ -198,6 +205,7 @@ def large_table(runs: Sequence[Result]) -> str:
         "add",
         "animals found, and by exact search",
         "own nearest found",
+        "commit",
     )
     return table(heads, rows)
 
@@ -212,10 +220,11 @@ def lists_table(runs: Sequence[Result]) -> str:
             quantity(run["next"]),
             quantity(run["next_cpu"]),
             quantity(run["memory"] / 1e9),
+            made_by(run),
         ]
         for run in found
     ]
-    return table(("million descriptors of a flank", "lists", "seconds", "CPU seconds", "memory GB"), rows)
+    return table(("million descriptors of a flank", "lists", "seconds", "CPU seconds", "memory GB", "commit"), rows)
 
 
 def scaling_table(run: Result) -> str:

@@ -3,7 +3,8 @@
 All tables go to docs/results.md. A short table goes to README.md, between the lines <!-- results --> and
 <!-- /results -->. The list of suites goes to benchmarks/README.md, between <!-- suites --> and <!-- /suites -->. A page
 without these lines stays unchanged. The page shows the pictures of plots.py, so run plots.py first. If the rows of a
-table come from different engines, the program stops: old and new figures must not be mixed.
+table come from different engines, the program stops: old and new figures must not be mixed. Only the tables of
+docs/scale.md may mix them, since a row takes hours: each of their rows names its commit.
 
 Example: python benchmarks/tables.py
 """
@@ -138,6 +139,8 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
     if held["deep"]:
         check_one_engine(held["deep"], "Networks for whole photos")
         parts += ["## Networks for whole photos", *deep_parts(held["deep"])]
+    for suite in ("scenery", "decisions", "app", "watching"):
+        check_one_engine(held[suite], f"The table of {suite}")
     if held["scenery"]:
         parts += ["## Scenery", SCENERY_MEANS, *map(scenery_table, held["scenery"])]
     for suite, title, means, show in (

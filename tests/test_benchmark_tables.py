@@ -96,6 +96,13 @@ def test_a_row_made_with_uncommitted_changes_is_refused():
         method_tables.check_one_engine([result("snowmatch", 0.8) | {"commit": "abc1234+"}], "Table")
 
 
+@pytest.mark.parametrize("suite", ["scenery", "decisions", "app", "watching"])
+def test_no_page_is_written_with_a_row_of_uncommitted_changes(folder, suite):
+    store.put_run(folder / f"{suite}.json", {"run": "a", **MADE, "commit": "abc1234+"})
+    with pytest.raises(SystemExit, match="a was made with changes that are not committed: run it again"):
+        tables.main([str(folder)])
+
+
 @pytest.mark.parametrize("suite", ["snow_leopard", "location", "networks", "levels", "speed"])
 def test_no_page_is_written_if_a_row_has_another_engine(folder, suite):
     rows = {
@@ -415,16 +422,19 @@ def test_other_runs_of_large_catalogs_have_tables_of_their_own():
     assert all(rows)
     widths = [{line.count("|") for line in table.splitlines()} for table in tables]
     assert all(len(width) == 1 for width in widths)
+    commits = sorted(line.split("|")[-2].strip() for table in rows for line in table)
+    assert commits == sorted(run["commit"] for run in runs)  # of several engines: each row names its own
 
 
 def test_the_table_of_large_catalogs_has_a_row_for_each_size():
     import study_tables
 
-    run = {"descriptors": 2_000_000, "disk": {"index": 10**9}, "nearest_found": 0.7, "five_found": 0.5}
+    run = {"descriptors": 2_000_000, "disk": {"index": 10**9}, "nearest_found": 0.7, "five_found": 0.5, "commit": ""}
     run |= dict.fromkeys(("open", "session", "first", "next", "memory", "build", "add", "add_bytes"), 2)
     table = study_tables.size_table([{**run, "annotations": 10_000, "match": 0.5}, {**run, "annotations": 1000}])
     lines = table.splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["1,000", "10,000"]
+    assert lines[2].endswith("| – |")  # nobody knows of which engine
     assert len({line.count("|") for line in lines}) == 1
 
 
