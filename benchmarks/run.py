@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def chosen_runs(given: argparse.Namespace) -> list[tuple[str, Run | Script]]:
     """Return each requested run with the name of its suite (`own`: a run of --dataset and --method)."""
-    names = {"all": list(SUITES), None: []}.get(given.suite, [given.suite])
+    names = {"all": [name for name in SUITES if name != "engine"], None: []}.get(given.suite, [given.suite])
     runs: list[tuple[str, Run | Script]] = [
         (name, run) for name in names for run in (SMOKE if name == "smoke" else SUITES[name])
     ]
@@ -180,7 +180,8 @@ def minutes(suite: str, runs: list[dict[str, Any]]) -> str:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=["all", "smoke", *SUITES], help="a named list of runs; all: every suite")
+    words = "a named list of runs; all: every suite except engine, whose runs are in others"
+    parser.add_argument("--suite", choices=["all", "smoke", *SUITES], help=words)
     parser.add_argument("--list", action="store_true", help="show the suites, and stop")
     parser.add_argument("--dataset", action="append", default=[], help="SOURCE,key=value,... (see datasets.py)")
     parser.add_argument("--protocol", action="append", default=[], help="cross-encounter, cross-station or split")

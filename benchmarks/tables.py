@@ -68,8 +68,8 @@ from study_tables import (
 from suites import ABOUT, COMPARED, SUITES
 
 ENGINE_MEANS = (
-    "The same photos as in [Identification](#identification), answered by a later engine. The other methods were not "
-    "run again: their figures above are the ones to compare with, their times are not."
+    "The same photos as in [Identification](#identification), answered by another version of the engine. The "
+    "other methods were not run again: their figures above are the ones to compare with, their times are not."
 )
 PICTURES = "docs/images/results-{}.png"  # in the project's folder
 

@@ -608,6 +608,12 @@ def test_half_of_each_animals_encounters_are_on_record_for_all_queries(survey):
     assert (halves.halved(trial, 1).gallery == half.gallery).all()
 
 
+def test_all_suites_do_not_repeat_the_runs_of_others_as_the_engine_alone(tmp_path):
+    names = {name for name, _ in run.chosen_runs(run.parse(["--suite", "all", "--work", str(tmp_path)]))}
+    assert names == set(suites.SUITES) - {"engine"}
+    assert run.chosen_runs(run.parse(["--suite", "engine", "--work", str(tmp_path)]))
+
+
 def test_a_suite_can_be_limited_to_one_method(tmp_path):
     every = run.chosen_runs(run.parse(["--suite", "nyala", "--work", str(tmp_path)]))
     ours = run.chosen_runs(run.parse(["--suite", "nyala", "--work", str(tmp_path), "--method", "snowmatch_engine"]))
