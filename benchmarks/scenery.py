@@ -3,7 +3,8 @@
 No answer may name an individual at a level above `uncertain`, except the right one for a pasted cat, and the animal
 that was painted out: masks are rough, and one in ten of such photos still shows a part of it. The photos are made from
 the dataset's own: the animal is painted out with the mask, or cut out and pasted into an emptied photo of another
-station. Each photo is asked with its station. All encounters of that station may answer: their rocks are on record.
+station. Each photo is asked with its station. All encounters of that station may answer: their rocks are on record. The
+encounter from which a pasted cat was cut does not answer: the cat was met once more, before other rocks.
 
 Example: python benchmarks/scenery.py --data ../shared/data --work W
 """
@@ -24,21 +25,27 @@ from measure import RESULTS, circumstances, command_line, run_command
 from painting import paint_out, read_masked
 from store import put_run
 
-from snowmatch.api import open_catalog
-from snowmatch.core.types import Annotation, BBox
+from snowmatch.api import Catalog, Session, open_catalog
+from snowmatch.core.types import Annotation, BBox, same_part
+from snowmatch.identify.answer import Answer
 
 SOURCE = "{data}/snow_leopard,name=snow_leopard-scenery"
 KINDS = ("empty frame", "box on rock", "pasted cat")
 
 
 class Case(NamedTuple):
-    """One question. right: the individual that may be named (in an empty frame, the one painted out); "" for none."""
+    """One question.
+
+    right: the individual that may be named (in an empty frame, the one painted out); "" for none. encounter: the one
+    that may not answer, from which the animal was cut; "" for none.
+    """
 
     kind: str
     photo: np.ndarray
     box: BBox | None
     station: str
     right: str
+    encounter: str = ""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,8 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     levels: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     wrong: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for case in cases(dataset.folder, catalog.data.annotations, given.each, given.seed):
-        answer = catalog.query(case.photo, session=session, station=case.station, bbox=case.box)
-        decision = answer.decision
+        decision = asked(catalog, session, case).decision
         name = decision.individual if decision is not None and not decision.new else None
         level = decision.level if decision is not None and name is not None else "none"
         kind = "right" if name is not None and name == case.right else "named" if name is not None else "not named"
@@ -81,6 +87,12 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{kind}: {dict(levels[kind])}; wrong above uncertain: {len(wrong[kind])} {wrong[kind][:8]}", flush=True)
 
 
+def asked(catalog: Catalog, session: Session, case: Case) -> Answer:
+    """Return the catalog's answer to one question."""
+    excluded = (case.encounter,) if case.encounter else ()
+    return catalog.query(case.photo, session=session, station=case.station, bbox=case.box, exclude_encounters=excluded)
+
+
 def cases(folder: Path, annotations: tuple[Annotation, ...], each: int, seed: int) -> Iterator[Case]:
     """Yield the cases of each kind. The same seed gives the same cases."""
     rng = np.random.default_rng(seed)
@@ -96,12 +108,19 @@ def cases(folder: Path, annotations: tuple[Annotation, ...], each: int, seed: in
         box = _on_rock(mask, like.own_box or (0, 0, 1, 1), rng)
         if box is not None:
             yield Case(KINDS[1], photo, box, a.station, "")
+    again = [a for a in boxed if met_again(a, annotations)]
     for n in rng.integers(0, len(masked), each):
         scene = masked[n]
-        others = [a for a in boxed if a.individual != scene.individual and a.station != scene.station]
+        others = [a for a in again if a.individual != scene.individual and a.station != scene.station]
         cat = others[int(rng.integers(len(others)))]
         photo, box = _pasted(folder, scene, cat)
-        yield Case(KINDS[2], photo, box, scene.station, cat.individual or "")
+        yield Case(KINDS[2], photo, box, scene.station, cat.individual or "", cat.encounter)
+
+
+def met_again(a: Annotation, annotations: tuple[Annotation, ...]) -> bool:
+    """Return whether another passage has the same individual, with a body part that can be compared."""
+    own = [b for b in annotations if b.individual == a.individual and b.passage != a.passage]
+    return any(same_part(a.body_part, b.body_part) for b in own)
 
 
 def _on_rock(mask: np.ndarray, like: BBox, rng: np.random.Generator) -> BBox | None:

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import cv2
 import fake_classifier
@@ -11,6 +12,7 @@ import measure
 import numpy as np
 import painting
 import pytest
+import scenery
 import screening
 import screening_figures as figures
 import screening_tables
@@ -24,6 +26,7 @@ from store import put_run, read_runs
 
 from snowmatch.confidence import kinds
 from snowmatch.confidence.metrics import interval
+from snowmatch.core.types import Annotation
 from snowmatch.screening.passages import DEFAULT, SPECIES
 
 
@@ -257,6 +260,38 @@ def test_probabilities_of_an_engine_without_a_name_are_not_used_again(tmp_path, 
     for _ in range(2):
         screening.kept(tmp_path / "nyala.json", {"commit": commit}, photos(), None)
     assert len(looked) == times
+
+
+def test_a_pasted_cat_is_asked_without_the_encounter_that_it_was_cut_from(tmp_path):
+    rows = [  # individual, station, encounter, side; Aika's passages show both flanks, Dara has one passage
+        ("Aika", "S1", "E1", "left_flank"),
+        ("Aika", "S1", "E2", "right_flank"),
+        ("Bars", "S2", "E3", "left_flank"),
+        ("Bars", "S2", "E4", "unknown"),
+        ("Cholpon", "S3", "E5", "right_flank"),
+        ("Cholpon", "S3", "E6", "right_flank"),
+        ("Dara", "S4", "E7", "left_flank"),
+    ]
+    mask = np.zeros((90, 120), np.uint8)
+    mask[40:50, 50:70] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    annotations = []
+    for n, row in enumerate(rows):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((90, 120, 3), 20 * n, np.uint8))
+        given = dict(zip(("individual", "station", "encounter", "body_part"), row, strict=True))
+        annotations.append(Annotation(n, f"{n}.png", mask="mask.png", bbox=(50, 40, 20, 10), **given))
+    made = list(scenery.cases(tmp_path, tuple(annotations), 40, 0))
+    pasted = [case for case in made if case.kind == "pasted cat"]
+    assert len(pasted) == 40
+    for case in pasted:
+        cat = annotations[case.photo[45, 60, 0] // 20]
+        assert (case.right, case.encounter) == (cat.individual, cat.encounter)
+    assert {case.right for case in pasted} == {"Bars", "Cholpon"}  # the others were not met again with this flank
+    asked = []
+    catalog = SimpleNamespace(query=lambda photo, **given: asked.append(given["exclude_encounters"]))
+    for case in made:
+        scenery.asked(catalog, None, case)
+    assert asked == [(case.encounter,) if case.kind == "pasted cat" else () for case in made]
 
 
 def check_pages(folder, run):
