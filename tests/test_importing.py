@@ -15,6 +15,7 @@ from conftest import read_rows, texts
 from import_sources import (
     EACH,
     IDS,
+    camtrap_dp,
     megadetector,
     photo,
     photos,
@@ -303,6 +304,50 @@ def test_a_name_that_fits_two_photos_is_not_guessed(tmp_path):
     report = import_source(write_csv(tmp_path / "cats.csv", rows), tmp_path)
     assert [name for name, _ in report.failed] == ["a.jpg"]
     assert "several files" in report.failed[0][1]
+
+
+def test_the_file_of_a_photo_that_is_left_out_is_not_taken_for_another_cards(tmp_path):
+    photos(tmp_path / "S05", "DCIM/100RECNX/IMG_1.JPG", "DCIM/100RECNX/IMG_2.JPG", "DCIM/101RECNX/IMG_9.JPG")
+    animals = ("S01/DCIM/100RECNX/IMG_1.JPG", "S05/DCIM/100RECNX/IMG_2.JPG", "S05/DCIM/101RECNX/IMG_9.JPG")
+    box = [{"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}]
+    files = [f"{card}/DCIM/100RECNX/IMG_{n}.JPG" for card in ("S01", "S05") for n in (1, 2)] + [animals[2]]
+    about = {"info": {"format_version": "1.5", "detector": "md_v5a"}, "detection_categories": {"1": "animal"}}
+    images = [{"file": file, "detections": box if file in animals else []} for file in files]
+    source = write_json(tmp_path / "found.json", {**about, "images": images})
+    report = import_source(source, tmp_path / "catalog", photos=tmp_path / "S05")
+    assert [name for name, _ in report.failed] == [*animals[:2]]  # each may be a photo of either card
+    paths = [row["path"] for row in read_rows(tmp_path / "catalog/catalog.csv")]
+    assert paths == ["photos/S05/DCIM/101RECNX/IMG_9.JPG"]
+    report = import_source(source, tmp_path / "other", photos=tmp_path)  # now the paths tell the card
+    assert [name for name, _ in report.failed] == [*animals[:1]]
+    (tmp_path / "S05/DCIM/101RECNX/IMG_9.JPG").unlink()
+    refused(source, tmp_path / "third", "say in which folder their paths begin", photos=tmp_path / "S05")
+
+
+@pytest.mark.parametrize("blank", [True, False])
+def test_a_photo_of_a_deployment_is_not_taken_from_the_folder_of_another(tmp_path, blank):
+    photos(tmp_path / "photos", "D1/a.jpg", "D1/b.jpg")
+    common = {"project_id": "1", "identified_by": "Ann", "timestamp": "2024-05-01 10:00:00", "is_blank": "0"}
+    cat = {**common, "common_name": "Snow Leopard"}
+    rows = [{**cat, "image_id": "1", "deployment_id": "D1", "filename": "b.jpg", "individual_id": "Aika"},
+            {**cat, "image_id": "2", "deployment_id": "D2", "filename": "a.jpg", "individual_id": "Berk"},
+            {**common, "image_id": "3", "deployment_id": "D1", "filename": "a.jpg", "is_blank": "1"}]  # fmt: skip
+    write_csv(tmp_path / "images.csv", rows if blank else rows[:2])
+    report = import_source(tmp_path / "images.csv", tmp_path / "catalog", photos=tmp_path / "photos")
+    assert [name for name, _ in report.failed] == ["a.jpg"]
+    assert [row["individual"] for row in read_rows(tmp_path / "catalog/catalog.csv")] == ["Aika"]
+
+
+def test_a_flat_folder_has_the_photos_of_one_deployment_where_another_has_the_same_names(tmp_path):
+    package = camtrap_dp(tmp_path)
+    media = read_rows(package / "media.csv")
+    for row, name in zip(media, ("a.jpg", "b.jpg", "a.jpg"), strict=True):  # the third is without an observation
+        row.update(filePath=f"https://example.org/{row['mediaID']}", fileName=name)
+    media[2]["timestamp"] = "2024-06-01T10:00:00+06:00"
+    write_csv(package / "media.csv", media)
+    report = import_source(package, tmp_path / "catalog", photos=tmp_path / "media")
+    assert [name for name, _ in report.failed] == ["a.jpg"]
+    assert [row["individual"] for row in read_rows(tmp_path / "catalog/catalog.csv")] == ["Berk"]
 
 
 def test_photos_elsewhere_are_linked_once_and_never_copied(tmp_path):

@@ -10,6 +10,7 @@ from typing import Literal
 from snowmatch.core.notes import Note
 
 Unit = Literal["share", "px", "stored px"]
+Named = tuple[str, tuple[str, ...]]  # a photo's name in a source, and names of folders that it probably lies in
 
 # Columns that importers write beside those of the catalog and the source's own headings
 WRITTEN = (
@@ -71,7 +72,8 @@ class Imported:
     names may begin in. problems: what the user has to correct first; nothing is imported with a problem. left_out:
     number of entries without an animal, by what they are. answers: of persons about two of the rows; these need cells
     with their `annotation`. columns: those of the catalog's table that the source has, and further ones that it adds;
-    None if it says all that it can.
+    None if it says all that it can. photos: names and hints of all photos that the source has, also of those without a
+    row; their files are not taken for those of other names. () if they all have rows.
     """
 
     rows: tuple[ImportedRow, ...]
@@ -82,3 +84,4 @@ class Imported:
     left_out: Mapping[str, int] = field(default_factory=dict)
     answers: tuple[ImportedAnswer, ...] = ()
     columns: frozenset[str] | None = None
+    photos: tuple[Named, ...] = ()

@@ -15,13 +15,13 @@ from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone, zone_text
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
-from snowmatch.core.imported import ImportedRow, source_column
+from snowmatch.core.imported import ImportedRow, Named, source_column
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, same_name, some
 from snowmatch.interchange.boxes import Placed, box_in_photo
 from snowmatch.interchange.importers._values import name_or_none
 from snowmatch.interchange.merging import POSITION, Cells
-from snowmatch.interchange.photo_files import FoundPhotos, Named
+from snowmatch.interchange.photo_files import FoundPhotos
 from snowmatch.interchange.stations import identifier
 
 PERIODS = ("from", "to")

@@ -167,11 +167,12 @@ def import_source(
     names = [(row.photo, row.hints) for row in read.rows]
     masks = [(row.cells["mask"], ()) for row in read.rows if row.cells.get("mask")]
     roots = read.roots if photos is None else (photos,)
-    found = find_files([*names, *masks], roots, home)
+    found = find_files([*names, *masks], roots, home, read.photos)
     if not found.files:
+        why = "; several photos, or files, have these names: say in which folder their paths begin"
         raise SnowmatchError(
             f"none of the {counted(len(set(names)), 'photo')} of {source} is in {', '.join(map(str, roots))}, such as "
-            f"{min(names)[0]!r}: say in which folder they are",
+            f"{min(names)[0]!r}{why if found.unclear else ': say in which folder they are'}",
             "choose-photos",
         )
     used = {row.get("path", "") for row in read_text_table(home / CSV_NAME).rows}

@@ -15,13 +15,10 @@ from pathlib import Path
 from snowmatch.catalog.folders import find_photos
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import open_regular, replace_file, unwritable
+from snowmatch.core.imported import Named
 from snowmatch.core.text import same_name
 
 LINKS = "photos"  # the folder of a catalog that holds links to photos elsewhere, and copies of them
-
-
-# A photo's name in a source, and names of folders that it probably lies in
-Named = tuple[str, tuple[str, ...]]
 
 
 @dataclass
@@ -47,38 +44,71 @@ class Placement:
     copies: Mapping[str, Path]
 
 
-def find_files(names: Iterable[Named], roots: Sequence[Path], catalog: Path) -> FoundPhotos:
+def find_files(
+    names: Iterable[Named], roots: Sequence[Path], catalog: Path, others: Collection[Named] = ()
+) -> FoundPhotos:
     """Return where the photos are.
 
     A photo is the file with its whole path below one of the `roots`. Otherwise it is the only file below them with
     which it shares the end of its path: one of the two is the end of the other. Of several, it is the only one in a
-    folder that is named with it. Two names never get one file. catalog: a folder below a root that is not searched.
+    folder that is named with it; one in a folder that is named with other photos alone is none. Two names never get one
+    file. catalog: a folder below a root that is not searched. others: further photos of the source, which are not
+    looked for, but whose files are not those of `names`; may hold these, too.
     """
     found = FoundPhotos()
     folders = [root for root in dict.fromkeys(Path(os.path.abspath(root)) for root in roots) if root.is_dir()]
     claims: dict[tuple[Path, str], list[Named]] = defaultdict(list)
-    rest = []
-    for named in dict.fromkeys(names):
+    wanted, rest = dict.fromkeys(names), []
+    for named in wanted:
         if (place := _exactly(named[0], folders)) is not None:
             claims[place].append(named)
         else:
             rest.append(named)
+    whole = set(claims)
+    further = _rivals(wanted, rest, others)
     index = _index(folders, catalog) if rest else {}
-    for name, hints in rest:
-        parts = _parts(name)
-        fitting = [place for place in index.get(parts[-1], ()) if _one_ends_other(parts, _parts(place[1]))]
-        hinted = [p for p in fitting if {same_name(h).casefold() for h in hints if h} & set(_parts(p[1])[:-1])]
-        fitting = hinted or fitting
+    hints = {hint for own in {own for _, own in (*wanted, *others)} for hint in _folded(own)}
+    for named in rest:
+        fitting = _fitting(named, index, hints)
         if len(fitting) == 1:
-            claims[fitting[0]].append((name, hints))
+            claims[fitting[0]].append(named)
         else:
-            (found.unclear if fitting else found.missing).append((name, hints))
+            (found.unclear if fitting else found.missing).append(named)
+    for named in further:
+        place = _exactly(named[0], folders)
+        if place is None and len(fitting := _fitting(named, index, hints)) == 1 and fitting[0] not in whole:
+            place = fitting[0]
+        if place in claims:
+            claims[place].append(named)
     for place, claimed in claims.items():
         if len(claimed) == 1:
             found.files[claimed[0]] = place
         else:
-            found.unclear += claimed
+            found.unclear += [named for named in claimed if named in wanted]
     return found
+
+
+def _rivals(wanted: Collection[Named], rest: Iterable[Named], others: Iterable[Named]) -> list[Named]:
+    """Return the further photos of a source that may have a file of a wanted one. rest: those not found exactly."""
+    names = {name for name, _ in wanted}
+    ends = {_parts(name)[-1] for name, _ in rest}
+    return [
+        named
+        for named in dict.fromkeys(others)
+        if named not in wanted and (named[0] in names or (ends and _parts(named[0])[-1] in ends))
+    ]
+
+
+def _fitting(named: Named, index: Mapping[str, Sequence[tuple[Path, str]]], hints: set[str]) -> list[tuple[Path, str]]:
+    """Return the files that may be a photo. hints: the names of folders of all photos."""
+    parts, own = _parts(named[0]), _folded(named[1])
+    fitting = [place for place in index.get(parts[-1], ()) if _one_ends_other(parts, _parts(place[1]))]
+    hinted = [place for place in fitting if own & set(_parts(place[1])[:-1])]
+    return hinted or [place for place in fitting if not own or hints.isdisjoint(_parts(place[1])[:-1])]
+
+
+def _folded(hints: Iterable[str]) -> set[str]:
+    return {same_name(hint).casefold() for hint in hints if hint}
 
 
 def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool, used: Collection[str] = ()) -> Placement:

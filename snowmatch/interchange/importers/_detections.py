@@ -83,7 +83,8 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
     if failed:
         text = f"{counted(len(failed), 'photo')} that {program} could not read left out: {some(failed)}"
         notes.append(Note("photos-failed-there", text, {"count": len(failed)}))
-    return Imported(tuple(rows), (source.parent,), notes=tuple(notes), left_out=dict(left_out))
+    every = tuple((file, ()) for file in results.photos)
+    return Imported(tuple(rows), (source.parent,), notes=tuple(notes), left_out=dict(left_out), photos=every)
 
 
 def _row(file: str, one: ObjectResult, photo: PhotoResult, place: dict[str, str]) -> ImportedRow:

@@ -157,6 +157,7 @@ class _Package:
             tuple(self.notes),
             tuple(self.problems),
             dict(self.left_out),
+            photos=tuple((photo, self._hints(media)) for media in self.media.values() if (photo := _photo(media))),
         )
 
     def _timed(self, shown: Collection[str], asked: Collection[str]) -> Timed:
@@ -214,9 +215,7 @@ class _Package:
         if deployment is None:
             self.problems.append(f"{media['where']}: no deployment {media['deployment_id']!r} in the table deployments")
             return []
-        photo = media["file_path"]
-        if re.match(r"[a-z]+://", photo):
-            photo = media.get("file_name") or PurePosixPath(photo.split("?")[0]).name
+        photo = _photo(media)
         if not photo:
             self.problems.append(f"{media['where']}: no photo; expected its path in filePath")
             return []
@@ -240,7 +239,12 @@ class _Package:
         box = self._box(cells)
         where = str(cells["where"])
         kept = {column: value for column, value in out.items() if value}
-        return [ImportedRow(photo, key, kept, box, "share", None, where, (media["deployment_id"], out["station"]))]
+        return [ImportedRow(photo, key, kept, box, "share", None, where, self._hints(media))]
+
+    def _hints(self, media: Mapping[str, str]) -> tuple[str, ...]:
+        """Return names of folders that a photo probably lies in."""
+        deployment = self.deployments.get(media["deployment_id"])
+        return media["deployment_id"], self._station_name(deployment) if deployment else ""
 
     def _box(self, cells: Mapping[str, str]) -> Box | None:
         parts = [cells.get(f"bbox_{name}", "") for name in ("x", "y", "width", "height")]
@@ -280,6 +284,13 @@ class _Package:
         name, key = deployment.get("location_name", ""), deployment.get("location_id", "")
         several = len(self.places[_location(deployment), name]) > 1
         return (key if several else name) or name or key or deployment["deployment_id"]
+
+
+def _photo(media: Mapping[str, str]) -> str:
+    """Return the path of a photo; its name, where there is an address."""
+    photo = media["file_path"]
+    address = re.match(r"[a-z]+://", photo)
+    return media.get("file_name") or PurePosixPath(photo.split("?")[0]).name if address else photo
 
 
 def _only_name(animals: Iterable[tuple[str, str]], species: str) -> str:

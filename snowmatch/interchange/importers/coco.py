@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from snowmatch.catalog.species import NO_ANIMAL, NOTHING, label_of
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._json import json_object, read_json
@@ -50,6 +50,7 @@ class Coco:
         problems: list[str] = []
         left_out: Counter[str] = Counter()
         unread: list[str] = []  # annotations with an outline that is not read
+        photos: dict[Named, None] = {}
         sets: dict[str, Path] = {}  # the data set of each photo
         for path in files:
             data = read_json(path)
@@ -64,6 +65,8 @@ class Coco:
                         f"{other} and {path.parent.parent} both have a photo {row.photo!r}: import one after the other"
                     )
             rows += made
+            names = (image.get("file_name") for image in images if isinstance(image, dict))
+            photos |= {(name, ()): None for name in names if isinstance(name, str) and name}
         folders = [
             folder for path in files for folder in (path.parent, path.parent.parent, path.parent.parent / "images")
         ]
@@ -71,7 +74,10 @@ class Coco:
         if unread:
             text = f"{counted(len(unread), 'annotation')} without a box, since the outline is run-length encoded (RLE)"
             notes.append(Note("outlines-not-read", f"{text}: {some(unread)}", {"count": len(unread)}))
-        return Imported(tuple(rows), tuple(dict.fromkeys(folders)), (), tuple(notes), tuple(problems), dict(left_out))
+        return Imported(
+            tuple(rows), tuple(dict.fromkeys(folders)), (), tuple(notes), tuple(problems), dict(left_out),
+            photos=tuple(photos),
+        )  # fmt: skip
 
     def _rows(
         self, path: Path, images: list[Any], annotations: list[Any], categories: list[Any], problems: list[str],

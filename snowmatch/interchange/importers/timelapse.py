@@ -12,7 +12,7 @@ from typing import ClassVar
 from snowmatch.catalog.sheet import plain_heading
 from snowmatch.catalog.species import NO_ANIMAL, NOTHING, label_of
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._columns import photo_table
@@ -72,11 +72,13 @@ class Timelapse:
             headings, lines = table.headings, [(f"{source.name} line {line}", cells) for line, cells in table]
         else:
             headings, lines, boxes = self._database(path, problems)
-        rows, left_out, several = _rows(headings, lines, boxes, self.empty, notes, problems)
+        rows, photos, left_out, several = _rows(headings, lines, boxes, self.empty, notes, problems)
         if several:
             text = f"{counted(len(several), 'photo')} with several animals: none of the boxes is taken: {some(several)}"
             notes.append(Note("several-boxes", text, {"count": len(several)}))
-        return Imported(tuple(rows), (path.parent,), (), tuple(notes), tuple(problems), dict(left_out))
+        return Imported(
+            tuple(rows), (path.parent,), (), tuple(notes), tuple(problems), dict(left_out), photos=tuple(photos)
+        )
 
     def _database(
         self, path: Path, problems: list[str]
@@ -130,18 +132,20 @@ def _rows(
     empty: bool,
     notes: list[Note],
     problems: list[str],
-) -> tuple[list[ImportedRow], Counter[str], list[str]]:
+) -> tuple[list[ImportedRow], list[Named], Counter[str], list[str]]:
     own = {"file": "path", "relative_path": "folder"}
     if "root_folder" in headings:
         own["root_folder"] = "-"
     reader = photo_table([h for h in headings if h != "id"], (cells for _, cells in lines), own)
     rows: list[ImportedRow] = []
+    photos: list[Named] = []
     left_out: Counter[str] = Counter()
     several = []
     for where, cells in lines:
         if not cells["file"]:
             problems.append(f"{where}: no photo; expected its name in the column File")
             continue
+        photos.append((reader.photo(cells), ()))
         if cells.get("delete_flag", "").lower() in ("true", "1"):
             left_out["photos marked for deletion"] += 1
             continue
@@ -171,7 +175,7 @@ def _rows(
             box = animals[0] if len(animals) == len(named) == 1 else row.box
             rows.append(replace(row, cells={**places, **known, **row.cells, **nothing}, box=box, unit="share"))
     notes += reader_notes(reader)
-    return rows, left_out, several
+    return rows, photos, left_out, several
 
 
 def _each_animal(cells: Mapping[str, str], meaning: Mapping[str, str]) -> list[Mapping[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.interchange.importers._columns import photo_table
@@ -48,12 +48,14 @@ class TrapTagger:
         reader = photo_table(table.headings, (cells for _, cells in table), used)
         rows: list[ImportedRow] = []
         base_of: dict[tuple[str, ...], str] = {}
+        photos: dict[Named, None] = {}
         empty = without = 0
         for line, cells in table:
             where = f"{source.name} line {line}"
             if not cells["image"]:
                 problems.append(f"{where}: no photo; expected its path in the column image")
                 continue
+            photos[cells["image"], ()] = None
             told = listed_names(cells.get(named, ""))
             names = [name for part in told if (name := name_or_none(part))]
             seen = [label for part in listed_names(cells.get("image_labels", "x")) if (label := name_or_none(part))]
@@ -79,8 +81,9 @@ class TrapTagger:
             text = f"no column image_individuals: {counted(len(rows), 'photo')} without a name"
             notes.append(Note("no-individuals", text))
         return Imported(
-            _once(rows), (source.parent,), tuple(stations), (*notes, *reader_notes(reader)), tuple(problems), left
-        )
+            _once(rows), (source.parent,), tuple(stations), (*notes, *reader_notes(reader)), tuple(problems), left,
+            photos=tuple(photos),
+        )  # fmt: skip
 
 
 def _once(rows: Iterable[ImportedRow]) -> tuple[ImportedRow, ...]:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from snowmatch.catalog.cells import CellError, read_body_part
 from snowmatch.catalog.species import NO_ANIMAL
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._tables import headings_of, need, read_rows
@@ -48,6 +48,7 @@ class WildlifeInsights:
         problems: list[str] = []
         deployments = _deployments(folder, notes, problems)
         rows: list[ImportedRow] = []
+        photos: list[Named] = []
         left_out: Counter[str] = Counter()
         unknown: set[str] = set()
         repeated: Counter[str] = Counter()
@@ -56,21 +57,20 @@ class WildlifeInsights:
             need(table, NEEDED, "Wildlife Insights")
             for line, cells in table:
                 where = f"{path.name} line {line}"
+                deployment = deployments.get(cells["deployment_id"], {})
+                photo, hints = _photo(cells), (cells["deployment_id"], _station_name(cells, deployment))
+                photos += [(photo, hints)] if photo else []
                 if what := _without_animal(cells):
                     left_out[what] += 1
                     continue
-                where_there = cells.get("location", "")  # an address, or a path where snowmatch has written the table
-                photo = cells.get("filename") or PurePosixPath(where_there.split("?")[0]).name
-                photo = photo if "://" in where_there else where_there or photo
                 if not photo or not cells["image_id"]:
                     problems.append(f"{where}: no filename or no image_id; expected both")
                     continue
-                deployment = deployments.get(cells["deployment_id"], {})
                 unknown |= {cells["deployment_id"]} if deployments and not deployment else set()
                 repeated[cells["image_id"]] += 1
                 number = repeated[cells["image_id"]]
                 key = cells["image_id"] if number == 1 else f"{cells['image_id']}#{number}"
-                rows.append(_row(photo, key, cells, deployment, where))
+                rows.append(_row(photo, hints, key, cells, deployment, where))
         if unknown:
             text = f"{counted(len(unknown), 'deployment')} not in deployments.csv: {some(sorted(unknown))}"
             notes.append(Note("unknown-deployments", text))
@@ -78,20 +78,31 @@ class WildlifeInsights:
             notes.append(Note("no-deployments", f"no deployments.csv in {folder}: the stations have no position"))
         return Imported(
             tuple(rows), (folder,), tuple(_station(cells) for cells in deployments.values()), tuple(notes),
-            tuple(problems), dict(left_out),
+            tuple(problems), dict(left_out), photos=tuple(photos),
         )  # fmt: skip
 
 
-def _row(photo: str, key: str, cells: Mapping[str, str], deployment: Mapping[str, str], where: str) -> ImportedRow:
+def _photo(cells: Mapping[str, str]) -> str:
+    place = cells.get("location", "")  # an address, or a path where snowmatch has written the table
+    name = cells.get("filename") or PurePosixPath(place.split("?")[0]).name
+    return name if "://" in place else place or name
+
+
+def _station_name(cells: Mapping[str, str], deployment: Mapping[str, str]) -> str:
+    return deployment.get("placename") or cells["deployment_id"]
+
+
+def _row(
+    photo: str, hints: tuple[str, ...], key: str, cells: Mapping[str, str], deployment: Mapping[str, str], where: str
+) -> ImportedRow:
     name = cells.get("common_name", "")
     name = "" if name.lower() in NO_RESULT else name
     scientific = " ".join(filter(None, (cells.get("genus"), cells.get("species"))))
-    station = deployment.get("placename") or cells["deployment_id"]
     kept = {
         **{heading: value for heading, value in cells.items() if heading and heading not in USED},
         "individual": cells.get("individual_id", ""),
         "body_part": _part(cells.get("individual_animal_notes", "")),
-        "station": station,
+        "station": _station_name(cells, deployment),
         "camera": deployment.get("camera_id", ""),
         "timestamp": cells["timestamp"],
         "sex": "" if cells.get("sex", "").lower() == "unknown" else cells.get("sex", ""),
@@ -99,7 +110,7 @@ def _row(photo: str, key: str, cells: Mapping[str, str], deployment: Mapping[str
         "scientific_name": scientific,
     }
     kept = {column: value for column, value in kept.items() if value}
-    return ImportedRow(photo, key, kept, where=where, hints=(cells["deployment_id"], station))
+    return ImportedRow(photo, key, kept, where=where, hints=hints)
 
 
 def _part(notes: str) -> str:
