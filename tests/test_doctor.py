@@ -316,6 +316,16 @@ def test_a_file_counter_that_starts_again_is_no_clock_running_backwards(tmp_path
     assert "times-backwards" not in seen(tmp_path)
 
 
+def test_two_cameras_in_one_folder_are_no_clock_running_backwards(tmp_path):
+    rows = rows_of(tmp_path)
+    for n, row in enumerate(rows[:8]):
+        row["path"] = f"S0/{'AB'[n % 2]}_{n // 2 + 1:04d}.JPG"
+        row |= {"station": "S0", "timestamp": datetime(2023, 3, 1 + n // 2, 3, 0, n % 2).isoformat()}
+        draw(tmp_path / row["path"], 100 + n)
+    write(tmp_path, rows, STATIONS)
+    assert not {"times-backwards", "clock-set-back"} & set(seen(tmp_path))
+
+
 def test_without_places_only_one_minute_decides_and_a_person_has_to_check(tmp_path):
     rows = rows_of(tmp_path)
     too_fast(rows)

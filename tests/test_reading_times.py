@@ -191,6 +191,28 @@ def test_a_counter_that_begins_again_is_no_reset_of_the_clock():
     assert clock_runs(shuffled, timedelta(minutes=60)) == ([0] * 10, [])
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("A_{:04}.JPG", "B_{:04}.JPG"), ("S01A_{:04}.JPG", "S01B_{:04}.JPG"), ("IMG_{:04}.JPG", "VID_{:04}_000.jpg")],
+)
+def test_two_cameras_and_frames_of_videos_in_one_folder_are_no_reset_of_the_clock(one, other):
+    days = [START + timedelta(days=day) for day in range(8)]
+    pairs = [(name.format(n + 1), day + timedelta(seconds=more)) for n, day in enumerate(days)
+             for name, more in ((one, 0), (other, 20))]  # fmt: skip
+    shots = [Shot(f"S01/{name}", "S01", station="S01", taken=taken) for name, taken in pairs]
+    groups, notes = group_shots(shots, CatalogSettings())
+    assert ([len(e.shots) for e in groups], notes) == ([2] * 8, [])
+
+
+def test_a_reset_of_the_clock_between_two_videos_is_found():
+    names = [f"VID_{video:04}_{frame:03}.jpg" for video in range(1, 5) for frame in (0, 29)]
+    minutes = (0, 1, 3000, 3001, 0.5, 2, 4000, 4001)
+    shots = [Shot(f"S01/{n}", "S01", taken=START + timedelta(minutes=m)) for n, m in zip(names, minutes, strict=True)]
+    runs, resets = clock_runs(shots, timedelta(minutes=60))
+    assert runs == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert [(r.before, r.after) for r in resets] == [("S01/VID_0002_029.jpg", "S01/VID_0003_000.jpg")]
+
+
 def test_photos_on_record_as_two_animals_are_told(survey):
     catalog = snowmatch.open_catalog(survey / "catalog")
     first = {

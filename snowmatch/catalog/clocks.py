@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from snowmatch.catalog.shots import Shot, file_number, file_order
+from snowmatch.catalog.shots import Shot, file_number, file_order, name_series
 
 # A folder with more steps back in time than this share of its photos, and more than FEW_STEPS, has file names that are
 # not in the order of time
@@ -28,15 +28,15 @@ def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[C
     """Return, for each photo, the number of its camera's run between two resets of the clock, and all resets.
 
     A clock was set back if times in a folder decrease by more than `gap` while the file numbers increase, and if
-    earlier times then appear again. Photos of different runs are never one encounter. Without a reset, all photos are
-    of run 0.
+    earlier times then appear again. Files whose names differ in more than digits are looked at apart: they may be of
+    two cameras. Photos of different runs are never one encounter. Without a reset, all photos are of run 0.
     """
     runs = [0] * len(shots)
     resets: list[ClockReset] = []
-    folders: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
+    folders: dict[tuple, list[int]] = defaultdict(list)
     for n, shot in enumerate(shots):
         if shot.taken is not None and not shot.dated:
-            folders[shot.location, shot.station, shot.camera, shot.folder].append(n)
+            folders[shot.location, shot.station, shot.camera, shot.folder, name_series(shot.name)].append(n)
     for numbers in folders.values():
         if any(file_number(shots[n].name) is None for n in numbers):
             continue
@@ -45,7 +45,7 @@ def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[C
         if not back or len(back) > max(FEW_STEPS, MOST_STEPS * len(numbers)):
             continue
         pieces = _pieces(numbers, {b for _, b in back})
-        if not _come_again(shots, pieces, gap):
+        if not _come_again(shots, pieces):
             continue  # the file counter started again (IMG_9999, IMG_0001): no time appears twice
         for run, piece in enumerate(pieces):
             for n in piece:
@@ -63,8 +63,8 @@ def _pieces(numbers: Sequence[int], starts: set[int]) -> list[list[int]]:
     return pieces
 
 
-def _come_again(shots: Sequence[Shot], pieces: Sequence[Sequence[int]], gap: timedelta) -> bool:
-    """Return whether the times of two pieces overlap, or are at most `gap` apart."""
+def _come_again(shots: Sequence[Shot], pieces: Sequence[Sequence[int]]) -> bool:
+    """Return whether the times of two pieces overlap."""
     spans = sorted((min(_taken(shots[n]) for n in piece), max(_taken(shots[n]) for n in piece)) for piece in pieces)
     return any(later[0] <= earlier[1] for earlier, later in pairwise(spans))
 

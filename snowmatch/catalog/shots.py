@@ -45,6 +45,14 @@ def file_number(name: str) -> int | None:
     return int(numbers[-1]) if numbers else None
 
 
+def name_series(name: str) -> tuple[str, ...]:
+    """Return what the names of one camera's files share: the pieces around their digits, without the ending.
+
+    Photos and videos, and two cameras in one folder, are often told apart so: `img_` and `vid_`, `a_` and `b_`.
+    """
+    return tuple(_DIGITS.split(name.rsplit("/", 1)[-1].rsplit(".", 1)[0].lower())[::2])
+
+
 def alike(one: Shot, other: Shot) -> bool:
     """Return whether two photos that follow each other in a folder look like frames of one burst."""
     bits = difference(one.likeness, other.likeness)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from snowmatch.catalog.clocks import FEW_STEPS, MOST_STEPS
-from snowmatch.catalog.shots import file_number, file_order
+from snowmatch.catalog.shots import file_number, file_order, name_series
 from snowmatch.catalog.stations import DAY, Span
 from snowmatch.core.text import counted, printable, some
 from snowmatch.core.types import Annotation
@@ -60,13 +60,15 @@ def _backwards(patient: Patient) -> Iterator[Finding]:
     """Yield a finding on times that decrease in a folder while the file numbers increase.
 
     Folders whose file names are not in the order of time are left alone, and so is a file counter that started again.
-    Otherwise the resets count that grouping into encounters found.
+    Files whose names differ in more than digits are looked at apart. Otherwise the resets count that grouping into
+    encounters found.
     """
-    folders: dict[tuple[str, str, str, str], list[Annotation]] = defaultdict(list)
+    folders: dict[tuple[object, ...], list[Annotation]] = defaultdict(list)
     for path, photo in patient.photos.items():
         first = photo[0]
         if patient.taken(first) is not None:
-            folders[first.location, first.station, first.camera, path.rpartition("/")[0]].append(first)
+            folder = path.rpartition("/")[0]
+            folders[first.location, first.station, first.camera, folder, name_series(path)].append(first)
     steps = []
     for photos in folders.values():
         if any(file_number(a.path) is None for a in photos):
