@@ -9,10 +9,12 @@ import pytest
 from fake_extractor import Fake
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 import snowmatch
 from snowmatch.catalog.ids import KeptId, derived_id, give_ids, load_ids, save_ids, with_ids
 from snowmatch.catalog.load import load_catalog
+from snowmatch.catalog.records import copy_of, load_records, save_records, take_fingerprint
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.features.indexing import index_catalog
@@ -92,6 +94,44 @@ def test_a_renamed_photo_takes_its_identifier_along_though_its_old_row_is_still_
     contents = {"old/a.jpg": ONE, "new/a.jpg": ONE}
     assert names(give_ids(both, contents, kept)) == [derived_id(ONE, None, n) for n in (0, 1)]  # a copy
     assert names(give_ids(both, contents, kept, {"old/a.jpg"})) == [derived_id(ONE, None, n) for n in (1, 0)]
+
+
+def test_another_photo_under_the_same_path_does_not_get_the_decisions_of_the_first(tmp_path):
+    def take(seed, taken, quality=95):
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = taken
+        grey = cv2.GaussianBlur(np.random.default_rng(seed).integers(0, 255, (60, 90), np.uint8), (0, 0), 4)
+        grey = cv2.normalize(grey, None, 0, 255, cv2.NORM_MINMAX)
+        Image.fromarray(grey).convert("RGB").save(tmp_path / "a.jpg", exif=exif, quality=quality)
+
+    def index():
+        report = index_catalog(snowmatch.open_catalog(tmp_path).data, Fake(), 1)
+        told = [note.data["photos"] for note in report.notes if note.code == "photos-exchanged"]
+        after = open_identities(tmp_path)
+        return after.named[0].individual, len(after.who.idle), told
+
+    (tmp_path / "catalog.csv").write_text("path,encounter\na.jpg,e1\n", encoding="utf-8")
+    take(1, "2021:05:01 10:00:00")
+    index()
+    who = open_identities(tmp_path)
+    decide(who, [name_sightings(who, [0], "Aika", "Anna")])
+    take(1, "2021:05:01 10:00:00", quality=60)  # saved again
+    assert index() == ("Aika", 0, [])
+    take(1, "2021:05:01 11:00:00")  # a program corrected the time
+    assert index() == ("Aika", 0, [])
+    take(2, "2021:05:01 11:00:00")  # a program painted over it
+    assert index() == ("Aika", 0, [])
+    take(3, "2022:06:01 03:00:00")  # the next season's card
+    assert index() == (None, 1, [["a.jpg"]])
+    assert index() == (None, 1, [])
+    take(2, "2021:05:01 11:00:00")  # the first photo is there again
+    assert index() == ("Aika", 0, [["a.jpg"]])
+    take(3, "2022:06:01 03:00:00")
+    records = load_records(tmp_path)
+    known = copy_of(records)
+    records.photos["a.jpg"] = take_fingerprint(tmp_path / "a.jpg", photo=True)
+    save_records(tmp_path, records, known)  # as `screen` does, or an index run that is killed later
+    assert index() == (None, 1, [])
 
 
 box = st.none() | st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 80)] * 2)

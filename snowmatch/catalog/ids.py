@@ -2,7 +2,7 @@
 
 An identifier does not change if files are renamed, photos are added or encounters are regrouped, because content and
 box stay the same. The stored identifiers serve two more cases: an annotation keeps its identifier if its box is
-corrected, or if its photo is saved again under the same path.
+corrected, or if its photo is saved again under the same path. Another photo under that path does not get it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from sqlite3 import Connection
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
 from snowmatch.core.boxes import overlap
@@ -26,7 +27,7 @@ SAME_BOX = 0.5
 class KeptId:
     """A stored identifier and the row that it belongs to.
 
-    path, mask: as in the catalog. sha256: of the photo's content.
+    path, mask: as in the catalog; the path is "" if another photo lies there now. sha256: of the photo's content.
     """
 
     annotation: str
@@ -198,6 +199,16 @@ def save_ids(folder: Path, kept: Sequence[KeptId], before: Sequence[KeptId] = ()
             (k.annotation, k.path, ",".join(map(str, k.bbox or ())), k.mask, k.sha256) for k in sorted(new, key=_name)
         ]
         database.executemany("INSERT OR REPLACE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", map(with_sum, rows))
+
+
+def detach_ids(database: Connection, photos: Iterable[tuple[str, str]]) -> None:
+    """Take the stored identifiers of photos, each (path, sha256), from their paths. They stay with the content."""
+    asked = "SELECT annotation, path, bbox, mask, sha256, sum FROM annotations WHERE path = ? AND sha256 = ?"
+    for photo in photos:
+        for row in filter(sound, database.execute(asked, photo).fetchall()):
+            name, _, *rest, _ = row
+            values = with_sum((name, "", *rest))
+            database.execute("INSERT OR REPLACE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
 def with_ids(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,11 +19,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snowmatch.catalog.database import DamagedError, database_stamp, reading, sound, with_sum, writing
+from snowmatch.catalog.ids import detach_ids
 from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, unreadable
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation, BBox
-from snowmatch.photos.facts import PhotoFacts, facts_from_row, facts_to_row, read_facts
+from snowmatch.photos.facts import PhotoFacts, are_of_two_photos, facts_from_row, facts_to_row, read_facts
 from snowmatch.photos.likeness import DECODED, likeness
 from snowmatch.photos.pixels import read_greys
 
@@ -181,10 +184,13 @@ def save_records(folder: Path, records: Records, before: Records | None = None) 
     """Write the records of the catalog in `folder`.
 
     before: the records that are stored already; only the differences are written. None, or with damaged entries: write
-    all records, since a damaged entry may have any path. Raises SnowmatchError if the database cannot be written; the
-    stored records then stay unchanged.
+    all records, since a damaged entry may have any path. Where another photo lies now, the identifiers stay with the
+    photo that was there. Raises SnowmatchError if the database cannot be written; the stored records then stay
+    unchanged.
     """
+    others = [] if before is None else exchanged(before.photos, records.photos)
     with writing(folder) as database:
+        detach_ids(database, [(path, before.photos[path].sha256) for path in others] if before is not None else ())
         if before is None or before.unsound:
             database.execute("DELETE FROM files")
             database.execute("DELETE FROM failures")
@@ -201,6 +207,29 @@ def save_records(folder: Path, records: Records, before: Records | None = None) 
         database.executemany("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", new)
         mended = [(path,) for path in before.failures.keys() - records.failures.keys()]
         database.executemany("DELETE FROM failures WHERE path = ?", mended)
+
+
+def exchanged(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprint]) -> list[str]:
+    """Return the paths under which surely another photo lies now, sorted."""
+    both = ((path, old, now.get(path)) for path, old in before.items())
+    return sorted(path for path, old, new in both if new is not None and new is not old and _are_two(old, new))
+
+
+def _are_two(one: Fingerprint, other: Fingerprint) -> bool:
+    if one.facts is None or other.facts is None or one.sha256 == other.sha256:
+        return False
+    return are_of_two_photos(one.facts, other.facts)
+
+
+def notes_on_exchanged(paths: Iterable[str]) -> list[Note]:
+    """Return a note on photos that took the paths of others; no paths give none."""
+    if not (paths := sorted(paths)):
+        return []
+    text = (
+        f"{counted(len(paths), 'path')} with another photo than before, taken at another time: {some(paths)}; "
+        "decisions about the photo before do not hold for it, but the cells of catalog.csv do"
+    )
+    return [Note("photos-exchanged", text, {"photos": paths})]
 
 
 def copy_of(records: Records) -> Records:

@@ -15,7 +15,7 @@ from snowmatch.catalog.database import mend
 from snowmatch.catalog.found import load_found
 from snowmatch.catalog.ids import give_ids, load_ids, save_ids
 from snowmatch.catalog.load import CatalogData, load_again
-from snowmatch.catalog.records import load_records
+from snowmatch.catalog.records import exchanged, load_records, notes_on_exchanged
 from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import WorkerDiedError, Workers, cores, in_order, open_pool
@@ -135,6 +135,7 @@ def index_catalog(
         replaced, dropped = mend(folder), drop_damaged(folder)
         damaged = writer.check(None if verify else CHECK_BYTES)
         records = load_records(folder)
+        before = dict(records.photos)
         run = IndexRun(folder, writer, records, progress, shared)
         try:
             run.read(data.annotations, processes, reading)
@@ -161,6 +162,8 @@ def index_catalog(
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
                 run.read(data.annotations, processes, None)  # rows that were added while the maps were made
+            if others := exchanged(before, run.records.photos):
+                run.save()  # which takes the identifiers from their paths
             kept = load_ids(folder)
             contents = run.contents()
             identifiers = give_ids(data.annotations, contents, kept, run.missing())
@@ -182,11 +185,11 @@ def index_catalog(
         finally:
             run.save_if_there()
         save_ids(folder, identifiers, kept, prune=prune)
-    others = _check_others(folder, described, wait) if verify else ()
+    of_others = _check_others(folder, described, wait) if verify else ()
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
     mended = notes_on_damage(replaced, records.unsound + dropped)
-    notes = (*mended, *_notes(damaged, writer.damaged_files), *lost, *others)
+    notes = (*mended, *_notes(damaged, writer.damaged_files), *lost, *of_others, *notes_on_exchanged(others))
     if (again_made := note_on_mended(folder)) is not None:
         notes = (*notes, again_made)
         forget_mended(folder)

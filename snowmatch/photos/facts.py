@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from snowmatch.photos.clock import read_clock
 from snowmatch.photos.exif import exif_tag, upright_size
 from snowmatch.photos.formats import largest_page, open_photo
-from snowmatch.photos.likeness import LENGTH
+from snowmatch.photos.likeness import LENGTH, NEARLY_EQUAL, difference
 
 # EXIF tags that hold a time, the most trustworthy first. Scanning and editing programs change the last one.
 _TIMES = (
@@ -68,6 +68,16 @@ def read_size(path: Path) -> tuple[int, int]:
     with open_photo(path) as image:
         largest_page(image, path)
         return upright_size(image)
+
+
+def are_of_two_photos(one: PhotoFacts, other: PhotoFacts) -> bool:
+    """Return whether two files are surely of two photos: the camera took them at different times, and they look unlike.
+
+    A photo that was saved again has its time still; one whose time a program has corrected looks as it did.
+    """
+    if one.exposed is None or other.exposed is None or one.exposed == other.exposed:
+        return False
+    return difference(one.likeness, other.likeness) > NEARLY_EQUAL
 
 
 def facts_to_row(facts: PhotoFacts) -> tuple[int | str | None, ...]:

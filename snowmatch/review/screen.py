@@ -10,7 +10,7 @@ from snowmatch.catalog.damage import drop_damaged, notes_on_damage
 from snowmatch.catalog.database import mend
 from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
 from snowmatch.catalog.load import CatalogData, load_again
-from snowmatch.catalog.records import copy_of, load_records, save_records
+from snowmatch.catalog.records import copy_of, exchanged, load_records, notes_on_exchanged, save_records
 from snowmatch.catalog.screened import (
     KEPT,
     PERSON,
@@ -134,6 +134,7 @@ def screen_catalog(
         if known.facts is not None and known.facts.image_size is not None
     }
     notes = notes_on_damage(replaced, records.unsound + dropped)
+    notes += notes_on_exchanged(exchanged(before.photos, records.photos))
     update_maps(
         folder,
         data.annotations,
