@@ -265,10 +265,19 @@ def test_cards_are_folders_of_stations(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("below", ["DCIM/100RECNX/", "100recnx/"])
+def test_a_folder_of_capital_and_small_letters_is_no_cameras(tmp_path, below):
+    names = ("101Ridge", "202North")
+    photos(tmp_path, *(f"naryn/{name}/{below}a.jpg" for name in names))
+    import_source(tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [(row["location"], row["station"]) for row in rows] == [("naryn", name) for name in names]
+
+
 @pytest.mark.parametrize("below", ["DCIM/100RECNX/", "dcim/101EK113/", "100RECNX/", ""])
 @pytest.mark.parametrize("levels", ["station", "station/-/-", "camera", "-/location"])
 def test_folders_that_look_like_cards_count_if_the_user_says_so(tmp_path, below, levels):
-    names = ("card1", "sd-card 2", "101Ridge", "102SEDLO")
+    names = ("card1", "sd-card 2", "101RIDGE", "102SEDLO")
     above = "2023/" if levels.startswith("-/") else ""
     photos(tmp_path, *(f"{above}{name}/{below}a.jpg" for name in names))
     import_source(tmp_path, tmp_path, options={"folders": levels})

@@ -32,8 +32,8 @@ SIDES = {
     "down": "other",
 }
 # Folders that cameras make on a card (Source: CIPA DCF 2.0, 100RECNX and the like), and folders of whole cards
-_CARD = re.compile(r"DCIM|[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|(memory|sd)?[ _-]?card[ _-]?\d*", re.IGNORECASE)
 _IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[a-z])[a-z0-9_]{5}")  # not 101Ridge
+_CARD = re.compile(rf"(?i:DCIM|(memory|sd)?[ _-]?card[ _-]?\d*)|{_IN_DCIM.pattern}")
 
 
 def name_or_none(text: str) -> str:
