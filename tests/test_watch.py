@@ -99,6 +99,22 @@ def test_a_file_that_is_no_photo_is_told(place):
     assert [path for path, _ in arrival.failed] == [str(folder / "broken.jpg")]
 
 
+def test_a_file_that_stays_empty_is_told_and_asked_when_it_is_filled(place):
+    catalog, folder, photos = place
+    for name in ("a.jpg", "b.jpg"):
+        (folder / name).touch()
+    watch = Watch(folder, catalog, quiet=0)
+    assert watch.look(now=0) == watch.look(now=59)
+    assert watch.look(now=59).waiting == 2
+    arrival = watch.look(now=60)
+    assert [path for path, _ in arrival.failed] == [str(folder / name) for name in ("a.jpg", "b.jpg")]
+    assert {reason.partition(":")[0] for _, reason in arrival.failed} == {"it is empty (0 bytes)"}
+    assert (arrival.waiting, arrival.left) == (0, 0)
+    assert not watch.look(now=200).news  # told once
+    shutil.copy(photos[0], folder / "a.jpg")
+    assert [event["photos"] for event in watch.look(now=201).events] == [[str(folder / "a.jpg")]]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_a_path_that_is_no_text_is_told(place):
     catalog, folder, photos = place

@@ -37,6 +37,7 @@ from snowmatch.screening.finders import NONE, choose_finders
 from snowmatch.screening.passages import DEFAULT, SPECIES
 
 WHOLE = 0.5  # seconds that a photo whose end is there must be unchanged
+EMPTY = 60.0  # the same of a file without content: programs that copy make it first
 AT_ONCE = 20  # photos that are asked together, and those of the same passage
 MOST = 200  # photos of one look at most
 IDLE = 2.0  # seconds without a new photo after which added photos are indexed
@@ -128,7 +129,8 @@ class Watch:
             if before is None or before[0] != stamp:
                 self._seen[path] = before = (stamp, now)
             unchanged = now - before[1]
-            if stamp[0] and (unchanged >= self.quiet or (unchanged >= WHOLE and is_whole(path))):
+            quiet = self.quiet if stamp[0] else max(self.quiet, EMPTY)
+            if unchanged >= quiet or (unchanged >= WHOLE and is_whole(path)):
                 ready.append((path, stamp))
             else:
                 waiting += 1
@@ -227,6 +229,9 @@ class Watch:
         for path, stamp in ready:
             if plain(path) != path:  # neither events nor a table can name it
                 failed[path] = "its path is not valid text: rename the file, or the folder that is called so"
+                continue
+            if not stamp[0]:
+                failed[path] = "it is empty (0 bytes): copy it again from the camera's card"
                 continue
             try:
                 sha256 = file_sha256(Path(path))
