@@ -12,6 +12,7 @@ import pytest
 from conftest import read_rows, texts
 from import_sources import EACH, IDS, REAL, SOURCES, photo, photos, write_csv, write_json
 from import_sources import camtrap_dp as make_camtrap_dp
+from import_sources import coco as make_coco
 from import_sources import ibeis as make_ibeis
 from import_sources import megadetector as make_megadetector
 
@@ -325,6 +326,62 @@ def test_folders_that_may_be_both_are_asked_about(tmp_path):
     assert error.value.code == "choose-folders"
     import_source(tmp_path, options={"folders": "individual"})
     assert {row["individual"] for row in read_rows(tmp_path / "catalog.csv")} == {"S01", "Aika"}
+
+
+def test_a_final_answer_of_no_animal_counts_more_than_a_weak_box(tmp_path):
+    photos(tmp_path, *(f"S01/{name}.jpg" for name in "abcd"))
+    animal = {"category": "1", "label": "animal", "conf": 0.3, "bbox": [0.1, 0.1, 0.4, 0.8]}
+    person = {"category": "2", "label": "human", "conf": 0.97, "bbox": [0.1, 0.1, 0.4, 0.8]}
+    answers = {"a": ("homo;sapiens;human", [animal]), "b": (";;;;;;blank", [animal]), "c": ("x;vehicle", [animal]),
+               "d": ("panthera;uncia;snow leopard", [animal, person])}  # fmt: skip
+    found = [{"filepath": f"S01/{name}.jpg", "detections": seen, "prediction": what, "prediction_score": 0.9}
+             for name, (what, seen) in answers.items()]  # fmt: skip
+    source = write_json(tmp_path / "predictions.json", {"predictions": found})
+    report = import_source(source, tmp_path / "catalog")
+    assert report.left_out == {"photos of a person": 1, "empty photos": 1, "photos of a vehicle": 1}
+    (row,) = read_rows(tmp_path / "catalog" / "catalog.csv")
+    assert (row["path"][-5:], row["species"]) == ("d.jpg", "snow leopard")
+    assert [note.data["photos"] for note in report.notes if note.code == "photos-of-persons"] == [["S01/d.jpg"]]
+    import_source(source, tmp_path / "empty", options={"empty": "true"})
+    kept = {row["path"][-5:]: row["species"] for row in read_rows(tmp_path / "empty" / "catalog.csv")}
+    assert kept == {"b.jpg": "nothing", "d.jpg": "snow leopard"}
+
+
+def test_photos_with_a_person_beside_the_animal_are_told(tmp_path):
+    def told(source, photo):
+        report = import_source(source, tmp_path / source.name / "catalog")
+        assert [note.data["photos"] for note in report.notes if note.code == "photos-of-persons"] == [[photo]]
+        return report
+
+    told(make_megadetector(tmp_path / "md"), "naryn/S01/100RECNX/a.jpg")
+
+    package = make_camtrap_dp(tmp_path / "dp")  # its first photo has an observation of a human
+    observed = read_rows(package / "observations.csv")
+    person = {**observed[0], "observationID": "o4", "scientificName": "Homo sapiens"}
+    write_csv(package / "observations.csv", [*observed, person])
+    assert told(package, "media/a.jpg").left_out["observations of type human"] == 2
+    event = {**observed[1], "observationID": "o5", "observationType": "human", "scientificName": "", "individualID": ""}
+    write_csv(package / "observations.csv", [*observed[1:2], event])
+    report = import_source(package, tmp_path / "dp" / "again")
+    assert [note.data["photos"] for note in report.notes if note.code == "photos-of-persons"] == [
+        ["media/b.jpg", "media/c.jpg"]
+    ]
+
+    folder = make_coco(tmp_path / "coco")
+    path = folder if folder.suffix else next(folder.rglob("*.json"))
+    data = json.loads(path.read_text())
+    data["categories"].append({"id": 99, "name": "human"})
+    photo = next(i["file_name"] for i in data["images"] if i["id"] == data["annotations"][0]["image_id"])
+    data["annotations"].append({"id": 999, "image_id": data["annotations"][0]["image_id"], "category_id": 99})
+    write_json(path, data)
+    told(folder, photo)
+
+    common = {"project_id": "1", "deployment_id": "D1", "identified_by": "Ann", "timestamp": "2024-05-01 10:00:00",
+              "filename": "a.jpg"}  # fmt: skip
+    rows = [{**common, "image_id": n, "common_name": name} for n, name in enumerate(("Snow Leopard", "Human"), 1)]
+    photos(tmp_path / "wi", "a.jpg")
+    write_csv(tmp_path / "wi" / "images.csv", rows)
+    told(tmp_path / "wi", "a.jpg")
 
 
 def test_excel_is_read_as_a_table(tmp_path):

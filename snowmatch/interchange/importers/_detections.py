@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from snowmatch.catalog.species import NO_ANIMAL, NOTHING, PEOPLE, label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
@@ -15,8 +17,9 @@ from snowmatch.interchange.importers._values import (
     place_folders,
     places_read,
     station_levels,
+    with_persons,
 )
-from snowmatch.screening.result_parts import ObjectResult, PhotoResult
+from snowmatch.screening.result_parts import ObjectResult, PhotoResult, Species
 from snowmatch.screening.results import read_results
 
 LIKELY = 0.5  # a species with this probability is written down
@@ -44,7 +47,7 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
         raise SnowmatchError(f"{source} is of {results.program}, expected {program}: leave the format out")
     rows: list[ImportedRow] = []
     left_out: Counter[str] = Counter()
-    unsure, failed = [], []
+    unsure, failed, persons = [], [], []
     levels = levels_of(folders)
     skip = folders_above_places(results.photos, levels)
     read: Counter[tuple[str, ...]] = Counter()
@@ -54,7 +57,12 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
             continue
         animals = [one for one in photo.detections if one.label.lower() == "animal"]
         sure = [one for one in animals if one.confidence >= threshold]
-        kept = [one for one in sure if not species or _named(one, photo).lower() == species.strip().lower()]
+        real = [one for one in sure if not _is_none(_named(one, photo))]
+        kept = [one for one in real if not species or _named(one, photo).lower() == species.strip().lower()]
+        others = {one.label.lower() for one in photo.detections if one.confidence >= threshold} - {"animal"}
+        others |= {name for one in sure if (name := _named(one, photo).lower()) in NO_ANIMAL}
+        others = {"person" if name in PEOPLE else name for name in others}
+        persons += [file] if kept and "person" in others else []
         above = place_folders(file, levels)[skip:] if kept or empty else []
         used = levels or station_levels(above)
         place = by_levels(above, used)
@@ -65,8 +73,8 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
             left_out["boxes that are in one photo twice"] += twice  # the surest of them stays
         rows += reversed(made.values())
         if not kept:
-            others = {one.label for one in photo.detections if one.confidence >= threshold} - {"animal"}
-            what = "photos of other species" if sure else f"photos of a {min(others)}" if others else "empty photos"
+            others |= {"person"} if {name.lower() for name in _likely(photo.species)} & PEOPLE else set()
+            what = "photos of other species" if real else f"photos of a {min(others)}" if others else "empty photos"
             if empty and what == "empty photos":
                 rows.append(ImportedRow(file, file, {**place, "species": "nothing"}, where=f"photo {file}"))
             else:
@@ -80,6 +88,7 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
             f"{counted(len(unsure), 'photo')} with animals below the confidence {threshold:g} left out: {some(unsure)}"
         )
         notes.append(Note("below-threshold", text, {"count": len(unsure)}))
+    notes += with_persons(persons)
     if failed:
         text = f"{counted(len(failed), 'photo')} that {program} could not read left out: {some(failed)}"
         notes.append(Note("photos-failed-there", text, {"count": len(failed)}))
@@ -97,5 +106,12 @@ def _row(file: str, one: ObjectResult, photo: PhotoResult, place: dict[str, str]
 
 def _named(one: ObjectResult, photo: PhotoResult) -> str:
     """Return the likeliest species of an object, or of its photo; "" if none is likely."""
-    found = [s for s in (*one.species[:1], *photo.species[:1]) if s.probability >= LIKELY]
-    return found[0].name if found else ""
+    return next(iter((*_likely(one.species), *_likely(photo.species))), "")
+
+
+def _likely(species: Sequence[Species]) -> list[str]:
+    return [each.name for each in species[:1] if each.probability >= LIKELY]
+
+
+def _is_none(species: str) -> bool:
+    return label_of(species) == NOTHING or species.lower() in NO_ANIMAL

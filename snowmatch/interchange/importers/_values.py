@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
 
 Box = tuple[float, float, float, float]  # x, y, width, height
 # Texts that mean "nobody knows which animal this is", in lower case. NA is what R writes for a missing value; those
@@ -134,6 +135,14 @@ def folders_above_places(photos: Iterable[str], told: Sequence[str] = ()) -> int
         shared = [a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(shared, folders, strict=False))]
     kept = (len(told) or 2) if whole else deepest if told else 3
     return max(min(len(shared or ()), deepest - kept), 0)
+
+
+def with_persons(photos: Iterable[str]) -> list[Note]:
+    """Return a note on photos that show a person beside the animal; no photos give none."""
+    if not (found := sorted(set(photos))):
+        return []
+    text = f"{counted(len(found), 'photo')} with a person beside the animal: keep them private ({some(found)})"
+    return [Note("photos-of-persons", text, {"photos": found})]
 
 
 def places_read(read: Counter[tuple[str, ...]], example: str) -> list[Note]:

@@ -16,13 +16,14 @@ from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from snowmatch.catalog.species import PEOPLE
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.interchange.importers._json import json_object, read_json
 from snowmatch.interchange.importers._tables import Table, need, read_rows
-from snowmatch.interchange.importers._values import Box, side
+from snowmatch.interchange.importers._values import Box, side, with_persons
 
 TABLES = ("deployments", "media", "observations")
 SNOW_LEOPARD = "snow leopard"
@@ -113,14 +114,18 @@ class _Package:
         rows: list[ImportedRow] = []
         shown: set[str] = set()  # media with an observation of their own
         shown_events: set[tuple[str, str | None]] = set()
-        events = []
+        persons: set[str] = set()  # media with a person
+        events, of_persons = [], []
         for cells in self.observations.values():
             if cells["observation_level"] == "media":
                 shown.add(cells.get("media_id", ""))
                 shown_events.add((cells["deployment_id"], cells.get("event_id")))
-            if cells["observation_type"] != "animal":
+            if (kind := _type(cells)) != "animal":
                 if cells["observation_level"] == "media":
-                    self.left_out[f"observations of type {cells['observation_type'] or 'unknown'}"] += 1
+                    self.left_out[f"observations of type {kind or 'unknown'}"] += 1
+                    persons |= {cells.get("media_id", "")} if kind == "human" else set()
+                elif kind == "human":
+                    of_persons.append(cells)
                 continue
             if cells["observation_level"] == "event":
                 events.append(cells)
@@ -141,6 +146,10 @@ class _Package:
             for media in found:
                 name = cells.get("individual_id", "")
                 rows += self._row(cells, media, name, f"{cells['observation_id']}/{media['media_id']}")
+        for cells in of_persons:
+            if all(_moment(cells.get(f"event_{end}", "")) for end in ("start", "end")):
+                persons |= {media["media_id"] for media in self._within(cells, timed)}
+        self.notes += with_persons(row.photo for row in rows if row.cells["media"] in persons)
         self.problems += [
             f"{first}{f' (and {len(more)} more)' if more else ''} is no time of Camtrap DP; expected one such as "
             "2024-05-06T05:00:00+06:00: Excel rewrites times, so take the file as it was exported"
@@ -198,11 +207,7 @@ class _Package:
         """Return the species and the name of each animal of each event; "" where one is not told."""
         found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         for cells in self.observations.values():
-            if (
-                cells["observation_level"] == "event"
-                and cells["observation_type"] == "animal"
-                and cells.get("event_id")
-            ):
+            if cells["observation_level"] == "event" and _type(cells) == "animal" and cells.get("event_id"):
                 animal = cells.get("scientific_name", ""), cells.get("individual_id", "")
                 found[cells["deployment_id"], cells["event_id"]].append(animal)
         return found
@@ -291,6 +296,11 @@ def _photo(media: Mapping[str, str]) -> str:
     photo = media["file_path"]
     address = re.match(r"[a-z]+://", photo)
     return media.get("file_name") or PurePosixPath(photo.split("?")[0]).name if address else photo
+
+
+def _type(observation: Mapping[str, str]) -> str:
+    person = observation.get("scientific_name", "").casefold() in PEOPLE
+    return "human" if person else observation["observation_type"]
 
 
 def _only_name(animals: Iterable[tuple[str, str]], species: str) -> str:

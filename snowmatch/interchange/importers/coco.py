@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from snowmatch.catalog.species import NO_ANIMAL, NOTHING, label_of
+from snowmatch.catalog.species import NO_ANIMAL, NOTHING, PEOPLE, label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._json import json_object, read_json
-from snowmatch.interchange.importers._values import Box, as_text, side
+from snowmatch.interchange.importers._values import Box, as_text, side, with_persons
 
 IDENTITY = ("individual_id", "individual_name", "individual", "identity", "name")
 KEYS = {"images", "annotations", "categories"}
@@ -49,6 +49,7 @@ class Coco:
         rows: list[ImportedRow] = []
         problems: list[str] = []
         left_out: Counter[str] = Counter()
+        persons: set[str] = set()  # photos of them
         unread: list[str] = []  # annotations with an outline that is not read
         photos: dict[Named, None] = {}
         sets: dict[str, Path] = {}  # the data set of each photo
@@ -58,7 +59,7 @@ class Coco:
             images, annotations, categories = (about.get(key) for key in ("images", "annotations", "categories"))
             if not (isinstance(images, list) and isinstance(annotations, list) and isinstance(categories, list)):
                 raise SnowmatchError(f"{path} has not the lists images, annotations and categories of COCO")
-            made = self._rows(path, images, annotations, categories, problems, left_out, unread)
+            made = self._rows(path, images, annotations, categories, problems, left_out, unread, persons)
             for row in made:
                 if (other := sets.setdefault(row.photo, path.parent.parent)) != path.parent.parent:
                     raise SnowmatchError(
@@ -70,7 +71,7 @@ class Coco:
         folders = [
             folder for path in files for folder in (path.parent, path.parent.parent, path.parent.parent / "images")
         ]
-        notes = []
+        notes = with_persons(persons & {row.photo for row in rows})
         if unread:
             text = f"{counted(len(unread), 'annotation')} without a box, since the outline is run-length encoded (RLE)"
             notes.append(Note("outlines-not-read", f"{text}: {some(unread)}", {"count": len(unread)}))
@@ -81,7 +82,7 @@ class Coco:
 
     def _rows(
         self, path: Path, images: list[Any], annotations: list[Any], categories: list[Any], problems: list[str],
-        left_out: Counter[str], unread: list[str],
+        left_out: Counter[str], unread: list[str], persons: set[str],
     ) -> list[ImportedRow]:  # fmt: skip
         names = {as_text(c.get("id")): as_text(c.get("name")) for c in categories if isinstance(c, dict)}
         photos: dict[str, dict[str, Any]] = {}
@@ -101,6 +102,7 @@ class Coco:
             species = names.get(as_text(one.get("category_id")), "")
             if label_of(species) == NOTHING or species.casefold() in NO_ANIMAL:
                 left_out[f"annotations of {species}"] += 1
+                persons |= {image["file_name"]} if species.casefold() in PEOPLE else set()
                 continue
             key = as_text(one.get("id")) or str(number + 1)
             if key in seen:

@@ -12,12 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from snowmatch.catalog.cells import CellError, read_body_part
-from snowmatch.catalog.species import NO_ANIMAL
+from snowmatch.catalog.species import NO_ANIMAL, PEOPLE
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._tables import headings_of, need, read_rows
+from snowmatch.interchange.importers._values import with_persons
 
 NEEDED = ("project_id", "deployment_id", "image_id", "timestamp")
 NO_RESULT = {"no cv result", "cv needed", "cv failed"}  # instead of a species
@@ -49,6 +50,7 @@ class WildlifeInsights:
         deployments = _deployments(folder, notes, problems)
         rows: list[ImportedRow] = []
         photos: list[Named] = []
+        persons: set[Named] = set()  # photos of them
         left_out: Counter[str] = Counter()
         unknown: set[str] = set()
         repeated: Counter[str] = Counter()
@@ -62,6 +64,7 @@ class WildlifeInsights:
                 photos += [(photo, hints)] if photo else []
                 if what := _without_animal(cells):
                     left_out[what] += 1
+                    persons |= {(photo, hints)} if cells.get("common_name", "").casefold() in PEOPLE else set()
                     continue
                 if not photo or not cells["image_id"]:
                     problems.append(f"{where}: no filename or no image_id; expected both")
@@ -71,6 +74,7 @@ class WildlifeInsights:
                 number = repeated[cells["image_id"]]
                 key = cells["image_id"] if number == 1 else f"{cells['image_id']}#{number}"
                 rows.append(_row(photo, hints, key, cells, deployment, where))
+        notes += with_persons(row.photo for row in rows if (row.photo, row.hints) in persons)
         if unknown:
             text = f"{counted(len(unknown), 'deployment')} not in deployments.csv: {some(sorted(unknown))}"
             notes.append(Note("unknown-deployments", text))
