@@ -5,7 +5,9 @@ import random
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -382,6 +384,39 @@ def test_photos_with_a_person_beside_the_animal_are_told(tmp_path):
     photos(tmp_path / "wi", "a.jpg")
     write_csv(tmp_path / "wi" / "images.csv", rows)
     told(tmp_path / "wi", "a.jpg")
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_what_nobody_labelled_and_timelapse_recognized_as_no_animal_is_left_out(tmp_path, names):
+    seen = {"animal": (1, 0.9), "empty": (0, 0), "person": (2, 0.95), "weak": (1, 0.1), "named": (0, 0),
+            "labelled": (2, 0.9), "both": (1, 0.8)}  # fmt: skip
+    photos(tmp_path, *(f"{name}.jpg" for name in (*seen, "unseen")))
+    with closing(sqlite3.connect(tmp_path / "t.ddb")) as data:
+        data.execute("CREATE TABLE DataTable (Id, File, RelativePath, DateTime, DeleteFlag, Species, Individual)")
+        data.execute("CREATE TABLE Detections (Id, category, conf, bbox)")
+        if names:
+            data.execute("CREATE TABLE DetectionCategories (category, label)")
+            labels = [("0", "Empty"), ("1", "animal"), ("2", "person")]
+            data.executemany("INSERT INTO DetectionCategories VALUES (?, ?)", labels)
+        for n, name in enumerate((*seen, "unseen")):
+            told = ("snow leopard" if name == "labelled" else "", "Aika" if name == "named" else "")
+            row = (n, f"{name}.jpg", "", "2024-05-01 10:00:00", "false", *told)
+            data.execute("INSERT INTO DataTable VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            found = [seen[name]] if name in seen else []
+            for category, confidence in [*found, (2, 0.9)] if name == "both" else found:
+                box = "0.1,0.1,0.3,0.3" if category else ""
+                data.execute("INSERT INTO Detections VALUES (?, ?, ?, ?)", (n, str(category), confidence, box))
+        data.commit()
+    report = import_source(tmp_path / "t.ddb", tmp_path)
+    kept = {row["path"]: row["species"] for row in read_rows(tmp_path / "catalog.csv")}
+    assert set(kept) == {f"{name}.jpg" for name in ("animal", "named", "labelled", "both", "unseen")}
+    assert report.left_out == {"empty photos": 2, "photos of people or vehicles": 1}
+    told = {note.code: note.text for note in report.notes}
+    assert told["below-threshold"].endswith(": weak.jpg")
+    assert told["photos-of-persons"].endswith("(both.jpg, labelled.jpg)")
+    import_source(tmp_path / "t.ddb", tmp_path / "all", options={"empty": "true"})
+    kept = {Path(row["path"]).stem: row["species"] for row in read_rows(tmp_path / "all" / "catalog.csv")}
+    assert {name for name, species in kept.items() if species == "nothing"} == {"empty", "weak"}
 
 
 def test_excel_is_read_as_a_table(tmp_path):

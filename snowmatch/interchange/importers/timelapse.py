@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from snowmatch.catalog.sheet import plain_heading
-from snowmatch.catalog.species import NO_ANIMAL, NOTHING, label_of
+from snowmatch.catalog.species import NO_ANIMAL, NOTHING, PEOPLE, label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
@@ -26,12 +26,14 @@ from snowmatch.interchange.importers._values import (
     name_or_none,
     place_folders,
     station_levels,
+    with_persons,
 )
 from snowmatch.interchange.importers.table import reader_notes
 from snowmatch.photos.formats import VIDEO_EXTENSIONS
 
 REQUIRED = ("file", "relative_path")
 ANIMAL = "animal"
+USUAL = {"1": ANIMAL, "2": "person", "3": "vehicle"}  # the categories, where the file does not name them
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Timelapse:
     """Timelapse's CSV or .ddb. A box of its recognitions is taken if the photo has one animal.
 
     threshold: lowest confidence of an animal in the recognitions of a .ddb. empty: keep photos whose species is a word
-    such as Empty, with the species `nothing`.
+    such as Empty, or which nobody has labelled and whose recognitions are of nothing, with the species `nothing`.
     """
 
     REVISION: ClassVar[int] = 1
@@ -64,15 +66,15 @@ class Timelapse:
         notes: list[Note] = []
         problems: list[str] = []
         path = _data_file(source)
-        boxes: dict[str, list[Box]] = {}
+        detected = _Detected()
         if path is None:
             path = source
             table = read_rows(source, notes, problems)
             need(table, REQUIRED, "Timelapse")
             headings, lines = table.headings, [(f"{source.name} line {line}", cells) for line, cells in table]
         else:
-            headings, lines, boxes = self._database(path, problems)
-        rows, photos, left_out, several = _rows(headings, lines, boxes, self.empty, notes, problems)
+            headings, lines, detected = self._database(path, problems)
+        rows, photos, left_out, several = _rows(headings, lines, detected, self.empty, notes, problems)
         if several:
             text = f"{counted(len(several), 'photo')} with several animals: none of the boxes is taken: {some(several)}"
             notes.append(Note("several-boxes", text, {"count": len(several)}))
@@ -82,23 +84,23 @@ class Timelapse:
 
     def _database(
         self, path: Path, problems: list[str]
-    ) -> tuple[tuple[str, ...], list[tuple[str, dict[str, str]]], dict[str, list[Box]]]:
-        """Return the headings, the rows and the animals' boxes (by Id) of a .ddb."""
+    ) -> tuple[tuple[str, ...], list[tuple[str, dict[str, str]]], _Detected]:
+        """Return the headings, the rows and the recognitions of a .ddb."""
         with open_sqlite(path) as database:
             tables = table_names(database)
             if "DataTable" not in tables:
                 raise SnowmatchError(f"{path} has no DataTable, expected a data file of Timelapse (.ddb)")
             _need_columns(database, path, "DataTable", {"Id", "File", "RelativePath"})
             found = database.execute("SELECT * FROM DataTable ORDER BY RelativePath, File").fetchall()
-            boxes = self._boxes(database, path, problems) if "Detections" in tables else {}
+            detected = self._detected(database, path, problems) if "Detections" in tables else _Detected()
         lines = [
             (f"{path.name} Id {row['Id']}", {plain_heading(k): as_text(row[k]) for k in row.keys()})  # noqa: SIM118
             for row in found
         ]
         headings = tuple(lines[0][1]) if lines else ()
-        return headings, lines, boxes
+        return headings, lines, detected
 
-    def _boxes(self, database: sqlite3.Connection, path: Path, problems: list[str]) -> dict[str, list[Box]]:
+    def _detected(self, database: sqlite3.Connection, path: Path, problems: list[str]) -> _Detected:
         names = {}
         _need_columns(database, path, "Detections", {"Id", "category", "conf", "bbox"})
         if "DetectionCategories" in table_names(database):
@@ -107,28 +109,52 @@ class Timelapse:
                 as_text(row["category"]): as_text(row["label"])
                 for row in database.execute("SELECT * FROM DetectionCategories")
             }
-        found: dict[str, list[Box]] = defaultdict(list)
+        found = _Detected()
         for row in database.execute("SELECT * FROM Detections"):
-            category = as_text(row["category"])
-            if names.get(category, ANIMAL if category == "1" else "").lower() != ANIMAL:
+            key, category = as_text(row["Id"]), as_text(row["category"])
+            label = label_of(names.get(category, USUAL.get(category, ""))).lower()
+            found.looked_at.add(key)
+            if label in ("", NOTHING):
                 continue
             try:
-                box, confidence = four_numbers(as_text(row["bbox"])), float(row["conf"] or 0)
+                confidence = float(row["conf"] or 0)
+                box = four_numbers(as_text(row["bbox"])) if label == ANIMAL else None
             except (TypeError, ValueError):
                 problems.append(
                     f"detection of Id {as_text(row['Id'])}: the box {as_text(row['bbox'])!r} or its confidence "
                     "is not allowed; expected x, y, width, height as shares of the photo"
                 )
                 continue
-            if box is not None and confidence >= self.threshold and box[2] > 0 and box[3] > 0:
-                found[as_text(row["Id"])].append(box)
+            sure = confidence >= self.threshold
+            if label in NO_ANIMAL:
+                (found.persons if label in PEOPLE else found.vehicles).update({key} if sure else ())
+            else:
+                (found.animals if sure else found.unsure).add(key)
+            if box is not None and sure and box[2] > 0 and box[3] > 0:
+                found.boxes[key].append(box)
         return found
+
+
+@dataclass
+class _Detected:
+    """The recognitions of a data file, by the Id of the photo: the boxes of animals, and which photos have what.
+
+    looked_at: with any recognition, also of nothing. unsure: with an animal below the threshold; the others are from
+    the threshold up.
+    """
+
+    boxes: dict[str, list[Box]] = field(default_factory=lambda: defaultdict(list))
+    looked_at: set[str] = field(default_factory=set)
+    animals: set[str] = field(default_factory=set)
+    unsure: set[str] = field(default_factory=set)
+    persons: set[str] = field(default_factory=set)
+    vehicles: set[str] = field(default_factory=set)
 
 
 def _rows(
     headings: tuple[str, ...],
     lines: Sequence[tuple[str, dict[str, str]]],
-    boxes: dict[str, list[Box]],
+    detected: _Detected,
     empty: bool,
     notes: list[Note],
     problems: list[str],
@@ -140,7 +166,7 @@ def _rows(
     rows: list[ImportedRow] = []
     photos: list[Named] = []
     left_out: Counter[str] = Counter()
-    several = []
+    several, unsure, persons = [], [], []
     for where, cells in lines:
         if not cells["file"]:
             problems.append(f"{where}: no photo; expected its name in the column File")
@@ -153,6 +179,10 @@ def _rows(
             left_out["videos"] += 1
             continue
         label, nameless = label_of(reader.cell(cells, "species")), not name_or_none(reader.cell(cells, "individual"))
+        key = cells.get("id", "")
+        if nameless and not label and key in detected.looked_at - detected.animals:
+            label = "person" if key in detected.persons else "vehicle" if key in detected.vehicles else NOTHING
+            unsure += [reader.photo(cells)] if key in detected.unsure else []
         species = label if nameless else ""
         if species.casefold() in NO_ANIMAL:
             left_out["photos of people or vehicles"] += 1
@@ -161,20 +191,24 @@ def _rows(
             left_out["empty photos"] += 1
             continue
         named = _each_animal({**cells, "delete_flag": ""}, reader.meaning)
-        animals = [] if species == NOTHING else boxes.get(cells.get("id", ""), [])
+        animals = [] if species == NOTHING else detected.boxes.get(key, [])
         if len(animals) > 1:
             several.append(reader.photo(cells))
         nothing = {"species": species} if label == NOTHING else {}
         if label == NOTHING and not nameless:
             left_out["words such as Empty for named animals"] += 1
-        known = {"data_id": cells["id"]} if cells.get("id") else {}  # of the data file; photos are found by their paths
+        persons += [reader.photo(cells)] if key in detected.persons else []
+        known = {"data_id": key} if key else {}  # of the data file; photos are found by their paths
         for one in named:
             row = reader.row(one, where, "share", problems)
             above = place_folders(row.photo)
             places = {} if row.cells.get("station") else by_levels(above, station_levels(above))
             box = animals[0] if len(animals) == len(named) == 1 else row.box
             rows.append(replace(row, cells={**places, **known, **row.cells, **nothing}, box=box, unit="share"))
-    notes += reader_notes(reader)
+    notes += [*reader_notes(reader), *with_persons(persons)]
+    if unsure:
+        text = f"{counted(len(unsure), 'photo')} with animals below the threshold alone, which nobody has labelled, "
+        notes.append(Note("below-threshold", f"{text}count as without one: {some(unsure)}", {"count": len(unsure)}))
     return rows, photos, left_out, several
 
 
