@@ -238,7 +238,7 @@ def test_every_identifier_of_a_source_is_kept(tmp_path, name, make):
         ("", ("naryn", "S01", "")),
         ("D:\\Users\\anna\\2023\\", ("naryn", "S01", "")),  # as detectors write them that run on a whole folder
         ("/media/anna/disk/", ("naryn", "S01", "")),
-        ("2023/cards/summer/", ("summer", "naryn", "S01")),
+        ("2023/cards/summer/", ("naryn", "S01", "")),
     ],
 )
 def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
@@ -250,12 +250,41 @@ def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
     report = import_source(source, tmp_path)
     first, second = read_rows(tmp_path / "catalog.csv")
     assert (first["location"], first["station"], first["camera"]) == places
-    assert [row["camera" if places[2] else "station"] for row in (first, second)] == ["S01", "S02"]
+    assert [row["station"] for row in (first, second)] == ["S01", "S02"]
     if ":" in top:
         import_source(source, tmp_path / "named", photos=tmp_path, options={"folders": "-/station"})
         assert {row["station"] for row in read_rows(tmp_path / "named" / "catalog.csv")} == {"S01", "S02"}
-    levels = "location/station/camera" if places[2] else "location/station"
-    assert f"folders were read as {levels} (2)" in texts(report.notes)
+    levels = "-/location/station" if "summer" in top else "location/station"
+    example = f"such as location naryn, station S01 of {top}naryn/S01".replace("\\", "/")
+    assert f"folders were read as {levels} (2), {example}" in texts(report.notes)
+
+
+@pytest.mark.parametrize(
+    ("folders", "places"),
+    [
+        (("2021/naryn/S01", "2021/naryn/S02"), [("naryn", "S01", ""), ("naryn", "S02", "")]),
+        (("2021/naryn/Ridge", "2021/naryn/Pass"), [("naryn", "Pass", ""), ("naryn", "Ridge", "")]),
+        (("naryn/S01/A", "naryn/S01/B"), [("naryn", "S01", "A"), ("naryn", "S01", "B")]),
+        (("naryn/Ridge/A", "naryn/Pass/A"), [("naryn", "Pass", "A"), ("naryn", "Ridge", "A")]),
+    ],
+)
+def test_the_third_folder_is_a_camera_or_the_station(tmp_path, folders, places):
+    files = [f"{folder}/DCIM/100RECNX/a.jpg" for folder in folders]
+    photos(tmp_path / "cards", *files)
+    box = [{"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}]
+    about = {"info": {"format_version": "1.5"}, "detection_categories": {"1": "animal"}}
+    found = {**about, "images": [{"file": file, "detections": box} for file in files]}
+    lines = [{"File": "a.jpg", "RelativePath": file.removesuffix("/a.jpg"), "DeleteFlag": "false"} for file in files]
+    sources = (
+        tmp_path / "cards",
+        write_json(tmp_path / "found.json", found),
+        write_csv(tmp_path / "timelapse.csv", lines),
+    )
+    for source in sources:
+        report = import_source(source, tmp_path / f"from-{source.name}", photos=tmp_path / "cards")
+        rows = read_rows(tmp_path / f"from-{source.name}" / "catalog.csv")
+        assert [(row["location"], row["station"], row["camera"]) for row in rows] == places
+        assert source.suffix == ".csv" or f", such as location {places[0][0]}, station" in texts(report.notes)
 
 
 def test_cards_are_folders_of_stations(tmp_path):

@@ -17,6 +17,7 @@ from snowmatch.interchange.importers._values import (
     place_folders,
     places_read,
     station_levels,
+    third_level,
     with_persons,
 )
 from snowmatch.screening.result_parts import ObjectResult, PhotoResult, Species
@@ -50,6 +51,7 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
     unsure, failed, persons = [], [], []
     levels = levels_of(folders)
     skip = folders_above_places(results.photos, levels)
+    third = third_level(place_folders(file)[skip:] for file in results.photos)
     read: Counter[tuple[str, ...]] = Counter()
     for file, photo in results.photos.items():
         if photo.failure:
@@ -64,7 +66,7 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
         others = {"person" if name in PEOPLE else name for name in others}
         persons += [file] if kept and "person" in others else []
         above = place_folders(file, levels)[skip:] if kept or empty else []
-        used = levels or station_levels(above)
+        used = levels or station_levels(above, third)
         place = by_levels(above, used)
         if kept:
             read[used if above else ()] += 1
@@ -82,7 +84,8 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
                 unsure += [file] if animals and not sure else []
     notes = list(results.notes)
     if not levels:
-        notes += places_read(read, next((row.photo for row in rows), ""))
+        first = max(rows, key=lambda row: len(row.cells), default=ImportedRow("", ""))
+        notes += places_read(read, first.photo, first.cells)
     if unsure:
         text = (
             f"{counted(len(unsure), 'photo')} with animals below the confidence {threshold:g} left out: {some(unsure)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from math import cos, radians, sin
 from pathlib import PurePosixPath
@@ -34,6 +34,8 @@ SIDES = {
 }
 # Folders that cameras make on a card (Source: CIPA DCF 2.0, 100RECNX and the like), and folders of whole cards
 _IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[a-z])[a-z0-9_]{5}")  # not 101Ridge
+# Names that people give to camera sites, such as S01, st-4, CAM12, Station 7, Trap_3
+STATION = re.compile(r"(s|st|stn|station|site|c|ct|cam|camera|trap|loc|p|point|grid|cell)[ _.-]*\d+[a-z]?", re.I)
 _CARD = re.compile(rf"(?i:DCIM|(memory|sd)?[ _-]?card[ _-]?\d*)|{_IN_DCIM.pattern}")
 
 
@@ -114,9 +116,25 @@ def by_levels(folders: Sequence[str], levels: Sequence[str]) -> dict[str, str]:
     return {level: folder for level, folder in zip(levels, folders, strict=False) if level not in ("-", "")}
 
 
-def station_levels(folders: Sequence[str]) -> tuple[str, ...]:
-    """Return the usual meaning of the folders above photos of cards: the station, with its location above it."""
-    return (("station",), ("location", "station"))[len(folders) > 1] + ("camera",) * (len(folders) > 2)
+def station_levels(folders: Sequence[str], third: str = "camera") -> tuple[str, ...]:
+    """Return the usual meaning of the folders above photos of cards: the station, with its location above it.
+
+    third: what the third folder is, as `third_level` tells. If it is the station, the first says nothing.
+    """
+    if len(folders) > 2:
+        return ("-", "location", "station") if third == "station" else ("location", "station", "camera")
+    return ("station",) if len(folders) < 2 else ("location", "station")
+
+
+def third_level(every: Iterable[Sequence[str]]) -> str:
+    """Return what the third folder above photos is: a `camera` of the second one, or the `station`.
+
+    It is the station if all photos share the second folder, which is not called like a station, and have several third
+    ones: survey2021/naryn/S01 and survey2021/naryn/S02. every: the folders of all photos.
+    """
+    pairs = {(folders[1], folders[2]) for folders in every if len(folders) > 2}
+    seconds = {second for second, _ in pairs}
+    return "station" if len(pairs) > len(seconds) == 1 and not any(map(STATION.fullmatch, seconds)) else "camera"
 
 
 def folders_above_places(photos: Iterable[str], told: Sequence[str] = ()) -> int:
@@ -137,6 +155,13 @@ def folders_above_places(photos: Iterable[str], told: Sequence[str] = ()) -> int
     return max(min(len(shared or ()), deepest - kept), 0)
 
 
+def such_as(photo: str, cells: Mapping[str, str]) -> str:
+    """Return how the folders of one photo were read, as the end of a text."""
+    columns = ("location", "station", "camera", "individual")
+    read = [f"{column} {cells[column]}" for column in columns if cells.get(column)]
+    return f", such as {', '.join(read)} of {photo}" if read else ""
+
+
 def with_persons(photos: Iterable[str]) -> list[Note]:
     """Return a note on photos that show a person beside the animal; no photos give none."""
     if not (found := sorted(set(photos))):
@@ -145,10 +170,12 @@ def with_persons(photos: Iterable[str]) -> list[Note]:
     return [Note("photos-of-persons", text, {"photos": found})]
 
 
-def places_read(read: Counter[tuple[str, ...]], example: str) -> list[Note]:
-    """Return a note on what folders were read as. read: number of photos by their levels. example: one photo."""
+def places_read(read: Counter[tuple[str, ...]], example: str, cells: Mapping[str, str]) -> list[Note]:
+    """Return a note on what folders were read as. read: number of photos by their levels. example: one photo, and its
+    cells.
+    """
     told = [f"{'/'.join(levels)} ({n})" for levels, n in sorted(read.items()) if levels]
-    text = f"folders were read as {', '.join(told)}, such as those of {example}; -o folders says what they are"
+    text = f"folders were read as {', '.join(told)}{such_as(example, cells)}; -o folders says what they are"
     return [Note("folders-read", text)] if told else []
 
 

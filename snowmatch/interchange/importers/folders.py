@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +17,17 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, printable, some
 from snowmatch.interchange.importers._detections import levels_of
 from snowmatch.interchange.importers._values import (
+    STATION,
     by_levels,
     has_card_folder,
     place_folders,
     station_levels,
+    such_as,
+    third_level,
 )
 from snowmatch.photos.formats import EXTENSIONS
 
 LOOKED_AT = 2000  # files that are looked at to tell whether a folder has photos
-# Names that people give to camera sites, such as S01, st-4, CAM12, Station 7, Trap_3
-_STATION = re.compile(r"(s|st|stn|station|site|c|ct|cam|camera|trap|loc|p|point|grid|cell)[ _.-]*\d+[a-z]?", re.I)
 
 
 @dataclass(frozen=True)
@@ -65,18 +65,20 @@ class Folders:
         levels = levels_of(self.folders)
         placed = {name: _with_part(place_folders(name, levels)) for name in photos}
         meanings: Counter[str] = Counter()
+        third = third_level(folders for folders, _ in placed.values())
         guess = "" if levels else _guess(source, photos, placed)
         rows = []
         for name in photos:
             folders, part = placed[name]
-            used = levels or _guessed(guess, folders)
+            used = levels or _guessed(guess, folders, third)
             cells = by_levels([*folders, part] if part and "body_part" in levels else folders, used)
             if part:
                 cells["body_part"] = part
             meanings["/".join(used[: len(folders)])] += 1
             rows.append(ImportedRow(name, name, cells, where=name))
         read = [f"{what or 'no folder'} ({counted(n, 'photo')})" for what, n in sorted(meanings.items())]
-        notes.append(Note("folders-read", f"folders were read as {some(read)}"))
+        first = max(rows, key=lambda row: len(row.cells))
+        notes.append(Note("folders-read", f"folders were read as {some(read)}{such_as(first.photo, first.cells)}"))
         return Imported(tuple(rows), (source,), notes=tuple(notes), problems=tuple(problems))
 
 
@@ -108,7 +110,7 @@ def _guess(source: Path, photos: Sequence[str], placed: dict[str, tuple[list[str
     if any(has_card_folder(name) for name in photos):
         return "station"
     last = sorted({folders[-1] for folders, _ in placed.values() if folders})
-    like = [name for name in last if _STATION.fullmatch(name)]
+    like = [name for name in last if STATION.fullmatch(name)]
     if like and len(like) < len(last):
         rest = [name for name in last if name not in like]
         raise SnowmatchError(
@@ -119,9 +121,9 @@ def _guess(source: Path, photos: Sequence[str], placed: dict[str, tuple[list[str
     return "station" if like else "individual"
 
 
-def _guessed(guess: str, folders: Sequence[str]) -> tuple[str, ...]:
+def _guessed(guess: str, folders: Sequence[str], third: str) -> tuple[str, ...]:
     if guess == "station":
-        return station_levels(folders)
+        return station_levels(folders, third)
     places = ("location", "station")[: max(len(folders) - 1, 0)]
     return (*places, *["-"] * max(len(folders) - 3, 0), "individual")
 

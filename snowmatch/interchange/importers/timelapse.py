@@ -26,6 +26,7 @@ from snowmatch.interchange.importers._values import (
     name_or_none,
     place_folders,
     station_levels,
+    third_level,
     with_persons,
 )
 from snowmatch.interchange.importers.table import reader_notes
@@ -163,6 +164,7 @@ def _rows(
     if "root_folder" in headings:
         own["root_folder"] = "-"
     reader = photo_table([h for h in headings if h != "id"], (cells for _, cells in lines), own)
+    third = third_level(place_folders(reader.photo(cells)) for _, cells in lines)
     rows: list[ImportedRow] = []
     photos: list[Named] = []
     left_out: Counter[str] = Counter()
@@ -202,7 +204,7 @@ def _rows(
         for one in named:
             row = reader.row(one, where, "share", problems)
             above = place_folders(row.photo)
-            places = {} if row.cells.get("station") else by_levels(above, station_levels(above))
+            places = {} if row.cells.get("station") else by_levels(above, station_levels(above, third))
             box = animals[0] if len(animals) == len(named) == 1 else row.box
             rows.append(replace(row, cells={**places, **known, **row.cells, **nothing}, box=box, unit="share"))
     notes += [*reader_notes(reader), *with_persons(persons)]
