@@ -137,7 +137,47 @@ def test_hidden_files_are_left_out(tmp_path):
     (tmp_path / ".trash" / "a.jpg").write_bytes(b"x")
     (tmp_path / "._b.jpg").write_bytes(b"x")
     (tmp_path / "c.jpg").write_bytes(b"x")
-    assert [path for path, _ in list_photos(tmp_path)] == [str(tmp_path / "c.jpg")]
+    assert [path for path, _ in list_photos(tmp_path).photos] == [str(tmp_path / "c.jpg")]
+
+
+def test_what_is_left_out_is_told_once_and_nothing_is_said_to_be_asked(place, tmp_path):
+    catalog, folder, photos = place
+    (tmp_path / "other").mkdir()
+    shutil.copy(photos[0], tmp_path / "other" / "a.jpg")
+    (folder / "VID_1.MP4").write_bytes(b"film")
+    (folder / "linked").symlink_to(tmp_path / "other", target_is_directory=True)
+    (folder / "broken.jpg").symlink_to(tmp_path / "gone.jpg")
+    watch = Watch(folder, catalog, quiet=0)
+    skipped = watch.look(now=1).skipped
+    kinds = {"VID_1.MP4": "video", "linked": "link to a folder", "broken.jpg": "unreadable"}
+    assert {Path(path).name: kind for path, kind in skipped} == kinds
+    assert not watch.look(now=2).news
+    words = ["watch", str(folder), "--catalog", str(catalog), "--once", "--quiet", "0", "--every", "0.1"]
+    output = CliRunner().invoke(main, words).output
+    assert "1 video left out" in output
+    assert "1 link to a folder left out" in output
+    assert "1 folder or file that cannot be read left out" in output
+    assert f"nothing new in {folder}.\n" in output
+    assert "asked before" not in output
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_read_later(place, monkeypatch):
+    catalog, folder, photos = place
+    (folder / "secret").mkdir()
+    shutil.copy(photos[0], folder / "secret" / "a.jpg")
+    scandir = os.scandir
+
+    def refused(path):
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    watch = Watch(folder, catalog, quiet=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refused)
+        assert watch.look(now=1).skipped == ((str(folder / "secret"), "unreadable"),)
+    arrival = watch.look(now=2)
+    assert (len(arrival.events), arrival.skipped) == (1, ())
 
 
 def test_the_command_writes_events(place, tmp_path):

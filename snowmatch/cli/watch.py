@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,11 +103,12 @@ def watch(
     changes = Changes(folder, every)
     notices = Notices(notify, address)
     told: set[str] = set()
-    something = False
+    something = skipped = False
 
     def show(arrival: Arrival, again: bool) -> None:
-        nonlocal something
-        something = True
+        nonlocal something, skipped
+        skipped |= bool(arrival.skipped)
+        something |= again or not arrival.here or replace(arrival, skipped=()).news
         _show(arrival, again, folder, add, events, notices, told)
 
     how = "the system tells changes" if changes.told else f"looked at every {every:g} s: {changes.why}"
@@ -131,7 +133,8 @@ def watch(
         )
         if once and not something:
             before = " Photos that were asked without --add are not added later" if add else ""
-            say(f"nothing new in {folder}: all photos there, if any, were asked before.{before}")
+            asked = "" if skipped else ": all photos there, if any, were asked before"
+            say(f"nothing new in {folder}{asked}.{before}")
     except KeyboardInterrupt:
         say("stopped; what was asked is remembered")
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,41 +15,59 @@ from snowmatch.catalog.stations import read_stations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.text import same_name
-from snowmatch.photos.formats import EXTENSIONS
+from snowmatch.photos.formats import EXTENSIONS, VIDEO_EXTENSIONS
 from snowmatch.review.watched import Stamp
 
 # Folders that cameras make (DCF: DCIM/100ABCDE, not 101Ridge); they name no station
 CAMERA_FOLDERS = re.compile(r"(?i:dcim|misc|private|photos?|images?)|\d{3}([A-Z0-9_]{5}|[a-z0-9_]{5})")
+VIDEO, LINK, UNREADABLE = "video", "link to a folder", "unreadable"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PNG_END = b"IEND\xaeB`\x82"
 
 
-def list_photos(folder: Path) -> list[tuple[str, Stamp]] | None:
-    """Return the photos in a folder and its subfolders, by path, with size and time; None if it cannot be read.
+@dataclass(frozen=True)
+class Listed:
+    """The photos in a folder, by path, with size and time; and what is left out there, as pairs of a path and of what
+    it is: VIDEO, LINK or UNREADABLE.
+    """
 
-    Hidden files and folders, and links to folders, are left out.
+    photos: Sequence[tuple[str, Stamp]]
+    skipped: Sequence[tuple[str, str]]
+
+
+def list_photos(folder: Path) -> Listed | None:
+    """Return the photos in a folder and its subfolders; None if it cannot be read.
+
+    Hidden files and folders are left out, and so are links to folders, with a mention.
     """
     if not folder.is_dir():
         return None
-    return sorted(_photos(os.fspath(folder)))
+    skipped: list[tuple[str, str]] = []
+    return Listed(sorted(_photos(os.fspath(folder), skipped)), skipped)
 
 
-def _photos(folder: str) -> Iterator[tuple[str, Stamp]]:
+def _photos(folder: str, skipped: list[tuple[str, str]]) -> Iterator[tuple[str, Stamp]]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:  # the card was pulled out
+    except OSError:
+        skipped += [(folder, UNREADABLE)] if os.path.lexists(folder) else []  # otherwise the card was pulled out
         return
     for entry in entries:
         if entry.name.startswith("."):
             continue
+        extension = os.path.splitext(entry.name)[1].lower()
         try:
             if entry.is_dir(follow_symlinks=False):
-                yield from _photos(entry.path)
-            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+                yield from _photos(entry.path, skipped)
+            elif entry.is_dir():
+                skipped.append((entry.path, LINK))
+            elif extension in EXTENSIONS:
                 status = entry.stat()
                 yield entry.path, (status.st_size, status.st_mtime_ns)
+            elif extension in VIDEO_EXTENSIONS:
+                skipped.append((entry.path, VIDEO))
         except OSError:
-            continue
+            skipped += [(entry.path, UNREADABLE)] if os.path.lexists(entry.path) else []
 
 
 def stamp_of(path: str) -> Stamp | None:

@@ -52,7 +52,8 @@ class Arrival:
     events: one for each sighting (see `event_of`). failed: photos that failed, with the reason. waiting: number of
     photos that were still changing. left: number of photos that are ready and come next. copies: number of photos
     whose content was asked before, under another name. here: whether the folder could be read. added: paths in the
-    catalog. indexed: whether the catalog was indexed. left_out: number of photos that were not added, by the answer of
+    catalog. skipped: what else is in the folder and was left out, once in a run (see `Listed`). indexed: whether the
+    catalog was indexed. left_out: number of photos that were not added, by the answer of
     the screening. species: that the screening keeps. notes: those of the answers. problem: why the catalog could not be
     asked or written; "" if it could.
     """
@@ -64,6 +65,7 @@ class Arrival:
     copies: int = 0
     here: bool = True
     added: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
     indexed: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
     species: str = ""
@@ -73,7 +75,8 @@ class Arrival:
     @property
     def news(self) -> bool:
         """Whether there is something to tell."""
-        return bool(self.events or self.failed or self.copies or self.added or self.indexed or self.problem)
+        done = self.events or self.failed or self.copies or self.added or self.indexed or self.problem
+        return bool(done or self.skipped)
 
 
 @dataclass
@@ -101,6 +104,7 @@ class Watch:
         self._seen: dict[str, tuple[Stamp, float]] = {}
         self._failed: dict[str, Stamp] = {}  # in this run; another run tries again
         self._told: set[tuple[str, str]] = set()  # failures of adding
+        self._skipped: set[tuple[str, str]] = set()  # that were told
         self._opened: Catalog | None = None
         self._stamp: tuple[object, ...] = ()
         self._places: Places | None = None
@@ -122,7 +126,8 @@ class Watch:
             self._seen.clear()
             return Arrival(here=False)
         ready, waiting = [], 0
-        for path, stamp in found:
+        skipped = tuple(each for each in found.skipped if each not in self._skipped)
+        for path, stamp in found.photos:
             if stamp in (self.memory.asked.get(path), self._failed.get(path)):
                 continue
             before = self._seen.get(path)
@@ -135,13 +140,15 @@ class Watch:
             else:
                 waiting += 1
         if not ready:
-            return Arrival(waiting=waiting)
+            self._skipped.update(skipped)
+            return Arrival(waiting=waiting, skipped=skipped)
         some = self._first(ready)
         arrival = self._ask(some)
         self._asked_last = now
+        self._skipped.update(skipped)
         for path, _ in some:
             self._seen.pop(path, None)
-        return replace(arrival, waiting=waiting, left=arrival.left + len(ready) - len(some))
+        return replace(arrival, waiting=waiting, skipped=skipped, left=arrival.left + len(ready) - len(some))
 
     def settle(self, now: float | None = None, *, at_once: bool = False, beside: bool = False) -> Arrival:
         """Add to the catalog what waits for it, index it when no more photos arrive, and return what was done.

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from snowmatch.confidence.levels import MARKS
 from snowmatch.core.text import counted, percent, printable, some
+from snowmatch.review.arriving import LINK, UNREADABLE, VIDEO
 from snowmatch.review.rows import Row
 from snowmatch.review.watch import Arrival
 from snowmatch.review.watch_events import ON_RECORD
+
+SKIPPED = {  # how what was left out is told
+    VIDEO: ("video", "videos", "left out (snowmatch frames takes photos from them)"),
+    LINK: ("link to a folder", "links to folders", "left out (watch the folder itself)"),
+    UNREADABLE: ("folder or file", "folders or files", "that cannot be read left out"),
+}
 
 
 def format_sighting(row: Row) -> str:
@@ -27,6 +34,9 @@ def format_arrival(arrival: Arrival, add: bool) -> tuple[str, ...]:
     lines = []
     if arrival.copies:
         lines.append(f"{counted(arrival.copies, 'photo')} whose content was asked before: not asked again")
+    for kind, (thing, things, what) in SKIPPED.items():
+        if paths := [path for path, other in arrival.skipped if other == kind]:
+            lines.append(printable(f"{counted(len(paths), thing, things)} {what}: {some(paths)}"))
     if add and arrival.left_out:
         told = ", ".join(f"{name} {number}" for name, number in sorted(arrival.left_out.items()))
         count = counted(sum(arrival.left_out.values()), "photo")
