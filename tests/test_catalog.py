@@ -15,6 +15,7 @@ from snowmatch.catalog.find import find_catalog
 from snowmatch.catalog.further import read_further
 from snowmatch.catalog.load import check_body_part, check_locations, load_catalog
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.arriving import list_photos
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
@@ -410,6 +411,16 @@ def test_notes_count_the_files_that_are_left_out(tmp_path):
     assert data.notes[2].text.startswith("2 files that are not photos")
     assert {"1 .txt", "1 without extension"} <= set(data.notes[2].text.split(": ")[1].split(", "))
     assert len(data.notes) == 3
+
+
+@pytest.mark.parametrize("name", ["$RECYCLE.BIN", "$Recycle.Bin", "System Volume Information", "lost+found"])
+def test_folders_of_the_system_hold_no_photos(tmp_path, name):
+    photo(tmp_path / "Aika" / "head" / "1.jpg")
+    photo(tmp_path / name / "S-1-5-21" / "$RABC12.jpg")
+    data = load_catalog(tmp_path)
+    assert [a.path for a in data.annotations] == ["Aika/head/1.jpg"]
+    assert data.notes == ()
+    assert [path for path, _ in list_photos(tmp_path).photos] == [str(tmp_path / "Aika" / "head" / "1.jpg")]
 
 
 @pytest.mark.parametrize("name", ["1.jpg", "x/y/naryn/Aika/head/1.jpg", "x/y/naryn/Aika/1.jpg"])

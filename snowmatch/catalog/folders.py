@@ -25,7 +25,10 @@ from snowmatch.core.types import BODY_PARTS
 from snowmatch.photos.formats import EXTENSIONS, VIDEO_EXTENSIONS
 
 LAYOUTS = "[<location>/[<station>/]]<individual>/[<body_part>/]<photo>"
-_SYSTEM_FILES = re.compile(r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini", re.IGNORECASE)  # left by macOS and Windows
+# Files and folders that macOS, Windows and Linux make on a disk: they are no part of it, and hold deleted photos
+SYSTEM_FILES = re.compile(
+    r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information|lost\+found", re.IGNORECASE
+)
 
 
 # --- nested folders ---------------------------------------------------------------------------------------------------
@@ -199,7 +202,7 @@ def _files(folder: Path, counts: Counter[str]) -> Iterator[tuple[str, ...]]:
         except OSError as error:
             raise SnowmatchError(f"{here} cannot be read: {error.strerror}") from error
         for entry in entries:
-            if entry.name == HOME or _SYSTEM_FILES.fullmatch(entry.name):
+            if entry.name == HOME or SYSTEM_FILES.fullmatch(entry.name):
                 continue
             if entry.name.startswith("."):
                 counts["hidden"] += 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.cells import CellError, read_body_part
+from snowmatch.catalog.folders import SYSTEM_FILES
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.stations import read_stations
 from snowmatch.core.errors import SnowmatchError
@@ -38,7 +39,7 @@ class Listed:
 def list_photos(folder: Path) -> Listed | None:
     """Return the photos in a folder and its subfolders; None if it cannot be read.
 
-    Hidden files and folders are left out, and so are links to folders, with a mention.
+    Hidden files and folders, and those of the system, are left out, and so are links to folders, with a mention.
     """
     if not folder.is_dir():
         return None
@@ -53,7 +54,7 @@ def _photos(folder: str, skipped: list[tuple[str, str]]) -> Iterator[tuple[str, 
         skipped += [(folder, UNREADABLE)] if os.path.lexists(folder) else []  # otherwise the card was pulled out
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or SYSTEM_FILES.fullmatch(entry.name):
             continue
         extension = os.path.splitext(entry.name)[1].lower()
         try:
