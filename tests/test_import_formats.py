@@ -448,6 +448,20 @@ def test_what_nobody_labelled_and_timelapse_recognized_as_no_animal_is_left_out(
     assert {name for name, species in kept.items() if species == "nothing"} == {"empty", "weak"}
 
 
+@pytest.mark.parametrize(
+    ("shares", "pixels"),
+    [("-0.002,0.6,0.7,0.39", "0,60,140,39"), ("0,0,1.0001,1", "0,0,200,100"), ("0.1,0.2,0.5,0.5", "20,20,100,50")],
+)
+def test_a_box_of_shares_may_reach_a_little_beyond_the_photo(tmp_path, shares, pixels):
+    columns = dict(zip(("xmin", "ymin", "bbox_w", "bbox_h"), shares.split(","), strict=True))
+    photos(tmp_path, "a.jpg")
+    for more in (columns, {"bbox": shares}):
+        catalog = tmp_path / f"of-{len(more)}"
+        report = import_source(write_csv(tmp_path / "t.csv", [{"File": "a.jpg", **more}]), catalog)
+        assert report.failed == ()
+        assert read_rows(catalog / "catalog.csv")[0]["bbox"] == pixels
+
+
 def test_excel_is_read_as_a_table(tmp_path):
     from datetime import date, time
 

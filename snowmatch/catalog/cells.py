@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from snowmatch.core.types import BODY_PARTS, BBox
 
 SPLITS = ("train", "test")
 LARGEST = 1e9  # px; no photo is larger
+LARGER = 0.01  # a box in shares may be so much larger than the photo
 BOX = "expected x,y,w,h in px of the upright photo (or as shares of it), w and h above 0"
 # Usual spellings of body parts, in lower case, with single blanks between words
 _SIDE = {"left": "left_flank", "right": "right_flank"}
@@ -98,8 +100,8 @@ def read_box(text: str) -> BBox | RelativeBox | None:
     """Return a box from a text `x,y,w,h`, also in brackets, separated by commas, semicolons or blanks; None for an
     empty text.
 
-    Four numbers up to 1 are shares of the photo's width and height. Others are pixels; fractions are rounded outward,
-    so that no part of the animal is cut off. Raises CellError.
+    Four numbers up to 1 are shares of the photo's width and height (see `are_shares`). Others are pixels; fractions are
+    rounded outward, so that no part of the animal is cut off. Raises CellError.
     """
     if not text:
         return None
@@ -124,9 +126,17 @@ def as_box(x: float, y: float, width: float, height: float) -> BBox | RelativeBo
     numbers = (x, y, width, height)
     if not all(map(math.isfinite, numbers)) or max(map(abs, numbers)) > LARGEST or width <= 0 or height <= 0:
         raise CellError(BOX)
-    if max(numbers) <= 1 and min(x, y) > -1:  # a detector's box may begin a little outside the photo
+    if are_shares(numbers):
         return RelativeBox(x, y, width, height)
     return outward(x, y, width, height)
+
+
+def are_shares(box: Sequence[float]) -> bool:
+    """Return whether a box, x, y, width, height, is in shares of the photo, not in pixels.
+
+    A detector's box may begin outside the photo, and be a little larger than it.
+    """
+    return max(box) <= 1 + LARGER and min(box) > -1
 
 
 def outward(x: float, y: float, width: float, height: float) -> BBox:

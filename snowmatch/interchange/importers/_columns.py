@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from snowmatch.catalog import stations
+from snowmatch.catalog.cells import are_shares
 from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.species import BLANK, NO_ANIMAL
 from snowmatch.catalog.times import plain_time
@@ -154,8 +155,7 @@ class PhotoTable:
         if box is not None and not (box[2] > 0 and box[3] > 0):
             problems.append(f"{where}: {text!r} is no box; expected x,y,width,height, or an empty cell")
             return None, unit
-        shares = box is not None and max(box) <= 1 and min(box) >= 0
-        return box, "share" if shares else unit
+        return box, "share" if box is not None and are_shares(box) else unit
 
     def columns(self) -> frozenset[str]:
         """Return the columns of the catalog's table that this table has something for."""
