@@ -261,9 +261,9 @@ def test_a_query_is_judged_like_the_cases_of_calibration(survey):
     cases = make_cases(table, **facts_of(catalog.data.annotations, gallery))
     seen = []
 
-    def spy(models, scores, named, features, new_share, encounters):
+    def spy(models, scores, named, features, new_share, encounters, spots):
         seen.append((models, scores, features, new_share, encounters))
-        return probabilities(models, scores, named, features, new_share, encounters)
+        return probabilities(models, scores, named, features, new_share, encounters, spots)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("snowmatch.identify.judge.probabilities", spy)

@@ -96,6 +96,8 @@ def test_where_nothing_speaks_the_answer_is_what_was_expected(new_share):
     assert not says_nothing(np.array([0.0, 0.2]), 3)
     assert not says_nothing(np.array([0.0]), 1000)
     assert not says_nothing(np.array([0.0]), 0)  # not known
+    assert says_nothing(np.array([0.0]), 1000, 3)
+    assert not says_nothing(np.array([0.2]), 1000, 0)
 
 
 def test_an_unidentified_animal_wins_where_its_evidence_is_far_stronger():

@@ -13,6 +13,7 @@ from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.demo.survey import make_survey
 from snowmatch.photos.pixels import read_photo
+from snowmatch.screening.foreground import ForegroundMap
 
 pytestmark = pytest.mark.usefixtures("seen_once")
 
@@ -141,5 +142,19 @@ def test_a_photo_that_says_nothing_gets_what_was_expected_and_a_note(drawn, tmp_
     answer = catalog.query(photo, body_part="left_flank", bbox=(100, 50, 400, 300), new=0.4)
     assert 0 < answer.photos[0].features < 30
     assert "nothing-to-go-by" in [note.code for note in answer.notes]
+    assert answer.new_probability == pytest.approx(0.4)
+    assert answer.decision.level == "uncertain"
+
+
+def test_a_photo_of_which_no_spot_is_compared_says_nothing(drawn, tmp_path, monkeypatch):
+    survey, first, every = drawn
+    catalog = catalog_of(tmp_path / "list", survey, [(row, None, f"e-{who}") for who, row in first.items()])
+    row = every[min(first)][1]
+    nowhere = ForegroundMap(np.array([[0, 0], [0, 255]], np.uint8), "burst")
+    monkeypatch.setattr("snowmatch.identify.foreground.make_map", lambda *given: nowhere)
+    answer = catalog.query(survey / row["path"], body_part="left_flank", bbox=(0, 0, 300, 200), new=0.4)
+    assert answer.photos[0].features > 100
+    (note,) = [note for note in answer.notes if note.code == "nothing-to-go-by"]
+    assert f"0 of {answer.photos[0].features} features were compared" in note.text
     assert answer.new_probability == pytest.approx(0.4)
     assert answer.decision.level == "uncertain"

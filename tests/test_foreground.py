@@ -236,6 +236,32 @@ def test_blocks_of_a_version_in_which_weaker_places_counted_are_made_again(lone,
 
 
 @pytest.mark.usefixtures("large")
+def test_blocks_without_the_spots_of_a_box_in_which_the_map_is_weak_are_made_again(lone, tmp_path, monkeypatch):
+    outlined, _ = lone
+    drawn = [replace(a, mask="") for a in outlined.annotations]
+    made = (outlined.keys, outlined.reader, outlined.index_folder, outlined.extractor_key)
+    boxed = make_gallery(drawn, *made)
+    (width, height), (x, y, w, h) = boxed.size_of(1), boxed.box_of(1)
+    weak = np.full((height, width), 255, np.uint8)
+    weak[y : y + h, x : x + w] = 60
+    maps = dict.fromkeys(boxed.keys, np.full((3, 4), 255, np.uint8)) | {boxed.keys[1]: weak}
+    marks = gallery_module.Gallery._marks.func
+    cells_of = foreground._cells_of
+    with monkeypatch.context() as patch:  # as 0.3.0 was at first
+        patch.setattr(foreground, "_cells_of", lambda boxes, *sizes: cells_of([None] * len(boxes), *sizes))
+        patch.setattr(gallery_module.Gallery, "_marks", property(lambda its: marks(its) | np.uint64(1)))
+        old = with_maps(boxed, tmp_path, maps)
+        assert old.build_indexes() == 0
+        assert not old.searched(np.array([1]))[0].any()
+    gallery = with_maps(boxed, tmp_path, maps)
+    assert gallery.build_indexes() == 0
+    blocks, only = gallery.blocks("faiss", "unknown"), np.arange(len(boxed.keys)) == 1
+    found = searching.search(blocks, boxed.subject(1).features.descriptors, only, 2)
+    assert (found.entries[:, 0] == 1).all()
+    assert (gallery.subject(1).weights > 0).all()
+
+
+@pytest.mark.usefixtures("large")
 def test_all_features_are_searched_if_a_map_is_damaged(lone, tmp_path):
     _, bare = lone
     save_maps(tmp_path, {bare.keys[0][:16]: ("mark", ForegroundMap(np.zeros((3, 4), np.uint8), "burst"))})
@@ -307,12 +333,24 @@ def test_a_photo_of_no_animal_gets_a_note_and_the_same_probabilities(survey, mon
 
 def test_in_a_box_the_weights_are_1_except_where_the_map_is_0():
     keypoints = np.array([[5, 5], [95, 45], [50, 25]], np.float32)
-    assert foreground_weights(keypoints, (100, 50), boxed=True).tolist() == [1, 1, 1]
+    assert foreground_weights(keypoints, (100, 50), box=(0, 0, 100, 50)).tolist() == [1, 1, 1]
     values = np.array([[255, 0], [0, 255]], np.uint8)
     for evidence in ("burst", "station", "burst and station"):
-        weights = foreground_weights(keypoints, (100, 50), ForegroundMap(values, evidence), boxed=True)
+        weights = foreground_weights(keypoints, (100, 50), ForegroundMap(values, evidence), box=(0, 0, 100, 50))
         assert weights.tolist() == [1, 1, 1]  # the last one lies in the lower right quarter
-        assert foreground_weights(np.array([[95.0, 5.0]]), (100, 50), ForegroundMap(values, evidence), boxed=True) == 0
+        off = np.array([[95.0, 5.0]])
+        assert foreground_weights(off, (100, 50), ForegroundMap(values, evidence), box=(0, 0, 100, 50)) == 0
+
+
+def test_a_map_that_is_weak_in_the_whole_box_leaves_its_spots():
+    """Another animal in the photo is nearer, and the map is strong only there."""
+    keypoints, box = np.array([[5, 5], [95, 45]]), (0, 0, 40, 50)
+    two = ForegroundMap(np.array([[50, 50, 255, 255], [5, 50, 255, 255]], np.uint8), "classifier")
+    weights = foreground_weights(keypoints, (100, 50), two, box=box)
+    assert weights == pytest.approx([50 / 255, 1])
+    assert (foreground_weights(keypoints, (100, 50), two, box=(0, 0, 60, 50)) > 0).tolist() == [False, True]
+    assert (foreground_weights(keypoints, (100, 50), two) > 0).tolist() == [False, True]
+    assert foreground_weights(np.array([[5, 45]]), (100, 50), two, box=box) == 0
 
 
 def test_weights_of_many_photos_are_those_of_each_alone():
@@ -325,9 +363,10 @@ def test_weights_of_many_photos_are_those_of_each_alone():
     sizes, boxed = rng.integers(50, 4000, (20, 2)), rng.random(20) < 0.5
     photos = np.repeat(np.arange(20), rng.integers(0, 9, 20))
     keypoints = (rng.uniform(-0.1, 1.1, (len(photos), 2)) * sizes[photos]).astype(np.float32)
-    together = foreground_weights_of(keypoints, photos, sizes, maps, boxed)
+    boxes = [(0, 0, w // 2, h) if inside else None for inside, (w, h) in zip(boxed, sizes.tolist(), strict=True)]
+    together = foreground_weights_of(keypoints, photos, sizes, maps, boxes)
     assert together.dtype == np.float32
     for n in range(20):
-        alone = foreground_weights(keypoints[photos == n], tuple(sizes[n]), maps[n], boxed=boxed[n])
+        alone = foreground_weights(keypoints[photos == n], tuple(sizes[n]), maps[n], box=boxes[n])
         assert (together[photos == n] == alone).all()
-    assert foreground_weights_of(keypoints[:0], photos[:0], sizes[:0], [], boxed[:0]).shape == (0,)
+    assert foreground_weights_of(keypoints[:0], photos[:0], sizes[:0], [], []).shape == (0,)

@@ -371,7 +371,7 @@ def test_without_a_map_weights_depend_on_the_distance_from_the_centre():
 def test_weights_of_a_map_are_zero_or_at_least_the_minimum(evidence, boxed):
     low = ForegroundMap(np.arange(256, dtype=np.uint8).reshape(1, -1), evidence)
     keypoints = np.stack([np.arange(256), np.zeros(256)], axis=1)
-    weights = foreground_weights(keypoints, (256, 1), low, boxed=boxed)
+    weights = foreground_weights(keypoints, (256, 1), low, box=(0, 0, 256, 1) if boxed else None)
     counted = np.arange(256) / 255 >= LEAST_MAPPED
     assert (weights[~counted] == 0).all()
     assert weights[counted] == pytest.approx(np.arange(256)[counted] / 255)
@@ -393,6 +393,7 @@ def test_the_picture_of_the_weights_covers_the_whole_photo(size, shape):
     assert picture.shape == shape
     assert (picture[:, : shape[1] // 2] == 0).all()
     assert (picture[:, shape[1] // 2 :] == 1).all()
+    assert (foreground_picture(size, halves("station"), box=(0, 0, *size)) == picture).all()
     bell = foreground_picture(size, None)
     assert bell.shape == shape
     assert bell.max() > 0.9

@@ -198,13 +198,14 @@ def probabilities(
     features: float,
     new_share: float,
     encounters: np.ndarray | None = None,
+    spots: float | None = None,
 ) -> Probabilities:
     """Return the probabilities from the evidence scores (I,) of one query.
 
     scores: NaN for an individual that is not compared. named: (I,) bool, False for animals of unidentified encounters;
     they and "new" share what the named ones leave. features: of the query, per photo. new_share: the probability of a
     new animal before any evidence, above 0 and below 1; see `expected_new`. encounters: (I,) the number of encounters
-    of each individual (not given: one each).
+    of each individual (not given: one each). spots: how many of the features were compared; None for all.
 
     The probabilities are the mean of the models' posterior. If nothing speaks, they are what was expected before. The
     careful value of an individual assumes the least favourable model, that new animals are as frequent as in learning
@@ -217,7 +218,7 @@ def probabilities(
     compared = ~np.isnan(scores)
     met = np.ones(len(scores)) if encounters is None else np.maximum(encounters, 1)
     given = scores[compared], named[compared], features, new_share
-    posteriors = [_posterior(model, *given, met[compared]) for model in models]
+    posteriors = [_posterior(model, *given, met[compared], spots) for model in models]
     bounds = [_bounds(model, *given) for model in models]
     individuals, careful = np.full(len(scores), np.nan), np.full(len(scores), np.nan)
     individuals[compared] = np.mean([p for p, _ in posteriors], axis=0)
@@ -226,16 +227,23 @@ def probabilities(
     return Probabilities(individuals, new, careful, min(new, *(p for _, p in bounds)), new_share)
 
 
-def says_nothing(scores: np.ndarray, features: float) -> bool:
-    """Return whether a query says nothing about its animal: no score is verified, and it has few features.
+def says_nothing(scores: np.ndarray, features: float, spots: float | None = None) -> bool:
+    """Return whether a query says nothing about its animal: no score is verified, and few features were compared.
 
-    features: 0 if the number is not known.
+    features: of the query; 0 if the number is not known. spots: how many of them were compared; None for all.
     """
-    return bool(0 < features < FEWEST and not (np.nan_to_num(scores) > VERIFIED).any())
+    few = features > 0 and (features if spots is None else spots) < FEWEST
+    return bool(few and not (np.nan_to_num(scores) > VERIFIED).any())
 
 
 def _posterior(
-    model: Model, scores: np.ndarray, named: np.ndarray, features: float, new_share: float, met: np.ndarray
+    model: Model,
+    scores: np.ndarray,
+    named: np.ndarray,
+    features: float,
+    new_share: float,
+    met: np.ndarray,
+    spots: float | None,
 ) -> tuple[np.ndarray, float]:
     """Return the probabilities of the individuals and of a new one.
 
@@ -244,7 +252,7 @@ def _posterior(
     """
     if not len(scores):
         return np.zeros(0), 1.0
-    if says_nothing(scores, features):
+    if says_nothing(scores, features, spots):
         speaks, against = np.ones(len(scores)), 1.0
     else:
         speaks = np.exp(evidence(scores, model.knots) @ np.array([model.accepted, *model.slopes]))

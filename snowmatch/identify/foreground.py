@@ -63,8 +63,8 @@ class Seen:
         bbox, size = self.photo.bbox, self.photo.image_size
         weights = None
         if self.map is not None or self.evidence not in (*OUTLINED, "given"):
-            boxed = bbox is not None or self.photo.mask is not None
-            weights = foreground_weights(features.keypoints, size, self.map, boxed=boxed)
+            whole = (0, 0, *size) if self.photo.mask is not None else None
+            weights = foreground_weights(features.keypoints, size, self.map, box=bbox or whole)
         return Subject(features, bbox or (0, 0, *size), weights, self.place)
 
 

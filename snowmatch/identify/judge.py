@@ -10,6 +10,7 @@ import numpy as np
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import (
     ENOUGH_PAIRS,
+    FEWEST,
     Calibration,
     Model,
     Probabilities,
@@ -19,6 +20,7 @@ from snowmatch.confidence.model import (
 )
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
+from snowmatch.core.types import Subject
 from snowmatch.identify.allow import Allowed
 from snowmatch.identify.foreground import OUTLINED, Foreground
 from snowmatch.identify.match import Matched
@@ -72,17 +74,22 @@ def judge(
         notes.append(_shipped_note(session, calibration, group))
     models = calibration.groups.get(group, ()) if group is not None else ()
     rich = float(np.mean([len(s.photo.features[0]) for s in foreground.voting if s.photo.features]))
+    spots = float(np.mean([_compared(subject) for subject in matched.witnesses[0].subjects]))
     scores, gallery = matched.scores, session.gallery
-    found = judge_scores(scores, gallery, allowed.entries, models, rich, question.new) if models else None
-    if found is not None and says_nothing(scores.evidence, rich):
-        text = (
-            f"nothing to go by: {rich:.0f} features and no verified match; the probabilities are those before looking"
-        )
-        notes.append(Note("nothing-to-go-by", text, {"features": round(rich)}))
+    found = judge_scores(scores, gallery, allowed.entries, models, rich, question.new, spots) if models else None
+    if found is not None and says_nothing(scores.evidence, rich, spots):
+        few = f"{rich:.0f} features" if rich < FEWEST else f"{spots:.0f} of {rich:.0f} features were compared"
+        text = f"nothing to go by: {few} and no verified match; the probabilities are those before looking"
+        notes.append(Note("nothing-to-go-by", text, {"features": round(rich), "compared": round(spots)}))
         notes += _no_animal(foreground, "")
     elif found is not None and np.nanmax(found.individuals, initial=0.0) < CONVINCING:
         notes += _no_animal(foreground, "no animal on record is likelier than not, and ")
     return Judged(found, calibration.levels, tuple(notes))
+
+
+def _compared(subject: Subject) -> int:
+    """Return how many features of a query photo are compared: those with a weight."""
+    return len(subject) if subject.weights is None else int(np.count_nonzero(subject.weights))
 
 
 def _no_animal(foreground: Foreground, before: str) -> list[Note]:
@@ -103,12 +110,14 @@ def judge_scores(
     models: Sequence[Model],
     features: float,
     new: float | None = None,
+    spots: float | None = None,
 ) -> Probabilities:
     """Return the probabilities of the individuals (I,) of the gallery and of a new animal.
 
     allowed: (A,) bool, the annotations that may answer; an individual without one gets NaN.
     models: at least one. features: mean number of features per query photo. new: the probability of a new animal
-    before any evidence; None for what the encounters on record suggest.
+    before any evidence; None for what the encounters on record suggest. spots: mean number of features per query photo
+    that were compared; None for all.
     """
     numbers = gallery.individual_numbers
     named = np.array([animal.individual is not None for animal in gallery.individuals], bool)
@@ -116,7 +125,7 @@ def judge_scores(
     encounters = np.where(named, gallery.sightings(allowed), 0)
     asked = np.where(compared, scores.evidence, np.nan)
     share = expected_new(encounters) if new is None else new
-    return probabilities(models, asked, named, features, share, encounters)
+    return probabilities(models, asked, named, features, share, encounters, spots)
 
 
 # Kinds of queries, as calibrations name them, in words

@@ -11,6 +11,8 @@ from functools import cache
 
 import numpy as np
 
+from snowmatch.core.types import BBox
+
 # Standard deviations (horizontal, vertical) of the centre weights, as shares of the photo's width and height. They were
 # measured on two species (docs/benchmarks-history.md, "Where the animal is"). Narrower, wider and flat-topped bells and
 # boxes all ranked fewer animals first on one of the two species.
@@ -67,23 +69,25 @@ def stands_alone(evidence: str) -> bool:
 
 
 def foreground_weights(
-    keypoints: np.ndarray, image_size: tuple[int, int], found: ForegroundMap | None = None, *, boxed: bool = False
+    keypoints: np.ndarray, image_size: tuple[int, int], found: ForegroundMap | None = None, *, box: BBox | None = None
 ) -> np.ndarray:
     """Return the foreground weights of keypoints: (N,) float32, 0 to 1. Small weights become 0.
 
     keypoints: (N, 2), photo px. No keypoints give an empty array.
     image_size: (width, height) of the photo.
     found: the foreground map of the photo, or None.
-    boxed: True if the animal has a box. The centre weights are then not used, because the box gives the position; the
-    map is still used, because a box contains rocks too.
+    box: the animal's box inside the photo, the whole photo for an animal with only a mask, or None. With a box, the
+    centre weights are not used, because the box gives the position; the map is still used, because a box contains rocks
+    too.
 
     The weight is the value of the map at the keypoint. It is multiplied by the centre weight unless the map uses a
     burst or a network: photos of the station from other days show the scenery in another light, so such a map is
-    less reliable. Without a map the weight is the centre weight, or 1 if `boxed`. A weight below LEAST_CENTRED becomes
-    0, and below LEAST_MAPPED where the centre weight is not used and the map has a higher value anywhere.
+    less reliable. Without a map the weight is the centre weight, or 1 in a box. A weight below LEAST_CENTRED becomes 0,
+    and below LEAST_MAPPED where the centre weight is not used and the map has a higher value anywhere in the box (in
+    the photo, without a box).
     """
     photos = np.zeros(len(keypoints), np.int64)
-    return foreground_weights_of(keypoints, photos, np.array([image_size]), [found], np.array([boxed]))
+    return foreground_weights_of(keypoints, photos, np.array([image_size]), [found], [box])
 
 
 def foreground_weights_of(
@@ -91,13 +95,14 @@ def foreground_weights_of(
     photos: np.ndarray,
     image_sizes: np.ndarray,
     maps: Sequence[ForegroundMap | None],
-    boxed: np.ndarray,
+    boxes: Sequence[BBox | None],
 ) -> np.ndarray:
     """Return what `foreground_weights` returns, (N,) float32, for keypoints (N, 2) of P photos.
 
     photos: (N,) int64, ascending, the number of each keypoint's photo. image_sizes: (P, 2), (width, height). maps: of
-    the P photos. boxed: (P,) bool.
+    the P photos. boxes: of the P animals.
     """
+    boxed = np.array([box is not None for box in boxes], bool)
     mapped = np.array([found is not None for found in maps], bool)
     alone = np.array([found is not None and stands_alone(found.evidence) for found in maps], bool)
     shapes = np.array([found.values.shape[::-1] if found is not None else (1, 1) for found in maps]).reshape(-1, 2)
@@ -108,15 +113,25 @@ def foreground_weights_of(
     values = np.full(len(photos), 255, np.uint8)
     least = np.where(boxed | (mapped & alone), LEAST_MAPPED, LEAST_CENTRED)[photos]
     ends = np.searchsorted(photos, np.arange(len(maps) + 1)).tolist()
-    for found, start, end in zip(maps, ends[:-1], ends[1:], strict=True):
+    areas = _cells_of(boxes, np.asarray(image_sizes).reshape(-1, 2), shapes)
+    for found, start, end, (left, top, right, bottom) in zip(maps, ends[:-1], ends[1:], areas, strict=True):
         if found is not None:
             values[start:end] = found.values.ravel()[cells[start:end]]
-            if found.values.max() < 255 * LEAST_MAPPED:  # then no spot would be left
+            if found.values[top : bottom + 1, left : right + 1].max() < 255 * LEAST_MAPPED:  # no spot would be left
                 least[start:end] = LEAST_CENTRED
     weights = values.astype(np.float32) / 255
     centred = ~(boxed | (mapped & alone))[photos]
     weights[centred] *= centre_weights(keypoints[centred], size[centred])
     return np.where(weights < least, np.float32(0), weights)
+
+
+def _cells_of(boxes: Sequence[BBox | None], image_sizes: np.ndarray, shapes: np.ndarray) -> list[list[int]]:
+    """Return the first and the last column and row of each box in a map: (left, top, right, bottom); of None, all."""
+    whole = np.hstack([np.zeros_like(image_sizes), image_sizes]).tolist()
+    areas = np.array([box or all_ for box, all_ in zip(boxes, whole, strict=True)], np.float64).reshape(-1, 2, 2)
+    corners = np.stack([areas[:, 0] + 0.5, areas.sum(axis=1) - 0.5], axis=1) / image_sizes[:, None]
+    cells = np.clip((corners * shapes[:, None]).astype(np.int64), 0, shapes[:, None] - 1)
+    return cells.reshape(-1, 4).tolist()
 
 
 def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int] | np.ndarray) -> np.ndarray:
@@ -131,17 +146,19 @@ def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int] | np.ndarr
     return np.where(weights < LEAST_CENTRED, 0.0, weights).astype(np.float32)
 
 
-def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None, *, boxed: bool = False) -> np.ndarray:
+def foreground_picture(
+    image_size: tuple[int, int], found: ForegroundMap | None, *, box: BBox | None = None
+) -> np.ndarray:
     """Return the foreground weights over a whole photo of `image_size` (width, height): (h, w) float32.
 
-    The longest side of the result is 160 px. This is enough for a picture, because the maps have at most 120 cells
-    on their longest side.
+    box: as in `foreground_weights`. The longest side of the result is 160 px. This is enough for a picture, because the
+    maps have at most 120 cells on their longest side.
     """
     factor = 160 / max(image_size)
     width, height = (max(1, round(side * factor)) for side in image_size)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    places = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    return foreground_weights(places, (width, height), found, boxed=boxed).reshape(height, width)
+    places = (np.stack([columns.ravel(), rows.ravel()], axis=1) + 0.5) * image_size / (width, height) - 0.5
+    return foreground_weights(places, image_size, found, box=box).reshape(height, width)
 
 
 def evidence_of(outlined: str, mapped: str | None) -> str:

@@ -182,8 +182,8 @@ def _query_side(answer: Answer, number: int) -> Side:
     evidence = _evidence(asked.evidence)
     weights = None
     if evidence or asked.foreground is not None:
-        outlined = box is not None or asked.mask is not None
-        weights = foreground_picture(asked.image_size, asked.foreground, boxed=outlined)
+        whole = (0, 0, *asked.image_size) if asked.mask is not None else None
+        weights = foreground_picture(asked.image_size, asked.foreground, box=box or whole)
     first = "   ".join(filter(None, ("QUERY", answer.body_part, evidence)))
     return Side(photo, box, asked.mask, (first, *lines, printable(Path(asked.path).name)), weights)
 
@@ -205,11 +205,12 @@ def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
         printable(best.path),
     )
     mask = read_mask(catalog_folder / best.mask, size) if best.mask else None
+    box = clip_bbox(best.bbox, size) if best.bbox else None
     weights = None
     if _evidence(candidate.evidence) or candidate.foreground is not None:
-        outlined = best.bbox is not None or mask is not None
-        weights = foreground_picture(size, candidate.foreground, boxed=outlined)
-    return Side(photo, clip_bbox(best.bbox, size) if best.bbox else None, mask, caption, weights)
+        whole = (0, 0, *size) if mask is not None else None
+        weights = foreground_picture(size, candidate.foreground, box=box or whole)
+    return Side(photo, box, mask, caption, weights)
 
 
 def _stem(answer: Answer) -> str:
