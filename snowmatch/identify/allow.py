@@ -151,29 +151,47 @@ def _same_passage(
 def passage_notes(
     session: Session, question: Question, photos: Sequence[AskedPhoto], best: Annotation
 ) -> tuple[Note, ...]:
-    """Return a note if the photo that decides a query may be of the query's own passage, which nothing tells.
+    """Return a note if the photo that decides a query may be of the query's own passage.
 
-    That is: the query's station is not known, no query photo is on record, and both were taken within the encounter
-    gap.
+    That is: both were taken within the encounter gap, and no station, location or camera tells that they are of two
+    passages.
     """
-    times = [photo.facts.taken for photo in photos if photo.facts.taken is not None]
-    if question.station is not None or any(photo.encounters for photo in photos):
+    recorded = [a for photo in photos for name in sorted(photo.encounters) for a in session.of_encounter(name)]
+    if question.timestamp is not None:
+        times = [(question.timestamp, False)]
+    else:
+        times = [(a.timestamp, a.dated) for a in recorded if a.timestamp is not None]
+        times += [(a.facts.taken, False) for a in photos if a.facts.taken is not None and not a.encounters]
+    if not any(_near(best, time, session.data.settings.gap, dated=dated) for time, dated in times):
         return ()
-    if not any(_near(best, time, session.data.settings.gap) for time in times):
+    stations = {question.station} if question.station is not None else {a.station for a in recorded}
+    if _known({best.station}, stations):  # of one station, the catalog or `_same_passage` has compared the times
         return ()
+    serials = {session.data.facts.get(best.path, NO_FACTS).serial}, {photo.facts.serial for photo in photos}
+    for one, others in (({best.location}, {a.location for a in recorded}), serials):
+        if _known(one, others) and not one & others:
+            return ()
+    if not _known(stations):
+        unknown, do = "whose station is not known", "say where the query was taken"
+    else:
+        unknown, do = "and its own station is not known", "fill in its station"
     text = (
-        f"{best.path} was taken within {session.data.settings.encounter_gap:g} min of the query, whose station is not "
-        "known: if both are of one passage, the answer is no evidence; say where the query was taken, or leave out "
-        f"encounter {best.encounter}"
+        f"{best.path} was taken within {session.data.settings.encounter_gap:g} min of the query, {unknown}: if both "
+        f"are of one passage, the answer is no evidence; {do}, or leave out encounter {best.encounter}"
     )
     return (Note("perhaps-same-passage", text, {"station": best.station, "encounter": best.encounter}),)
 
 
-def _near(a: Annotation, time: datetime, gap: timedelta) -> bool:
-    """Return whether an annotation may have been taken at most `gap` before or after a time."""
+def _known(*places: AbstractSet[str]) -> bool:
+    """Return whether all of these are known."""
+    return all(place and "" not in place for place in places)
+
+
+def _near(a: Annotation, time: datetime, gap: timedelta, *, dated: bool = False) -> bool:
+    """Return whether an annotation may have been taken at most `gap` before or after a time (`dated`: a day)."""
     if a.timestamp is None:
         return False
-    return a.timestamp.date() == time.date() if a.dated else abs(a.timestamp - time) <= gap
+    return a.timestamp.date() == time.date() if a.dated or dated else abs(a.timestamp - time) <= gap
 
 
 def _check_encounters(session: Session, names: Sequence[str]) -> None:

@@ -1,0 +1,73 @@
+"""Whether the photo that decides a query may be of the query's own passage."""
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from snowmatch.catalog.settings import CatalogSettings
+from snowmatch.core.types import Annotation
+from snowmatch.identify.allow import passage_notes
+from snowmatch.photos.facts import NO_FACTS
+
+NOON = datetime(2023, 5, 1, 12)
+BEST = Annotation(0, "aika.jpg", "aika", timestamp=NOON, encounter="known")
+
+
+def noted(best=BEST, *, row=None, taken=None, serials=("", ""), station=None, timestamp=None):
+    """Return the texts of the notes. row: of the query photo, if it is on record. serials: of the query and of best."""
+    session = SimpleNamespace(
+        data=SimpleNamespace(settings=CatalogSettings(), facts={best.path: NO_FACTS._replace(serial=serials[1])}),
+        of_encounter=lambda name: [row],
+    )
+    encounters = frozenset() if row is None else frozenset({row.encounter})
+    photo = SimpleNamespace(facts=NO_FACTS._replace(taken=taken, serial=serials[0]), encounters=encounters)
+    question = SimpleNamespace(station=station, timestamp=timestamp)
+    return [note.text for note in passage_notes(session, question, [photo], best)]
+
+
+def best(**fields):
+    return Annotation(**{"row": 0, "path": "aika.jpg", "timestamp": NOON, "encounter": "known", **fields})
+
+
+def asked(**fields):
+    time = NOON + timedelta(minutes=1)
+    return Annotation(**{"row": 1, "path": "one.jpg", "timestamp": time, "encounter": "own", **fields})
+
+
+def test_a_photo_on_record_without_a_station_may_be_of_the_passage_that_answers():
+    (text,) = noted(row=asked())
+    assert text.startswith("aika.jpg was taken within 60 min of the query, whose station is not known: ")
+    assert noted(row=asked(station="S1"))[0].split(": ")[0].endswith("and its own station is not known")
+    assert noted(best(station="S1"), row=asked())
+    assert not noted(row=asked(timestamp=NOON + timedelta(minutes=61)))
+    assert not noted(row=asked(timestamp=NOON + timedelta(days=1)), taken=NOON)  # the time on record was mended
+    assert noted(row=asked(timestamp=datetime(2023, 5, 1), dated=True))
+    assert not noted(row=asked(timestamp=None))
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"best": best(station="S1"), "row": asked(station="S2")},
+        {"best": best(station="S1"), "row": asked(station="S1")},  # the catalog has compared their times
+        {"best": best(location="naryn"), "row": asked(location="sarychat")},
+        {"row": asked(), "serials": ("1", "2")},
+        {"taken": NOON, "serials": ("1", "2")},
+    ],
+)
+def test_nothing_is_said_of_passages_that_are_known_to_differ(known):
+    given = dict(known)
+    assert not noted(given.pop("best", BEST), **given)
+
+
+def test_a_given_time_counts_without_a_station():
+    assert noted(timestamp=NOON)
+    assert not noted(timestamp=NOON + timedelta(hours=2))
+    assert not noted(timestamp=NOON + timedelta(hours=2), taken=NOON)
+
+
+def test_a_given_station_tells_nothing_of_a_photo_without_one():
+    (text,) = noted(station="S1", taken=NOON)
+    assert "fill in its station" in text
+    assert not noted(best(station="S2"), station="S1", taken=NOON)
