@@ -17,7 +17,7 @@ from snowmatch.decisions.corrections import with_corrections
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
 from snowmatch.decisions.row import Decision
-from snowmatch.decisions.who import UNNAMED, Who, who_is_who, with_names
+from snowmatch.decisions.who import Who, is_name, who_is_who, with_names
 
 # Codes of the notes on names of individuals
 NAMES = ("doubtful-names", "camera-folders", "individuals-alike", "individuals-in-several-locations")
@@ -51,7 +51,7 @@ def with_rows(data: CatalogData, rows: Sequence[Decision]) -> CatalogData:
 
 def _name_notes(annotations: tuple[Annotation, ...]) -> list[Note]:
     """Return notes on names by decisions that are probably mistakes."""
-    named = (a for a in annotations if a.individual is not None and not a.individual.startswith(UNNAMED))
+    named = (a for a in annotations if is_name(a.individual))
     rows = [{"individual": a.individual, "location": a.location} for a in named]
     return [note for note in name_notes(rows) if note.code in NAMES]
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from snowmatch.core.collection import without_collection
 from snowmatch.core.types import Annotation, BBox
@@ -410,6 +410,11 @@ def chosen_key(key: str, merged: Mapping[str, str]) -> str:
 def handle_of(keys: Iterable[str]) -> str:
     """Return the text that stands for an individual without a name, from the keys of its sightings."""
     return UNNAMED + min(keys)
+
+
+def is_name(individual: str | None) -> TypeGuard[str]:
+    """Return whether an individual has a name, and not only a text that stands for one."""
+    return individual is not None and not individual.startswith(UNNAMED)
 
 
 def with_names(annotations: Sequence[Annotation], who: Who) -> tuple[Annotation, ...]:

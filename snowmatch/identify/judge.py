@@ -21,6 +21,7 @@ from snowmatch.confidence.model import (
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Subject
+from snowmatch.decisions.who import is_name
 from snowmatch.identify.allow import Allowed
 from snowmatch.identify.foreground import OUTLINED, Foreground
 from snowmatch.identify.match import Matched
@@ -120,7 +121,7 @@ def judge_scores(
     that were compared; None for all.
     """
     numbers = gallery.individual_numbers
-    named = np.array([animal.individual is not None for animal in gallery.individuals], bool)
+    named = np.array([is_name(animal.individual) for animal in gallery.individuals], bool)
     compared = np.isin(np.arange(len(named)), numbers[allowed])
     encounters = np.where(named, gallery.sightings(allowed), 0)
     asked = np.where(compared, scores.evidence, np.nan)

@@ -24,6 +24,7 @@ from snowmatch.core.outputs import csv_path, jsonl_path
 from snowmatch.core.plain import plain
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.decisions.who import is_name
 from snowmatch.identify.answer import Answer
 from snowmatch.identify.ask import ask_many
 from snowmatch.identify.method import MethodOptions
@@ -77,7 +78,7 @@ def run_batch(
     if body_part is not None:
         body_part = check_body_part(body_part)
     check_locations(catalog.data, locations)
-    if photos is None and all(a.individual is not None for a in catalog.data.annotations):
+    if photos is None and all(is_name(a.individual) for a in catalog.data.annotations):
         text = f"{catalog.folder} has no unidentified annotations: there is nothing to identify"
         batch = Batch((), (), (Note("nothing-to-ask", text),))
     else:

@@ -17,6 +17,7 @@ from snowmatch.core.files import file_sha256
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.who import is_name
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.photos.facts import NO_FACTS, PhotoFacts, read_facts
@@ -58,11 +59,11 @@ class Group:
 
 
 def unidentified_groups(session: Session, body_part: str | None) -> list[Group]:
-    """Return the animals of all annotations without an individual, sorted by encounter.
+    """Return the animals of all annotations without a name, sorted by encounter.
 
     body_part: the body part of annotations for which the catalog has none.
     """
-    wanted = {a.row: a.path for a in session.data.annotations if a.individual is None}
+    wanted = {a.row: a.path for a in session.data.annotations if not is_name(a.individual)}
     return _recorded_groups(session, wanted, body_part)
 
 

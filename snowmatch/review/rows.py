@@ -16,6 +16,7 @@ from snowmatch.core.notes import Note, unique
 from snowmatch.core.plain import six_digits
 from snowmatch.core.text import counted, percent
 from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.decisions.who import is_name
 from snowmatch.identify.answer import Answer, Candidate
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal
@@ -179,8 +180,8 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
         part,
         animals[chosen.best.row] if chosen is not None else None,
         NOT_COMPARABLE if bare else "" if decision is None else "new" if chosen is None else _kind(chosen),
-        (chosen.individual or "") if chosen is not None else "",
-        chosen.best.encounter if chosen is not None and chosen.individual is None else "",
+        chosen.individual if chosen is not None and is_name(chosen.individual) else "",
+        chosen.best.encounter if chosen is not None and not is_name(chosen.individual) else "",
         six_digits(decision.probability if decision is not None else None),
         six_digits(decision.careful if decision is not None else None),
         None if decision is None else UNCERTAIN if any(n.code == NO_EVIDENCE for n in warned) else decision.level,
@@ -194,11 +195,11 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
 
 
 def _kind(candidate: Candidate) -> str:
-    return "individual" if candidate.individual is not None else "unidentified"
+    return "individual" if is_name(candidate.individual) else "unidentified"
 
 
 def _name(candidate: Candidate) -> str:
-    return candidate.individual if candidate.individual is not None else f"unidentified {candidate.best.encounter}"
+    return candidate.individual if is_name(candidate.individual) else f"unidentified {candidate.best.encounter}"
 
 
 def join(
@@ -232,7 +233,7 @@ def join(
         level = UNCERTAIN
         reasons.append(f"{best.individual} is another animal in the same photo {beside[0]}")
     recorded = {s.photo.individual for s in group.photos if isinstance(s.photo, Annotation)}
-    reasons += [f"named {name} in the catalog" for name in sorted(name for name in recorded if name is not None)]
+    reasons += [f"named {name} in the catalog" for name in sorted(name for name in recorded if is_name(name))]
     if group.excluded:
         reasons.append(f"excluded, because it is the same passage: {', '.join(group.excluded)}")
     for listed, what in ((bare, "had no features"), ([why for _, why in failed], "could not be read")):
@@ -305,7 +306,7 @@ def _identifiers(session: Session, group: Group) -> tuple[str, ...]:
 
 
 def _named(said: PartAnswer | None) -> TypeGuard[PartAnswer]:
-    return said is not None and said.who is not None and said.who[0] is not None
+    return said is not None and said.who is not None and is_name(said.who[0])
 
 
 def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes: tuple[Note, ...]) -> Batch:

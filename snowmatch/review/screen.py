@@ -33,7 +33,7 @@ from snowmatch.core.plugins import Detector, make_plugin
 from snowmatch.core.text import choices, counted, some
 from snowmatch.core.types import Annotation, Detection
 from snowmatch.decisions.named import with_decisions
-from snowmatch.decisions.who import UNNAMED
+from snowmatch.decisions.who import is_name
 from snowmatch.features.hashing import hash_photos
 from snowmatch.models.cache import weights_are_here
 from snowmatch.photos.failures import Failure, or_failure
@@ -264,7 +264,7 @@ def _answers(
     known, learned = [], 0
     lessons = {a.passage for a in data.annotations if taught is None or contents.get(a.path) in taught}
     for rows in passages.values():
-        named = any(_is_named(a) and a.species in ("", species) for each in rows.values() for a in each)
+        named = any(is_name(a.individual) and a.species in ("", species) for each in rows.values() for a in each)
         if named and (photos := seen_in(list(rows))):
             if any(a.passage in lessons for each in rows.values() for a in each):
                 learned += 1
@@ -314,7 +314,7 @@ def _named_left_out(
     passages: Collection[Mapping[str, Sequence[Annotation]]], found: Mapping[str, ScreenedPhoto], species: str
 ) -> list[Note]:
     """Return a note if most passages whose animals have names are left out, as in a catalog of another species."""
-    named = [rows for rows in passages if any(_is_named(a) for each in rows.values() for a in each)]
+    named = [rows for rows in passages if any(is_name(a.individual) for each in rows.values() for a in each)]
     told = Counter(found[next(iter(rows))].answer for rows in named)
     left = sum(count for answer, count in told.items() if answer not in (KEPT, UNKNOWN))
     if 2 * left <= len(named):
@@ -326,11 +326,6 @@ def _named_left_out(
         f"names are left out ({shown}); is the catalog of another species?"
     )
     return [Note("named-left-out", text, {"species": species, "left": left, "named": len(named)})]
-
-
-def _is_named(a: Annotation) -> bool:
-    """Return whether an animal has a name, and not only something that stands for one."""
-    return a.individual is not None and not a.individual.startswith(UNNAMED)
 
 
 def _row(

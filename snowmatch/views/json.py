@@ -8,7 +8,8 @@ from typing import Any
 from snowmatch.core.notes import Note
 from snowmatch.core.plain import plain, six_digits
 from snowmatch.core.version import __version__
-from snowmatch.identify.answer import Answer, Candidate, Decision
+from snowmatch.decisions.who import is_name
+from snowmatch.identify.answer import Answer, Candidate
 
 
 def answer_to_json(answer: Answer) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
                 "probability": six_digits(answer.new_probability),
                 "expected": six_digits(answer.expected_new),
             },
-            "decision": _decision(answer.decision),
+            "decision": _decision(answer),
             "level": answer.level,
             "notes": notes_to_json(answer.notes),
         }
@@ -59,13 +60,15 @@ def notes_to_json(notes: Iterable[Note]) -> list[dict[str, str]]:
     return [{"code": note.code, "text": note.text} for note in notes]
 
 
-def _decision(decision: Decision | None) -> dict[str, Any] | None:
+def _decision(answer: Answer) -> dict[str, Any] | None:
+    decision, decided = answer.decision, answer.decided
     if decision is None:
         return None
+    nameless = decided if decided is not None and not is_name(decided.individual) else None
     return {
-        "individual": decision.individual,
+        "individual": None if nameless is not None else decision.individual,
         "new": decision.new,
-        "encounter": decision.encounter or None,
+        "encounter": decision.encounter or (nameless.best.encounter if nameless is not None else None),
         "probability": six_digits(decision.probability),
         "careful": six_digits(decision.careful),
         "level": decision.level,
@@ -76,7 +79,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
     best = candidate.best
     return {
         "rank": candidate.rank,
-        "individual": candidate.individual,
+        "individual": candidate.individual if is_name(candidate.individual) else None,
         "score": six_digits(candidate.score),
         "probability": six_digits(candidate.probability),
         "careful": six_digits(candidate.careful),
