@@ -85,7 +85,7 @@ def test_a_second_run_asks_only_what_is_new(long, tmp_path):
     assert len(long.asked) == 7
 
 
-@pytest.mark.parametrize("change", ["label", "photo", "body part", "location", "settings", "network"])
+@pytest.mark.parametrize("change", ["label", "time", "box", "photo", "body part", "location", "settings", "network"])
 def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, monkeypatch, change):
     answers(tmp_path)
     long.asked.clear()
@@ -95,6 +95,10 @@ def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, monkeypatch, c
         named = tuple(replace(a, individual="bars") if a.path == "aika.jpg" else a for a in data.annotations)
         long.catalog = Catalog(replace(data, annotations=named))
         long.answers = {}
+    elif change in ("time", "box"):  # a wrong clock is mended, or a person confirms the box that was found
+        now = {"timestamp": NOON} if change == "time" else {"box_by": "burst"}
+        named = tuple(replace(a, **now) if a.path == "aika.jpg" else a for a in data.annotations)
+        long.catalog = Catalog(replace(data, annotations=named))
     elif change == "photo":
         photo(long.catalog.folder / "2.jpg", colour=200)
     elif change == "body part":

@@ -87,7 +87,8 @@ def state_of(session: Session) -> str:
 
 
 def _labels(a: Annotation) -> tuple[Any, ...]:
-    return a.individual, a.encounter, a.passage, a.animal, a.body_part, a.location, a.station
+    where = a.location, a.station, a.timestamp, a.dated
+    return a.individual, a.encounter, a.passage, a.animal, a.body_part, *where, a.box_by
 
 
 def _digest(values: Any) -> str:
