@@ -93,13 +93,18 @@ class Catalog:
         check_extractor(plugin)  # before the run: not a failure of each photo
         if (now := with_settings_now(self.data, self.given)) is not self.data:
             self.data = with_decisions(now, self.decisions)
-        report = index_catalog(self.data, plugin, again=True, decisions=self.decisions, **run)
+
+        def build(data: CatalogData) -> tuple[Note, ...]:  # no other run may change the index meanwhile
+            self.data = with_decisions(data, self.decisions)
+            self._galleries.clear()
+            return build_index(self.data, plugin, self._galleries, building)
+
+        finish = None if compact else build
+        report = index_catalog(self.data, plugin, again=True, decisions=self.decisions, finish=finish, **run)
         self.data = with_decisions(report.catalog, self.decisions)
         self._galleries.clear()
         if compact:
             return replace(report, compacted=compact_catalog(self.folder).summary(len(self.data.annotations)))
-        if report.done or report.reused:
-            report = replace(report, notes=report.notes + build_index(self.data, plugin, self._galleries, building))
         return report
 
     def method(self, **method: Unpack[MethodOptions]) -> Method:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from fake_extractor import Fake, make_catalog, make_photo
 
+from snowmatch.api import Catalog
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
 from snowmatch.features.indexing import index_catalog
 from snowmatch.identify.method import as_method
@@ -61,6 +63,22 @@ def test_ctrl_c_stops_it_between_two_pieces(data, monkeypatch):
         signal.signal(signal.SIGINT, before)
     assert len(calls) == 3
     assert calls[-1][0] < calls[-1][1]
+
+
+def test_no_other_run_begins_while_an_index_run_builds_the_search_index(data, monkeypatch):
+    """The slower one would delete the blocks of the newer one."""
+    tried = []
+
+    def other_run(done, total):
+        with pytest.raises(SnowmatchError, match="is being indexed by process"):
+            index_catalog(data, Fake(), 1)
+        tried.append(done)
+
+    monkeypatch.setattr("snowmatch.api.make_plugin", lambda *_: Fake())
+    Catalog(data).index(workers=1, building=other_run)
+    assert tried
+    assert not index_catalog(data, Fake(), 1).done
+    assert build(data) == []
 
 
 def test_forests_share_the_memory_of_the_catalog_and_another_content_is_another_forest(data, monkeypatch):

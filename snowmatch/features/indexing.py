@@ -112,14 +112,17 @@ def index_catalog(
     again: bool = False,
     wait: float = 0.0,
     decisions: Path | None = None,
+    finish: Callable[[CatalogData], tuple[Note, ...]] | None = None,
 ) -> IndexReport:
     """Extract missing and stale features with `workers` processes, and store them every few seconds.
 
     Photos that failed before are tried again. again: read the catalog again when its photos are known, because photos
     without a time are grouped by similarity. wait: seconds to wait for another index run in the same catalog.
     decisions: the file of decisions (default: that of the catalog), which may have corrected boxes, and say of what the
-    screening left out that it is an animal. The other parameters are those of IndexOptions. Raises SnowmatchError if
-    the catalog is locked or cannot be written, or if a worker process is killed; finished work is kept.
+    screening left out that it is an animal. finish: is called at the end with the catalog if any features are
+    stored, before another run may begin; its notes come last. The other parameters are those of IndexOptions. Raises
+    SnowmatchError if the catalog is locked or cannot be written, or if a worker process is killed; finished work is
+    kept.
     """
     started = time.monotonic()
     batch = batch_of(extractor)
@@ -185,6 +188,9 @@ def index_catalog(
         finally:
             run.save_if_there()
         save_ids(folder, identifiers, kept, prune=prune)
+        paused = time.monotonic()
+        finished = finish(data) if finish is not None and (run.new or run.reused) else ()
+        started += time.monotonic() - paused
     of_others = _check_others(folder, described, wait) if verify else ()
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
@@ -195,6 +201,7 @@ def index_catalog(
         forget_mended(folder)
     if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(boxed)):
         notes = (*notes, _no_classifier(folder, bare))
+    notes = (*notes, *finished)
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)
 
 
