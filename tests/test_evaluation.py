@@ -87,6 +87,21 @@ def test_one_group_is_one_body_part_of_one_individual_in_one_encounter():
     assert list(make_trial(HAND, "cross-encounter").groups) == [0, 0, 1, 2, 3, 4, 5]
 
 
+def test_a_group_of_cross_station_has_one_station_because_its_queries_share_what_may_answer():
+    mixed = (
+        annotation(0, "aika", encounter="e0", station="s1"),
+        annotation(1, "aika", encounter="e0", station=""),
+        replace(annotation(2, "aika", encounter="e0", station="s1"), location="naryn"),
+        annotation(3, "aika", encounter="e1", station="s1"),
+        annotation(4, "bars", encounter="e2", station=""),
+    )
+    trial = make_trial(mixed, "cross-station")
+    assert list(trial.groups) == [0, 1, 2, 3, 4]
+    assert list(make_trial(mixed, "cross-encounter").groups) == [0, 0, 0, 1, 2]
+    for group in set(trial.groups):
+        assert len(np.unique(trial.allowed[trial.groups == group], axis=0)) == 1
+
+
 @pytest.mark.parametrize(
     ("annotations", "protocol", "message"),
     [

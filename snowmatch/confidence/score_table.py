@@ -26,7 +26,7 @@ class ScoreTable:
     Encounters of one passage are never compared, and how often an animal was met is counted in passages.
     queries: (Q,) int64 and gallery: (G,) int64, row numbers. individual_names: (I,) text.
     groups: (Q,) int64, the number of the group that is asked together (the queries of one encounter, individual and
-    body part).
+    body part, see `Trial.groups`).
     cells: the scores (Q, G) of annotations. individual_scores: (Q, I), of individuals.
     left_out_scores: (Q, I), of individuals without the query's own individual in the gallery (NaN for that one).
     group_scores: (E, I) and group_left_out_scores: (E, I), the same if all photos of a group are asked together.

@@ -24,7 +24,7 @@ class Trial:
     queries: (Q,) int64 and gallery: (G,) int64, row numbers of identified annotations.
     open_to: which gallery annotation may answer which query, (Q, G).
     groups: (Q,) int64, the number of the group that is asked together: the queries of one encounter, individual and
-    body part, which therefore have the same row of `open_to`.
+    body part (`cross-station`: and of one station), which therefore have the same row of `open_to`.
     left_out: number of identified annotations that are not asked, because only a sample is asked. wished: whether the
     sample is as small as the user asked for; otherwise memory limits it.
     """
@@ -115,8 +115,9 @@ def make_trial(
     room = everything if most is None else max(most, 1)
     asked = _sample(asked, room if sample is None else min(room, sample))
 
-    numbers: dict[tuple[str, str | None, str], int] = {}
-    groups = [numbers.setdefault((a.encounter, a.individual, a.body_part), len(numbers)) for a in asked]
+    numbers: dict[tuple[str | None, ...], int] = {}
+    names = ("encounter", "individual", "body_part", *_places(protocol))
+    groups = [numbers.setdefault(tuple(getattr(a, name) for name in names), len(numbers)) for a in asked]
     return Trial(
         protocol,
         annotations,
@@ -129,9 +130,14 @@ def make_trial(
     )
 
 
+def _places(protocol: str) -> tuple[str, ...]:
+    """Return which fields on the place of a query decide who may answer it."""
+    return ("station", "location") if protocol == "cross-station" else ()
+
+
 def _open_to(protocol: str, asked: Sequence[Annotation], answering: Sequence[Annotation]) -> Allowed:
     """Return which of the `answering` annotations may answer which of the `asked` ones."""
-    names = ("body_part", "passage", *(("station", "location") if protocol == "cross-station" else ()))
+    names = ("body_part", "passage", *_places(protocol))
     codes: dict[str, dict[str, int]] = {name: {} for name in names}
     of_gallery = {
         name: np.array([codes[name].setdefault(getattr(a, name), len(codes[name])) for a in answering], np.int64)
