@@ -127,6 +127,19 @@ def test_a_vote_is_multiplied_by_the_geometric_mean_of_both_weights(lone):
     assert (order == np.arange(len(auto))).all()
 
 
+def test_two_animals_in_one_photo_without_boxes_both_get_votes(lone):
+    """Mother and cub are listed by image: each spot of the photo is one of either."""
+    _, bare = lone
+    cub = replace(bare.annotations[1], row=len(bare.keys), individual="cub")
+    made = (bare.reader, bare.index_folder, bare.extractor_key)
+    both = make_gallery([*bare.annotations, cub], [*bare.keys, bare.keys[1]], *made)
+    (matches,) = match_photos([both.subject(1)], both, np.ones(len(both.keys), bool), "unknown", Lnbnn())
+    votes = [
+        np.bincount(matches.annotation, minlength=len(both.keys))[both.keys.index(bare.keys[1]) + n] for n in (0, 1)
+    ]
+    assert min(votes) > 0.5 * (both.subject(1).weights > 0).sum()
+
+
 def halves(gallery):
     """Return two maps, cells (2, 100): one shows the left half of the features of annotation 1, one the right half."""
     middle = int(100 * np.median(gallery.subject(1).features.keypoints[:, 0]) / gallery.size_of(1)[0])

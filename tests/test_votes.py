@@ -1,5 +1,6 @@
 """Who may tell how near an accidental match is, how often animals were met, and what this does to the ranking."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def gallery():
         Annotation(n, f"{n}.jpg", individual, encounter=encounter, passage=passage, station=station, location="naryn")
         for n, (individual, encounter, passage, station) in enumerate(ROWS)
     )
-    return Gallery(annotations, tuple("k" * len(ROWS)), None, Path(), "")
+    return Gallery(annotations, tuple(f"k{n}" for n in range(len(ROWS))), None, Path(), "")
 
 
 def test_a_copy_without_a_name_is_no_rival_of_the_named_photo(gallery):
@@ -45,6 +46,13 @@ def test_an_unidentified_animal_at_the_place_of_the_query_is_no_rival(gallery):
     assert gallery.rivals(("naryn", "")).all()  # the station is not known
     assert gallery.rivals(("osh", "S1")).all()
     assert gallery.rivals(None).all()
+
+
+def test_two_animals_in_one_photo_without_boxes_are_no_rivals(gallery):
+    keys = [*gallery.keys]
+    keys[1] = keys[0]  # the same photo twice on record, with one name
+    keys[3] = keys[2]  # aika and bars in one photo
+    assert np.flatnonzero(~replace(gallery, keys=tuple(keys)).rivals(None)).tolist() == [2, 3]
 
 
 def test_sightings_are_passages_that_may_answer(gallery):

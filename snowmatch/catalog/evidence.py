@@ -20,6 +20,7 @@ EVIDENCE = (
     "other-times",
     "copies",
     "copies-with-two-names",
+    "two-names",
     "encounters-at-several-places",
     "encounters-half-named",
 )

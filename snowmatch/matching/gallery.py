@@ -168,12 +168,20 @@ class Gallery:
         """Return (A,) bool: whether an annotation surely shows another animal than other annotations of the gallery do.
 
         An unidentified animal at the place of the query, (location, station), may be any of them. If the station is not
-        known (None or ""), all count as other animals.
+        known (None or ""), all count as other animals. Two animals in one photo without boxes are as near to any query.
         """
-        rivals = np.ones(len(self.annotations), bool)
+        rivals = ~self._doubled
         if place is not None and place[1] and self.supposed is None:
             rivals[[n for n in self._unnamed if self.may_be_place(n, place)]] = False
         return rivals
+
+    @cached_property
+    def _doubled(self) -> np.ndarray:
+        """(A,) bool, whether the same features are also those of another animal."""
+        of_key: dict[str, set[int]] = {}
+        for key, number in zip(self.keys, self.kin.tolist(), strict=True):
+            of_key.setdefault(key, set()).add(number)
+        return np.array([len(of_key[key]) > 1 for key in self.keys], bool)
 
     @cached_property
     def _unnamed(self) -> list[int]:
