@@ -97,6 +97,14 @@ def test_cases_of_a_small_table_have_the_expected_values():
     assert count_pairs(cases) == {"outlined left_flank": 1, "outlined": 1, "any": 1, "whole left_flank": 1, "whole": 1}
 
 
+def test_encounters_that_share_a_picture_are_one_passage_in_the_pairs():
+    rows = [(0, "aika", "e0"), (1, "aika", "e1"), (2, "aika", "e2"), (3, "bars", "e3")]
+    annotations = [annotation(*row) for row in rows]
+    annotations[1] = replace(annotations[1], passage="e0")
+    cases = make_cases(make_table(make_trial(annotations, "cross-encounter"), np.ones((4, 4))))
+    assert count_pairs(cases)["any"] == 1
+
+
 def test_a_query_without_features_is_no_case():
     annotations = (annotation(0, "aika", "e0"), annotation(1, "aika", "e1"), annotation(2, "bars", "e2"))
     scores = np.ones((3, 3))
@@ -208,7 +216,7 @@ def test_a_group_needs_thirty_pairs_and_a_body_part_needs_a_better_model_of_its_
 
 def test_both_kinds_of_photos_have_one_model_only_if_neither_has_its_own():
     boxed = random_cases(60, 10)
-    one_whole = [replace(c, group="whole left_flank", encounter="alone") for c in boxed[:2]]
+    one_whole = [replace(c, group="whole left_flank", passage="alone") for c in boxed[:2]]
     assert count_pairs(boxed + one_whole)["any"] > count_pairs(boxed)["any"] >= 30
     assert choose_groups(boxed + one_whole) == ("outlined",)
     half = [replace(c, group="whole left_flank") if c.individual < "cat4" else c for c in random_cases(32, 8)]

@@ -155,7 +155,7 @@ def test_how_often_an_animal_was_met_is_counted_in_passages_as_a_query_does(tmp_
         allowed = np.array([a.passage != rows[query].passage for a in rows])
         np.testing.assert_array_equal(table.sightings(query), gallery.sightings(allowed))
     cases = make_cases(table)
-    assert {tuple(case.encounters) for case in cases if case.encounter == "e3" and case.right >= 0} == {(2, 1)}
+    assert {tuple(case.encounters) for case in cases if case.passage == "r" and case.right >= 0} == {(2, 1)}
     save_table(tmp_path / "a.npz", table)
     assert load_table(tmp_path / "a.npz").sightings(3).tolist() == [2, 1]
 

@@ -32,7 +32,7 @@ def make_cases(
     outlined, masked = (np.zeros(count, bool) if given is None else given for given in (outlined, masked))
     names = table.individual_names
     numbers = table.own[table.gallery]
-    met, comparable = table.encounter[table.gallery].tolist(), table.cells.comparable()
+    met, comparable = table.passage[table.gallery].tolist(), table.cells.comparable()
     cases: list[Case] = []
     for group in range(len(table.group_queries)):
         members = np.flatnonzero(table.groups == group)
@@ -50,7 +50,7 @@ def make_cases(
             group=group_names(bool(outlined[rows].all()), str(table.body_part[row]))[0],
             masked=bool(masked[rows].all()),
             individual=str(table.individual[row]),
-            encounter=str(table.encounter[row]),
+            passage=str(table.passage[row]),
             again=tuple(again),
         )
         asked = [(table.group_scores[group], table.group_left_out_scores[group], float(features[rows].mean()))]
@@ -80,14 +80,14 @@ def make_cases(
 
 
 def count_pairs(cases: Iterable[Case]) -> dict[str, int]:
-    """Return the number of pairs of encounters of one animal in each group of queries, and in all (`any`). Each pair
+    """Return the number of pairs of passages of one animal in each group of queries, and in all (`any`). Each pair
     counts once.
     """
     pairs: dict[str, set[tuple[str, frozenset[str]]]] = defaultdict(set)
     for case in cases:
         for other in case.again:
             for name in (case.group, kind_of(case), ANY):
-                pairs[name].add((case.individual, frozenset((case.encounter, other))))
+                pairs[name].add((case.individual, frozenset((case.passage, other))))
     return {name: len(found) for name, found in pairs.items()}
 
 
@@ -132,8 +132,8 @@ class Case:
     encounters: (I,) in how many passages each individual was met: encounters that share one count once.
     features: features of the query per photo.
     group: the most special of its groups (see `model.group_names`). masked: whether all its photos have a mask.
-    individual: the true individual. encounter: the encounter of the query. again: the other encounters in which its
-    animal can be found.
+    individual: the true individual. passage: that of the query. again: the other passages in which its animal can be
+    found.
     together: whether all photos of the encounter were asked together.
     weight: the cases of one encounter have a total weight of 1 with their animal in the gallery, and 1 without.
     """
@@ -145,7 +145,7 @@ class Case:
     group: str
     masked: bool
     individual: str
-    encounter: str
+    passage: str
     again: tuple[str, ...]
     together: bool
     weight: float
