@@ -1,6 +1,7 @@
 """The progress of building the search index: it counts up to a total that is true. Forests, which are not stored."""
 
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,20 @@ def test_no_other_run_begins_while_an_index_run_builds_the_search_index(data, mo
     assert tried
     assert not index_catalog(data, Fake(), 1).done
     assert build(data) == []
+
+
+def test_extractors_that_share_no_indexed_annotation_are_refused_with_the_next_step(data):
+    few, many = Fake(), Fake(seed=1)
+    index_catalog(replace(data, annotations=data.annotations[:4]), few, 1)
+    index_catalog(replace(data, annotations=data.annotations[4:]), many, 1)
+    method = as_method([many, few], make_plugin("matchers", "lnbnn"), Geometry())
+    text = r"is indexed with all of fake_extractor and fake_extractor: index it with fake_extractor, which has 4 anno"
+    with pytest.raises(SnowmatchError, match=text) as refused:
+        indexed(data, method, Galleries())
+    assert refused.value.code == "not-indexed"
+    assert refused.value.data["settings"]["seed"] == 0
+    index_catalog(data, few, 1)
+    assert len(indexed(data, method, Galleries())[1][0].annotations) == len(data.annotations) - 4
 
 
 def test_forests_share_the_memory_of_the_catalog_and_another_content_is_another_forest(data, monkeypatch):

@@ -249,6 +249,18 @@ def indexed(
         return states, (cache.get(data, readers[0], states, part=False),)
     # An annotation that one extractor has not indexed counts as not indexed
     joint = tuple(next((s for s in each if s.key is None), each[0]) for each in zip(*states_of_readers, strict=True))
+    if all(state.key is None for state in joint):
+        counts = [sum(state.key is not None for state in states) for states in states_of_readers]
+        fewest = readers[counts.index(min(counts))].described
+        names = " and ".join(reader.described["name"] for reader in readers)
+        raise SnowmatchError(
+            f"no annotation in {data.folder} is indexed with all of {names}: index it with {fewest['name']}, "
+            f"which has {counted(min(counts), 'annotation')}",
+            "not-indexed",
+            catalog=str(data.folder),
+            extractor=fewest["name"],
+            settings=fewest,
+        )
     keys = [state.key for state in joint]
     partial = [[state.key for state in states] != keys for states in states_of_readers]
     pairs = zip(readers, partial, strict=True)
