@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import cv2
 import faiss
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 import snowmatch
 from snowmatch.api import Catalog
 from snowmatch.catalog.load import CatalogData
+from snowmatch.cli.advice import advice
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_names
@@ -401,9 +403,36 @@ def test_a_photo_with_several_animals_needs_a_box(own_survey):
     (folder / "catalog.csv").write_text("\n".join([*lines, text]) + "\n", encoding="utf-8")
     catalog = snowmatch.open_catalog(folder)
     catalog.index()
-    with pytest.raises(SnowmatchError, match=r"2 annotations in the catalog: choose one by its box"):
+    with pytest.raises(SnowmatchError, match=r"2 annotations in the catalog: choose one by its box: ") as refused:
         catalog.query(folder / row["path"])
+    assert advice(refused.value.code, refused.value.data) == "--bbox X,Y,W,H"
+    with pytest.raises(SnowmatchError, match=r"^none of the 2 annotations of .* has the box 1,2,30,40: choose one by "):
+        catalog.query(folder / row["path"], bbox=(1, 2, 30, 40))
     assert catalog.query(folder / row["path"], bbox=(5, 5, 300, 300)).photos[0].bbox == (5, 5, 300, 300)
+
+
+def test_of_several_animals_without_boxes_the_mask_chooses(own_survey, tmp_path):
+    folder = own_survey / "catalog"
+    rows = read_rows(folder / "catalog.csv")
+    row = next(r for r in rows if r["mask"] and r["body_part"] == "left_flank")
+    animal = cv2.imread(str(folder / row["mask"]), cv2.IMREAD_GRAYSCALE)
+    animal[:, : int(np.median(np.nonzero(animal > 127)[1]))] = 0
+    for name in (folder / "masks" / "half.png", tmp_path / "given.png"):
+        cv2.imwrite(str(name), animal)
+    row["bbox"] = ""
+    rows.append(dict(row, mask="masks/half.png", individual="other"))
+    lines = [",".join(f'"{r[c]}"' for c in rows[0]) for r in rows]
+    (folder / "catalog.csv").write_text("\n".join([",".join(rows[0]), *lines]) + "\n", encoding="utf-8")
+    catalog = snowmatch.open_catalog(folder)
+    catalog.index()
+    text = r"choose one by its mask: no box, mask .* \(left_flank\); no box, mask masks/half.png \(left_flank\)"
+    with pytest.raises(SnowmatchError, match=text) as refused:
+        catalog.query(folder / row["path"])
+    assert advice(refused.value.code, refused.value.data) == "--mask FILE"
+    for mask in (tmp_path / "given.png", animal > 127):
+        assert (catalog.query(folder / row["path"], mask=mask).photos[0].mask == (animal > 127)).all()
+    with pytest.raises(SnowmatchError, match="choose one by its mask"):
+        catalog.query(folder / row["path"], mask=np.ones(animal.shape, bool))
 
 
 @pytest.mark.parametrize(

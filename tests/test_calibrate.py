@@ -269,9 +269,7 @@ def test_a_query_is_judged_like_the_cases_of_calibration(survey):
         patch.setattr("snowmatch.identify.judge.probabilities", spy)
         for case in [c for c in cases if c.together and c.right >= 0][:4]:
             part = case.group.split()[1]
-            shown = [
-                a for a in rows if (a.passage, a.individual, a.body_part) == (case.passage, case.individual, part)
-            ]
+            shown = [a for a in rows if (a.passage, a.individual, a.body_part) == (case.passage, case.individual, part)]
             catalog.query([catalog.folder / a.path for a in shown], body_part=part)
             models, scores, features, new_share, encounters = seen.pop()
             assert models == catalog.session().calibration.groups[case.group.split()[0]]

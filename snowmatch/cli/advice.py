@@ -136,6 +136,8 @@ def _screened_by(data: Data) -> str:
     return "snowmatch weights download efficientnet-lite0"
 
 
+_CHOICES = {"box": "--bbox X,Y,W,H", "mask": "--mask FILE", "body part": "--bodypart PART"}
+
 COMMANDS: dict[str, Callable[[Data], str]] = {
     # errors
     "not-indexed": _index,
@@ -143,7 +145,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "damaged-settings": lambda data: f"snowmatch index CATALOG --extractor {data['extractor']}",
     "damaged-calibration": _calibrate,
     "choose-extractor": lambda data: "--extractor NAME",
-    "choose-box": lambda data: "--bbox X,Y,W,H",
+    "choose-box": lambda data: " or ".join(_CHOICES[kind] for kind in data.get("by", _CHOICES)),
     "choose-catalog": lambda data: "--catalog DIR",
     "choose-device": lambda data: "-o device=cpu",
     "no-catalog": lambda data: "" if "folder" in data else "--catalog DIR; snowmatch index DIR",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -136,7 +137,8 @@ def _make_ready(
         rows = session.rows_of(content, file)
     size = (pixels.shape[1], pixels.shape[0])
     bbox = box.of_photo(size) if isinstance(box, RelativeBox) else box
-    row = chosen or _choose_row(path, rows, body_part, bbox)
+    has_mask = partial(_has_mask, session.folder, mask, size) if mask is not None else None
+    row = chosen or _choose_row(path, rows, body_part, bbox, has_mask)
     box_by = ""
     if row is not None:
         notes += _notes_on_other_box(path, row, bbox, mask, body_part)
@@ -209,6 +211,20 @@ def _read_animal(mask: Mask, size: tuple[int, int]) -> tuple[np.ndarray | None, 
     return read_mask(Path(mask), size), file_sha256(Path(mask))
 
 
+def _has_mask(folder: Path, mask: Mask, size: tuple[int, int], row: Annotation) -> bool:
+    """Return whether a row of the catalog in `folder` has this mask. A row whose mask is not readable has not.
+
+    size: (width, height) of the photo. Raises SnowmatchError if the given mask cannot be used.
+    """
+    animal, _ = _read_animal(mask, size)
+    if not row.mask or animal is None:
+        return False
+    try:
+        return np.array_equal(read_mask(folder / row.mask, size), animal)
+    except SnowmatchError:
+        return False
+
+
 def _notes_on_row(
     folder: Path, path: str, row: Annotation, chosen: Annotation | None, body_part: str | None
 ) -> list[Note]:
@@ -244,21 +260,33 @@ def _same_file(one: Path, other: Path) -> bool:
         return False
 
 
-def _choose_row(path: str, rows: list[Annotation], body_part: str | None, bbox: BBox | None) -> Annotation | None:
+def _choose_row(
+    path: str,
+    rows: list[Annotation],
+    body_part: str | None,
+    bbox: BBox | None,
+    has_mask: Callable[[Annotation], bool] | None,
+) -> Annotation | None:
     """Return the row of this photo in the catalog that the query is about; None if the photo is not on record.
 
-    The row is chosen by the box and the body part of the question. Raises SnowmatchError if several different rows
-    remain.
+    The row is chosen by the box, the mask and the body part of the question. has_mask: whether a row has that mask;
+    None if the question has none. Raises SnowmatchError if several different rows remain.
     """
-    left = [r for r in rows if bbox is None or r.bbox == bbox] or (rows if len(rows) == 1 else [])
+    kinds = {"box": "bbox", "mask": "mask", "body part": "body_part"}
+    by = [kind for kind, name in kinds.items() if len({getattr(r, name) for r in rows}) > 1]
+    left = [r for r in rows if bbox is None or r.bbox == bbox] or ([] if by else rows)
+    if has_mask is not None and len(rows) > 1:
+        left = [r for r in left or rows if has_mask(r)] or left
     if body_part is not None and len(left) > 1:
         left = [r for r in left if r.body_part == body_part] or left
     if len({(r.bbox, r.mask, r.body_part) for r in left}) == 1 or not rows:
         return left[0] if left else None
-    boxes = "; ".join(f"{_box_text(r.bbox)} ({r.body_part})" for r in rows)
-    raise SnowmatchError(
-        f"{path} has {len(rows)} annotations in the catalog: choose one by its box: {boxes}", "choose-box"
-    )
+    listed = "; ".join(f"{_box_text(r.bbox)}{f', mask {r.mask}' if r.mask else ''} ({r.body_part})" for r in rows)
+    told = f"{path} has {len(rows)} annotations in the catalog"
+    if not left:
+        told = f"none of the {len(rows)} annotations of {path} in the catalog has {_the_box(bbox)}"
+    text = f"{told}: choose one by {' or '.join(f'its {kind}' for kind in by)}: {listed}"
+    raise SnowmatchError(text, "choose-box", by=by)
 
 
 def _without_repeats(asked: Sequence[AskedPhoto], notes: list[Note]) -> list[AskedPhoto]:
