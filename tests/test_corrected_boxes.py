@@ -62,7 +62,7 @@ def test_a_corrected_box_counts_and_the_table_stays(catalog):
     assert boxes(catalog) == [BOX, *before[1:]]
     assert (catalog / "catalog.csv").read_bytes() == table
     assert open_identities(catalog).named[0].bbox == BOX
-    assert open_identities(catalog).boxed(0).annotation == name
+    assert open_identities(catalog).corrected(0).annotation == name
 
 
 def test_the_index_reads_only_this_animal_again_and_its_identifier_stays(catalog):

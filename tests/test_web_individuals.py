@@ -208,6 +208,22 @@ def test_quality_sex_remark_and_the_picture_that_represents(state, page):
         assert page.post("/changes", json={"kind": kind, "photos": photos, "value": value}).status_code == 400
 
 
+def test_a_corrected_body_part_counts_on_the_pages_of_individuals(state, page):
+    who = state.identities().who
+    number = next(n for n, s in enumerate(who.sightings) if s.body_parts == ("left_flank",))
+    keys = who.sightings[number].annotations
+    change(page, kind="name", photos=list(keys), name="Corrected")
+    assert state.identities().corrected(who.sightings[number].rows[0]).body_part == "left_flank"
+    change(page, kind="body_part", photos=list(keys), value="right_flank", stay=True)
+    text = page.get("/individuals/Corrected").text
+    assert "<span>right flank" in text
+    assert 'alt="left flank' not in text
+    assert "<span>left flank" not in text
+    identities = state.identities()
+    card = animals.card_of(identities, animals.known_of(state, identities), find_number(identities, "Corrected"))
+    assert [face and face[1] for face in card["faces"]] == [None, "right_flank"]
+
+
 def test_several_photos_are_corrected_at_once_with_what_was_said_before(state, page):
     photos = [a for a in state.identities().named if a.annotation and a.body_part == "left_flank"][:3]
     keys = [a.annotation for a in photos]

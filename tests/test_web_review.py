@@ -18,7 +18,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 from web_large import large_state
 
-from snowmatch.review.identities import answer_pair, rename, undo
+from snowmatch.review.identities import answer_pair, decide, rename, undo
+from snowmatch.review.traits import trait_drafts
 from snowmatch.survey.layout import Layout
 from snowmatch.views.identities import format_item
 from snowmatch.views.question import question_to_json
@@ -103,6 +104,17 @@ def test_an_answer_is_stored_with_its_sides_mode_certainty_marks_and_moment(stat
     assert OPENED.match(row.opened_at)
     assert row.shown["lines"] is True
     assert row.shown["hidden"] is False
+
+
+def test_a_question_shows_the_body_part_that_a_person_corrected(state, page):
+    question = questions(page)[0]
+    key = question["sides"][0]["frames"][0]["key"]
+    part = next(a for a in state.identities().annotations if a.annotation == key).body_part
+    other = {"left_flank": "right_flank"}.get(part, "left_flank")
+    decide(state.identities(), trait_drafts(state.identities(), "body_part", [key], other, "Anna"))
+    asked = {"mode": "open", "a": question["pair"][0], "b": question["pair"][1]}
+    now = questions(page, **asked)[0]
+    assert {frame["key"]: frame["part"] for frame in now["sides"][0]["frames"]}[key] == other
 
 
 def test_an_answer_that_is_sent_twice_is_stored_once(state, page):

@@ -396,6 +396,7 @@ ANY = st.one_of(
     st.builds(act, st.just("split"), SIDE, SIDE, NAMES),
     st.builds(act, st.just("rename"), SIDE, st.sampled_from([("Aika",), ("Bars",)]), st.just("Umut")),
     st.builds(act, st.just("box"), SIDE, st.just(()), st.sampled_from(["1,2,3,4", "5,6,7,8", "", "no box"])),
+    st.builds(act, st.just("body_part"), SIDE, st.just(()), st.sampled_from(["left_flank", "tail", "", "no part"])),
     st.builds(lambda n: act("undo", answer=f"{n:04d}"), st.integers(0, 12)),
 )
 
@@ -431,7 +432,8 @@ def test_taking_back_the_last_decision_restores_the_state(made, at):
 
 
 def same_state(one, other):
-    names = "sightings", "of", "individuals", "links", "parted", "one_photo", "idle", "boxes", "disputed_names"
+    names = "sightings", "of", "individuals", "links", "parted", "one_photo", "idle", "boxes", "values"
+    names += ("disputed_names",)
     return all(getattr(one, name) == getattr(other, name) for name in names) and list(one.pairs.items()) == list(
         other.pairs.items()
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox
 from snowmatch.decisions.row import Decision
 
-FIELDS = {"body_part": "body_part", "species": "species", "box": "bbox"}  # of an annotation, by the kind of decision
 _BOX = re.compile(r"-?\d{1,9},-?\d{1,9},[1-9]\d{0,8},[1-9]\d{0,8}", re.ASCII)
 
 
@@ -29,14 +26,35 @@ def with_corrections(annotations: Sequence[Annotation], decisions: Iterable[Deci
     annotations: with identifiers. Values that no annotation can have are ignored. An empty answer: the table's value
     counts again.
     """
-    given: dict[str, dict[str, Any]] = defaultdict(dict)
-    for decision in decisions:
-        if decision.kind in FIELDS and (value := _value(decision)) is not None:
-            for name in decision.side_a:
-                given[name][FIELDS[decision.kind]] = value
-    if not any(value for values in given.values() for value in values.values()):
+    decisions = tuple(decisions)
+    boxes, values = corrected_boxes(decisions), corrected_values(decisions)
+    if not boxes and not values:
         return annotations
-    return tuple(_corrected(a, given[a.annotation]) if a.annotation in given else a for a in annotations)
+    return tuple(corrected(a, boxes, values) for a in annotations)
+
+
+def corrected(a: Annotation, boxes: Mapping[str, BBox], values: Mapping[str, Mapping[str, str]]) -> Annotation:
+    """Return an annotation as persons corrected it. boxes, values: by identifier, see the functions below."""
+    a, given = with_box(a, boxes.get(a.annotation)), values.get(a.annotation)
+    if given is None:
+        return a
+    return replace(a, body_part=given.get("body_part", a.body_part), species=given.get("species", a.species))
+
+
+def corrected_values(decisions: Iterable[Decision]) -> dict[str, dict[str, str]]:
+    """Return the body part and the species that decisions in effect gave to each annotation, by its identifier and by
+    the field of an annotation; {} without such decisions.
+    """
+    given: dict[str, dict[str, str]] = {}
+    for decision in decisions:
+        if decision.kind == "species" or (decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS)):
+            for name in decision.side_a:
+                values = {key: value for key, value in given.pop(name, {}).items() if key != decision.kind}
+                if decision.answer:
+                    values[decision.kind] = decision.answer
+                if values:
+                    given[name] = values
+    return given
 
 
 def corrected_boxes(decisions: Iterable[Decision]) -> dict[str, BBox]:
@@ -61,17 +79,3 @@ def take_box(given: dict[str, BBox], decision: Decision) -> None:
 def with_box(a: Annotation, box: BBox | None) -> Annotation:
     """Return an annotation with the box of a person; as it is for None."""
     return a if box is None or (a.bbox == box and not a.box_by) else replace(a, bbox=box, box_by="")
-
-
-def _value(decision: Decision) -> Any:
-    if decision.kind == "box":
-        return read_answer_box(decision.answer) if decision.answer else ""
-    if decision.kind == "body_part" and decision.answer not in ("", *BODY_PARTS):
-        return None
-    return decision.answer
-
-
-def _corrected(a: Annotation, given: Mapping[str, Any]) -> Annotation:
-    a = with_box(a, given.get("bbox") or None)
-    part, species = given.get("body_part") or a.body_part, given.get("species") or a.species
-    return a if (part, species) == (a.body_part, a.species) else replace(a, body_part=part, species=species)

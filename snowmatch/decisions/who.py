@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeGuard
 from snowmatch.core.collection import without_collection
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.core.unions import Unions
-from snowmatch.decisions.corrections import corrected_boxes, with_corrections
+from snowmatch.decisions.corrections import corrected_boxes, corrected_values, with_corrections
 from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, find_sightings, in_one_photo, last_answers, make_sightings
@@ -64,10 +64,10 @@ class Who:
     one individual. pairs: the pairs that were answered, in the order of their first answers. links: pairs that are
     joined by a merge or by a split's sides. parted: pairs that a split parts. one_photo: pairs boxed in one photo.
     idle: decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge
-    of two files, the decision itself may come later. boxes: those that persons corrected, by annotation. former: names
-    that were changed, by a rename or a merge, and for each the text of which `labels` has the present one.
-    disputed_names: sightings that observers named differently, by number, each with the last name of each observer; the
-    last one counts.
+    of two files, the decision itself may come later. boxes: those that persons corrected, by annotation. values: the
+    body part and species that persons corrected, by annotation and field. former: names that were changed, by a rename
+    or a merge, and for each the text of which `labels` has the present one. disputed_names: sightings that observers
+    named differently, by number, each with the last name of each observer; the last one counts.
     """
 
     sightings: tuple[Sighting, ...]
@@ -85,6 +85,7 @@ class Who:
     idle: tuple[tuple[Decision, str], ...]
     undone: frozenset[str] = frozenset()
     boxes: Mapping[str, BBox] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     former: Mapping[str, str] = field(default_factory=dict)
     disputed_names: Mapping[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
@@ -115,7 +116,8 @@ def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision], also
     with without_collection():
         decisions = in_effect(rows)
         undone = frozenset(row.answer for row in rows if row.kind == "undo")
-        return replace(_who(annotations, decisions, also), undone=undone, boxes=corrected_boxes(decisions))
+        boxes, values = corrected_boxes(decisions), corrected_values(decisions)
+        return replace(_who(annotations, decisions, also), undone=undone, boxes=boxes, values=values)
 
 
 def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision], also: Collection[str]) -> Who:

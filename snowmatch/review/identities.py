@@ -21,7 +21,7 @@ from snowmatch.core.text import choices, counted, did_you_mean, same_name
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.decisions.advance import advanced
-from snowmatch.decisions.corrections import with_box, with_corrections
+from snowmatch.decisions.corrections import corrected, with_corrections
 from snowmatch.decisions.effect import holding, in_effect
 from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_since
 from snowmatch.decisions.file import OvertakenError as OvertakenError
@@ -67,10 +67,9 @@ class Identities:
         """The annotations with the names by all decisions."""
         return with_names(with_corrections(self.data.annotations, in_effect(self.rows)), self.who)
 
-    def boxed(self, row: int) -> Annotation:
-        """Return the annotation of a row of the table, with the box that a person corrected."""
-        a = self.data.annotations[row]
-        return with_box(a, self.who.boxes.get(a.annotation))
+    def corrected(self, row: int) -> Annotation:
+        """Return the annotation of a row of the table, with the body part, species and box that persons corrected."""
+        return corrected(self.data.annotations[row], self.who.boxes, self.who.values)
 
     @cached_property
     def paths(self) -> frozenset[str]:
@@ -248,7 +247,7 @@ def _places(identities: Identities, name: str, sightings: Sequence[int]) -> str:
     """
     shown = [
         next((a for a in photos if a.path == name), photos[0])
-        for photos in ([identities.boxed(row) for row in identities.who.sightings[n].rows] for n in sightings)
+        for photos in ([identities.corrected(row) for row in identities.who.sightings[n].rows] for n in sightings)
     ]
     shown.sort(key=lambda a: (a.path, a.bbox is None, a.bbox or (), a.row))
     one = len({a.path for a in shown}) == 1

@@ -82,7 +82,7 @@ def write_pair(
     photo cannot be read or a file not written.
     """
     check_folder(folder, identities.data.folder)
-    by_name = {x.annotation: identities.boxed(x.row) for x in identities.annotations}
+    by_name = {x.annotation: identities.corrected(x.row) for x in identities.annotations}
     sightings = identities.who.sightings
     names = (sightings[a].annotations[0], sightings[b].annotations[0])
     if likely is not None and not hidden:

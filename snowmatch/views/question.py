@@ -69,7 +69,7 @@ def first_photos(identities: Identities, item: Item) -> list[Annotation]:
 
 
 def _photos(identities: Identities, number: int) -> list[Annotation]:
-    photos = [identities.boxed(row) for row in identities.who.sightings[number].rows]
+    photos = [identities.corrected(row) for row in identities.who.sightings[number].rows]
     return sorted(photos, key=lambda a: (a.timestamp is None, a.timestamp.isoformat() if a.timestamp else "", a.row))
 
 

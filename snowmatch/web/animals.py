@@ -85,9 +85,9 @@ def _shown_in(identities: Identities) -> Shown:
 
 
 def photos_of(identities: Identities, number: int) -> list[Annotation]:
-    """Return the annotations of an individual."""
+    """Return the annotations of an individual, as persons corrected them."""
     who = identities.who
-    return [identities.annotations[row] for n in who.individuals[number].sightings for row in who.sightings[n].rows]
+    return [identities.corrected(row) for n in who.individuals[number].sightings for row in who.sightings[n].rows]
 
 
 def sex_of_individual(identities: Identities, known: Known, number: int) -> str:
@@ -102,10 +102,9 @@ def card_of(identities: Identities, known: Known, number: int) -> dict[str, Any]
     who = identities.who
     individual = who.individuals[number]
     photos = photos_of(identities, number)
-    boxed = [identities.boxed(a.row) for a in photos]
-    faces = [best_photo(known.traits, known.shown, boxed, part) for part in FLANKS]
+    faces = [best_photo(known.traits, known.shown, photos, part) for part in FLANKS]
     if not any(faces):
-        faces = [best_photo(known.traits, known.shown, boxed)]
+        faces = [best_photo(known.traits, known.shown, photos)]
     times = sorted(who.sightings[n].time for n in individual.sightings if who.sightings[n].time)
     return {
         "address": address_of(identities, number),

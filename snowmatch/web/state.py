@@ -117,11 +117,11 @@ class State:
         return None if row is None else identities.named[row]
 
     def pictured(self, key: str) -> Annotation | None:
-        """Return the annotation that an address means, with its box now and the name of the table: a picture of it need
-        not wait for the names. None if there is none.
+        """Return the annotation that an address means, as persons corrected it and with the name of the table: a
+        picture of it need not wait for the names. None if there is none.
         """
         identities, row = self._row(key)
-        return None if row is None else identities.boxed(row)
+        return None if row is None else identities.corrected(row)
 
     def _row(self, key: str) -> tuple[Identities, int | None]:
         identities = self.identities()
@@ -137,8 +137,8 @@ class State:
         with self._lock:
             key = (identities.data, _features(self.folder), identities.who.boxes)
             if self._states_of != key:
-                boxed = [identities.boxed(a.row) for a in identities.annotations]
-                self._states, self._states_of = states_of(self.folder, boxed), key
+                corrected = [identities.corrected(a.row) for a in identities.annotations]
+                self._states, self._states_of = states_of(self.folder, corrected), key
             return self._states
 
     def on_record(self, sha256: str) -> list[Annotation]:

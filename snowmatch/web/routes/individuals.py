@@ -183,7 +183,7 @@ def _values(identities: Identities, known: Known, number: int, weak: set[int]) -
 
 def _sighting(identities: Identities, known: Known, number: int, weak: bool) -> dict[str, Any]:
     s = identities.who.sightings[number]
-    photos = [identities.annotations[row] for row in s.rows]
+    photos = [identities.corrected(row) for row in s.rows]
     traits = known.traits
     return {
         "key": s.key,
