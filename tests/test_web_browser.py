@@ -359,6 +359,25 @@ def test_the_pages_fold_on_a_phone_and_nothing_is_wider_than_it(page):
     assert not page.is_visible("#pages")
 
 
+def test_a_double_click_answers_one_question(state, page):
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    page.wait_for_load_state("networkidle")  # the next questions are there
+    page.dblclick("[data-do=same]")
+    page.wait_for_timeout(600)
+    assert [row.answer for row in state.identities().rows] == ["same"]
+    page.evaluate(  # as a screen that is touched tells it: each click is the first
+        """() => {
+          const button = document.querySelector("[data-do=different]");
+          for (const n of [1, 2]) button.dispatchEvent(new MouseEvent("click", { bubbles: true, detail: 1 }));
+        }"""
+    )
+    page.wait_for_timeout(600)
+    assert [row.answer for row in state.identities().rows] == ["same", "different"]
+    page.click("[data-do=cannot_tell]")
+    until(lambda: len(state.identities().rows) == 3)
+
+
 def test_all_buttons_of_review_are_in_the_window(page):
     page.goto(page.url + "review?lang=ru")
     page.wait_for_selector(".question:not([hidden])", timeout=30_000)

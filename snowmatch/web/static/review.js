@@ -446,9 +446,20 @@
     "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", _: "zoom-out", 0: "reset", m: "marks", n: "note",
     1: "sure1", 2: "sure2", 3: "sure3", 4: "sure4",
   };
+  const once = ["same", "different", "cannot_tell", "skip"]; // a held key or a double click does not answer the next question, too
+  const DOUBLE = 500; // ms between the clicks of a double click: screens that are touched do not count clicks
+  let clicked = -Infinity;
+  function second(event) {
+    const found = event.detail > 1 || (event.detail > 0 && event.timeStamp - clicked < DOUBLE);
+    if (event.detail) clicked = event.timeStamp;
+    return found;
+  }
   for (const button of root.querySelectorAll("[data-do]")) {
-    // After a click with the mouse, the space bar must not answer again. Whoever goes by Tab keeps the place
-    button.addEventListener("click", (event) => { acts[button.dataset.do](); if (event.detail && !button.matches("[data-do=note]")) button.blur(); });
+    button.addEventListener("click", (event) => {
+      if (!once.includes(button.dataset.do) || !second(event)) acts[button.dataset.do]();
+      // After a click with the mouse, the space bar must not answer again. Whoever goes by Tab keeps the place
+      if (event.detail && !button.matches("[data-do=note]")) button.blur();
+    });
   }
   document.addEventListener("keydown", (event) => {
     if (event.target === note) {
@@ -479,7 +490,7 @@
       return;
     }
     const act = keys[key];
-    if (!act || (event.repeat && ["same", "different", "cannot_tell", "skip"].includes(act))) return;
+    if (!act || (event.repeat && once.includes(act))) return;
     event.preventDefault();
     acts[act]();
     const button = block.querySelector(`[data-do="${act}"][aria-pressed]`);
