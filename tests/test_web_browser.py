@@ -359,6 +359,15 @@ def test_the_pages_fold_on_a_phone_and_nothing_is_wider_than_it(page):
     assert not page.is_visible("#pages")
 
 
+def test_a_page_that_was_open_before_another_person_came_stores_nothing(state, page):
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    state.observer = "Bek"
+    page.keyboard.press("s")
+    page.wait_for_selector("#said.shown >> text=Bek decides now: load the page again")
+    assert not state.identities().rows
+
+
 def test_a_double_click_answers_one_question(state, page):
     page.goto(page.url + "review?lang=en")
     page.wait_for_selector(".question:not([hidden])", timeout=30_000)

@@ -49,7 +49,11 @@ def test_a_photo_is_identified_and_added_under_a_name(tmp_path):
     for kind in ("matches", "plain"):
         assert client.get(f"{picture}{kind}").headers["content-type"] == "image/jpeg"
     number = re.search(r'value="(\w+)" required[^>]*> <span>aika<', page.text)[1]
-    added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
+    refused = client.post(f"{address}/add", data={"who": number, "name": "", "observer": "bek"})
+    assert "asel decides now: load the page again" in refused.text
+    assert 'name="observer" value="asel"' in page.text
+    chosen = {"who": number, "name": "", "observer": "asel"}
+    added = client.post(f"{address}/add", data=chosen, follow_redirects=False)
     assert added.status_code == 303, added.text
     after = (catalog / "catalog.csv").read_bytes()
     assert after.startswith(before)

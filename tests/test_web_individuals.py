@@ -255,7 +255,7 @@ def test_several_photos_are_corrected_at_once_with_what_was_said_before(state, p
     change(page, kind="sex", photos=keys[:2], value="male", stay=True)
     text = page.get(f"/photos/{keys[0]}").text
     assert "collar" in text
-    assert text.count("Boris") == 8  # in the history, and as the observer of the page
+    assert text.count("Boris") == 9  # in the history, and twice as the observer of the page
     assert "taken back" in text
     for kind, value in (("body_part", "wing"), ("note", ""), ("species", "x" * 5001)):
         assert page.post("/changes", json={"kind": kind, "photos": keys, "value": value}).status_code == 400

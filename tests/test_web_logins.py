@@ -41,7 +41,8 @@ def test_a_person_logs_in_and_decides_under_the_own_name(server):
     key = anna.get("/photos").text.split("/photos/")[1].split('"')[0]
     photo = server.state.annotation(key).annotation
     for browser, value in ((anna, "good"), (bek, "poor")):
-        values = {"kind": "quality", "photos": [photo], "value": value, "stay": True, "observer": "chyngyz"}
+        values = {"kind": "quality", "photos": [photo], "value": value, "stay": True}
+        assert browser.post("/changes", json={**values, "observer": "chyngyz"}).status_code == 400
         head = browser.post("/changes", json=values).json()["head"]
         assert browser.post("/changes", json={**values, "store": True, "head": head}).json()["stored"]
     assert [row.observer for row in server.state.identities().rows] == ["anna", "bek"]

@@ -117,6 +117,22 @@ def test_a_question_shows_the_body_part_that_a_person_corrected(state, page):
     assert {frame["key"]: frame["part"] for frame in now["sides"][0]["frames"]}[key] == other
 
 
+def test_a_page_that_was_made_for_another_observer_stores_nothing(state, page):
+    question = questions(page)[0]
+    state.observer = "Bek"
+    questions(page)
+    for language, told in (("en", "Bek decides now: load the page again"), ("ru", "Теперь решает Bek")):
+        page.cookies.set("snowmatch-language", language)
+        refused = said(page, question, observer="Anna")
+        assert refused.status_code == 400
+        assert told in refused.text
+    note = {"kind": "note", "photos": [question["pair"][0]], "value": "collar", "store": True}
+    assert page.post("/changes", json={**note, "observer": "Anna"}).status_code == 400
+    assert not state.identities().rows
+    assert said(page, question, observer="Bek").status_code == 200
+    assert [row.observer for row in state.identities().rows] == ["Bek"]
+
+
 def test_an_answer_that_is_sent_twice_is_stored_once(state, page):
     question, opened = questions(page)[0], now()
     first, second = (said(page, question, opened_at=opened).json() for _ in range(2))

@@ -172,7 +172,7 @@ HELPS = {
 
 STATUS = {"not-allowed": 403}
 # The errors that a reader is told in their own words, by code. Others may quote a path, and with it a name
-READERS_TOLD = ("not-allowed", "load-again", "no-training")
+READERS_TOLD = ("not-allowed", "load-again", "no-training", "other-observer")
 
 
 def words_of_error(request: Request, error: SnowmatchError) -> str:
@@ -209,6 +209,18 @@ async def read_form(request: Request) -> Mapping[str, str]:
     except UnicodeError:  # a form says itself how its text is encoded
         raise SnowmatchError("the form is not text: load the page again", "load-again") from None
     return values
+
+
+def need_observer(state: State, values: Mapping[str, Any]) -> None:
+    """Raise SnowmatchError if nobody's name is known, or if it is not that of who decided when the page was made.
+
+    values: what the page sent; without an `observer`, it is taken to be of who decides now.
+    """
+    if not state.observer:
+        raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
+    if values.get("observer") not in (None, "", state.observer):
+        name = printable(state.observer)
+        raise SnowmatchError(f"{name} decides now: load the page again", "other-observer", observer=name)
 
 
 def whole_number(text: str | None, default: int, least: int, most: int) -> int:

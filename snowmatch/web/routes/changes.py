@@ -32,7 +32,7 @@ from snowmatch.review.traits import KINDS as TRAITS
 from snowmatch.web.animals import address_of, find_number
 from snowmatch.web.background import evidence_now
 from snowmatch.web.machine import machine_drafts
-from snowmatch.web.page import language_of, read_json, state_of
+from snowmatch.web.page import language_of, need_observer, read_json, state_of
 from snowmatch.web.pairs import label_of, pair_of
 from snowmatch.web.past import answer_word
 from snowmatch.web.people import ADJUDICATOR, OBSERVER, may_take_back, need
@@ -55,8 +55,7 @@ async def change(request: Request) -> Response:
 
 def _change(request: Request, values: Mapping[str, Any]) -> Response:
     state, t = state_of(request), translator(language_of(request))
-    if not state.observer:
-        raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
+    need_observer(state, values)
     identities = state.identities()
     drafts = _drafts(state, identities, values)
     head = identities.stored.head

@@ -16,7 +16,6 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from snowmatch.api import indexed_extractors
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
 from snowmatch.review.uploads import (
@@ -36,6 +35,7 @@ from snowmatch.web.asked import Answers, Asked, find_question, keep_question, re
 from snowmatch.web.page import (
     called,
     language_of,
+    need_observer,
     problem,
     read_form,
     read_json,
@@ -231,14 +231,13 @@ async def add(request: Request) -> Response:
     """Add the photos to the catalog, under the name of a candidate, a new name, or none."""
     form = await read_form(request)
     who, name = form.get("who", ""), form.get("name", "")
+    need_observer(state_of(request), form)
     key = await run_in_threadpool(_added, request, request.path_params["name"], who, name)
     return RedirectResponse(f"/photos/{quoted(key)}", 303)
 
 
 def _added(request: Request, question: str, who: str, name: str) -> str:
     state = state_of(request)
-    if not state.observer:
-        raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
     asked = find_question(state.folder, question)
     found = answers_of(request).of(state, asked)
     return add_answer(state, asked, found, candidates_of(found), who, name)

@@ -22,7 +22,16 @@ from snowmatch.views.shade import scenery_shade
 from snowmatch.views.spots import spots_to_json
 from snowmatch.web.background import counts_now
 from snowmatch.web.desk import HIDDEN, NEEDS, Desk, desk_of
-from snowmatch.web.page import language_of, problem, read_json, render, state_of, whole_number, words_of_error
+from snowmatch.web.page import (
+    language_of,
+    need_observer,
+    problem,
+    read_json,
+    render,
+    state_of,
+    whole_number,
+    words_of_error,
+)
 from snowmatch.web.people import OBSERVER, may, need
 from snowmatch.web.places import metres_apart
 from snowmatch.web.routes.pictures import asked_anew
@@ -142,6 +151,7 @@ def _posted(act: Callable[[Desk, Mapping[str, Any]], tuple[dict[str, Any], Calla
         values = await read_json(request)
 
         def work() -> Response:
+            need_observer(state_of(request), values)
             desk = _desk(request, values)
             answer, after = act(desk, without_signs(desk.state, values))
             return JSONResponse(answer, background=BackgroundTask(_calmly, after) if after is not None else None)

@@ -24,12 +24,13 @@
     async reach(address, options) {
       try { return await fetch(address, options); } catch { throw new Error(said.dataset.away); }
     },
-    // Sends an object and returns the answer's object. An error has the text of the server.
+    // Sends an object, with who decided when the page was made, and returns the answer's object. An error has the text of
+    // the server.
     async post(address, values) {
       const answer = await this.reach(address, {
         method: "POST",
         headers: { "Content-Type": "application/json", Accept: "application/json" },
-        body: JSON.stringify(values),
+        body: JSON.stringify({ ...values, observer: document.body.dataset.observer }),
       });
       return this.read(answer);
     },
