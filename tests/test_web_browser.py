@@ -359,6 +359,44 @@ def test_the_pages_fold_on_a_phone_and_nothing_is_wider_than_it(page):
     assert not page.is_visible("#pages")
 
 
+def test_a_pair_may_be_asked_again_but_not_by_a_fetch_that_did_not_know_of_the_answer(state, page):
+    first, fetches = [], []
+
+    def next_questions(route):
+        if first:
+            fetches.append(route)
+            return
+        found = route.fetch().json()
+        if "questions" in found:
+            first.extend(found["questions"][:2])
+            assert not set(first[0]["groups"]) & set(first[1]["groups"])
+            found["questions"] = first
+        route.fulfill(json=found)
+
+    def answer(number, *questions):
+        until(lambda: len(fetches) > number, lambda: page.wait_for_timeout(50))
+        fetches[number].fulfill(json={"questions": questions, "left": 9, "skipped": 0, "elsewhere": False})
+
+    page.route("**/review/next*", next_questions)
+    page.route("**/review/open", lambda route: route.fulfill(json={"free": True}))
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    page.keyboard.press("s")
+    until(lambda: len(fetches) == 1, lambda: page.wait_for_timeout(50))
+    page.keyboard.press("d")  # the other pair; the fetch after the first answer is still under way
+    page.wait_for_selector(".question[hidden]", state="attached")
+    until(lambda: len(fetches) == 2, lambda: page.wait_for_timeout(50))
+    answer(0, first[1])
+    page.wait_for_timeout(300)
+    assert not page.is_visible(".question")
+    answer(1, first[0])  # a hidden repetition, or taken back on another page
+    page.wait_for_selector(".question:not([hidden])")
+    page.keyboard.press("c")
+    until(lambda: len(state.identities().rows) == 3, lambda: page.wait_for_timeout(50))
+    sides = [[min(row.side_a), min(row.side_b)] for row in state.identities().rows]
+    assert sides[2] == sides[0] == first[0]["pair"] != sides[1]
+
+
 def test_a_page_that_was_open_before_another_person_came_stores_nothing(state, page):
     page.goto(page.url + "review?lang=en")
     page.wait_for_selector(".question:not([hidden])", timeout=30_000)

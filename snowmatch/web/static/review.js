@@ -9,7 +9,9 @@
   const hiddenMode = mode === "blind" || mode === "training";
   const status = root.querySelector(".status"), done = root.querySelector(".done"), leftText = root.querySelector(".left");
   const note = block.querySelector("[name=note]"), noteRow = block.querySelector(".note-row");
-  const ahead = [], answered = new Set(), past = [];
+  // answered: for a pair that was answered here, the last fetch that may not know of it; it may be asked again later
+  const ahead = [], answered = new Map(), past = [], never = Infinity;
+  let fetches = 0, fetched = 0; // begun so far; the one that `ahead` is from
   let now = null, frames = [0, 0], opened = "", certainty = null, sending = 0, answers = 0, outlook = "", elsewhere = "", left = null, waits = null;
   const seen = ["", ""]; // the words for both photos
   let said = "", held = null; // the last answer, for screen readers; what had the focus while no question is there
@@ -45,12 +47,13 @@
   const figures = (number) => new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(number);
   const percent = (share) => (share < 0.001 ? `< ${figures(0.1)}` : share > 0.999 ? `> ${figures(99.9)}` : figures(100 * share));
   const keyOf = (question) => [...question.pair].sort().join(" ");
+  const open = (question) => fetched > (answered.get(keyOf(question)) || 0);
 
   // --- questions ----------------------------------------------------------------------------------------------------
   async function fetchAhead() {
     const address = new URLSearchParams({ mode, count: 5 });
     if (about.length) { address.set("a", about[0]); address.set("b", about[1]); }
-    const asked = answers;
+    const asked = answers, number = fetches += 1;
     let found;
     try { found = await snowmatch.get(`/review/next?${address}`); } catch (error) { return problem(error); }
     if (found.comparing) {
@@ -63,7 +66,8 @@
     about = [];
     left = found.left;
     elsewhere = found.elsewhere ? " " + words.elsewhere : "";
-    ahead.splice(0, ahead.length, ...found.questions.filter((q) => !answered.has(keyOf(q)) && !(now && keyOf(q) === keyOf(now))));
+    fetched = number;
+    ahead.splice(0, ahead.length, ...found.questions.filter((q) => open(q) && !(now && keyOf(q) === keyOf(now))));
     if (!now) {
       if (ahead.length) show(ahead.shift());
       else finish(found.skipped);
@@ -188,7 +192,7 @@
     snowmatch.post("/review/open", { mode, pair: question.pair }).then((answer) => {
       if (answer.free || now !== question) return;
       snowmatch.say(words.held);
-      if (mode === "training") answered.add(keyOf(question)); // elsewhere the server asks it again when it is free
+      if (mode === "training") answered.set(keyOf(question), never); // elsewhere the server asks it again when it is free
       next();
       fetchAhead();
     }).catch(problem);
@@ -282,8 +286,8 @@
   }
   function tellLeft() {
     if (left === null) return;
-    const open = Math.max(left - (now && answered.has(keyOf(now)) ? 1 : 0), 0);
-    leftText.textContent = open && done.hidden ? say("left_n", { n: open }) + (outlook ? " · " + outlook : "") : "";
+    const count = Math.max(left - (now && answered.get(keyOf(now)) === never ? 1 : 0), 0);
+    leftText.textContent = count && done.hidden ? say("left_n", { n: count }) + (outlook ? " · " + outlook : "") : "";
   }
   async function look() {
     if (hiddenMode) return;
@@ -299,7 +303,7 @@
   function next() {
     const before = new Set(now && now.groups ? now.groups : []);
     now = null;
-    const free = ahead.findIndex((q) => !answered.has(keyOf(q)) && !q.groups.some((group) => before.has(group)));
+    const free = ahead.findIndex((q) => open(q) && !q.groups.some((group) => before.has(group)));
     if (free >= 0) show(ahead.splice(free, 1)[0]);
     else { if (!block.hidden) held = block.contains(document.activeElement) ? document.activeElement : null; wait(words.loading); block.hidden = true; }
   }
@@ -312,7 +316,7 @@
       marks: viewer.shown.marks, frames: question.sides.map((side, n) => side.frames[frames[n]].key),
       lines: viewer.shown.lines || viewer.shown.spot >= 0,
     };
-    answered.add(keyOf(question));
+    answered.set(keyOf(question), never);
     const kept = { question, ...mine, id: "" };
     past.push(kept);
     answers += 1;
@@ -322,6 +326,7 @@
     sending += 1;
     try {
       kept.id = (await snowmatch.post("/review/answer", values)).id;
+      answered.set(keyOf(question), fetches);
       fetchAhead();
       if (answers % 10 === 0) look();
     } catch (error) {
@@ -334,11 +339,11 @@
   async function skip() {
     if (!now) return;
     const question = now;
-    answered.add(keyOf(question));
+    answered.set(keyOf(question), never);
     answers += 1;
     next();
     try { await snowmatch.post("/review/skip", { mode, pair: question.pair }); } catch (error) { snowmatch.say(error.message); }
-    answered.delete(keyOf(question)); // it may come again, last
+    answered.set(keyOf(question), fetches); // it may come again, last
     answers += 1;
     fetchAhead();
   }
