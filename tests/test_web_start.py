@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import shutil
 import threading
 import time
@@ -10,12 +11,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
+from web_small import jpeg
 
 from snowmatch.catalog.evidence import count_encounter_pairs
 from snowmatch.core.types import Annotation
 from snowmatch.review.counting import Counts, Part
-from snowmatch.review.identities import answer_pair
+from snowmatch.review.identities import answer_pair, decide, draft
 from snowmatch.review.learnable import learnable_pairs
+from snowmatch.web import state as state_module
 from snowmatch.web.app import make_app
 from snowmatch.web.jobs import jobs_path
 from snowmatch.web.state import State
@@ -50,6 +53,45 @@ def test_a_catalog_that_is_not_indexed_is_led_to_index(tmp_path):
     assert 'name="kind" value="index"' in text
     assert 'href="#observer"' in text
     assert "names.csv" not in text
+
+
+def test_photos_that_come_into_a_catalog_of_folders_are_noticed(tmp_path, monkeypatch):
+    def put(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(len(path.parts)))
+
+    def count():
+        state._took = 0.0  # as if loading had taken no time
+        return len(state.identities().annotations)
+
+    folder = tmp_path / "catalog"
+    put(folder / "naryn" / "Aika" / "left_flank" / "1.jpg")
+    for path in (folder / "naryn" / "Aika" / "left_flank", folder / "naryn" / "Aika", folder / "naryn"):
+        os.utime(path, (1e9, 1e9))
+    state = State(folder, None, "Anna")
+    state.identities()
+    data = state.identities().data
+    decide(state.identities(), [draft("note", "Anna", "x", side_a=("none",))])
+    assert count() == 1
+    assert state.identities().data is data  # a decision is no new photo
+    put(folder / "naryn" / "Aika" / "left_flank" / "2.jpg")
+    assert count() == 2
+    put(folder / "naryn" / "Aika" / "right_flank" / "3.jpg")
+    assert count() == 3
+    put(folder / "sarychat" / "_unidentified" / "4.jpg")
+    assert count() == 4
+    loaded = state_module.open_identities
+
+    def meanwhile(*given):
+        found = loaded(*given)
+        monkeypatch.setattr(state_module, "open_identities", loaded)
+        put(folder / "sarychat" / "_unidentified" / "6.jpg")
+        return found
+
+    monkeypatch.setattr(state_module, "open_identities", meanwhile)
+    put(folder / "sarychat" / "_unidentified" / "5.jpg")
+    assert count() == 5
+    assert count() == 6
 
 
 def test_what_waits_leads_to_the_machine_to_review_and_to_adjudication(state):

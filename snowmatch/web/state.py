@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from snowmatch.api import Catalog, Session, open_catalog
@@ -32,6 +33,7 @@ from snowmatch.views.previews import key_of
 from snowmatch.web.people import asking
 
 Stamp = tuple[tuple[int, int] | None, ...]
+COARSE = 3.0  # seconds: a time stamp may be that much before the change; 2 on FAT32
 PATIENCE = 4.0  # a catalog that took t seconds to load is not loaded again for PATIENCE * t: an index run writes often
 
 
@@ -48,6 +50,7 @@ class State:
         self._writing = threading.Lock()  # one append at a time
         self._identities: Identities | None = None
         self._stamp: Stamp = ()
+        self._folders: tuple[Path, ...] = ()  # below the catalog's, of the photos that were loaded
         self._loaded, self._took = 0.0, 0.0
         self._keys: dict[str, int] = {}  # the row of each annotation, by what stands for it in addresses
         self._keys_of: object = None
@@ -104,8 +107,11 @@ class State:
             if self._identities is None or now - self._loaded > PATIENCE * self._took:
                 stamp = self._catalog_files()
                 if self._identities is None or stamp != self._stamp:
+                    started = time.time()
                     self._identities = open_identities(self.folder, self.decisions)
-                    self._stamp, self._loaded = stamp, time.monotonic()
+                    self._folders = _folders_of(self._identities)
+                    self._stamp = (*stamp[:-1], self._photo_folders(stamp, started - COARSE))
+                    self._loaded = time.monotonic()
                     self._took = self._loaded - now
                     return self._identities
             self._identities = refreshed(self._identities)
@@ -225,7 +231,32 @@ class State:
     def _catalog_files(self) -> Stamp:
         folder = self.folder
         files = (folder / CSV_NAME, folder / EXCEL_NAME, database_path(folder), settings_path(folder))
-        return (*(_stamp(path) for path in (*files, calibration_path(folder))), _features(folder))
+        stamp = (*(_stamp(path) for path in (*files, calibration_path(folder))), _features(folder))
+        return (*stamp, self._photo_folders(stamp))
+
+    def _photo_folders(self, files: Stamp, since: float = math.inf) -> tuple[int, int] | None:
+        """Return what changes when photos come or go in a catalog of folders; None for one with a table.
+
+        files: the stamps of the tables first. since: a folder that changed after that moment (s since 1970) gives what
+        no later call gives, so that the catalog is loaded once more. The catalog's own folder changes with each
+        decision: of it, the names of the folders count.
+        """
+        if any(files[:2]):
+            return None
+        try:
+            with os.scandir(self.folder) as entries:
+                names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            times = [path.stat().st_mtime_ns for path in self._folders]
+        except OSError:  # one has gone
+            return None
+        just_now = any(since <= moment / 1e9 <= time.time() for moment in times)  # a file's clock may be wrong by years
+        return (0, -1) if just_now else (hash((*names, *times)), len(times))
+
+
+def _folders_of(identities: Identities) -> tuple[Path, ...]:
+    """Return the folders that photos lie in, and those above, up to the catalog's, which is not among them."""
+    found = {above for path in identities.paths for above in PurePosixPath(path).parents}
+    return tuple(identities.data.folder / path for path in sorted(found - {PurePosixPath()}))
 
 
 def _features(folder: Path) -> tuple[int, int] | None:
