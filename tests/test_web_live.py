@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from web_small import make_catalog
 
 from snowmatch.core.home import home_of
+from snowmatch.review.identities import answer_pair, name_sightings
 from snowmatch.review.likely import gather_evidence
 from snowmatch.review.watched import read_memory, write_step
 from snowmatch.web import live
@@ -158,6 +159,21 @@ def test_what_waits_is_not_asked_again_while_the_kept_evidence_is_read(tmp_path,
     assert len(asked) <= before + 1
     end.set()
     until(lambda: (live_of(state).look().waiting or {}).get("questions") is not None)
+
+
+def test_pages_are_told_of_decisions_that_leave_the_number_of_questions(tmp_path, monkeypatch):
+    """Start shows how many decisions there are, and unnamed groups: a page that is not told keeps the old numbers."""
+    state = State(make_catalog(tmp_path), None, "Anna")
+    monkeypatch.setattr(live, "LOOK", 0.0)
+    state.identities()
+    told = until(lambda: found if (found := live_of(state).look().waiting or {}).get("questions") is not None else None)
+    who = state.identities().who
+    assert (told["decisions"], told["groups"]) == (0, 0)
+    aika = who.named("aika")
+    state.append(lambda now: [name_sightings(now, [n], "", "Anna") for n in aika.sightings])
+    state.append(lambda now: [answer_pair(now, *aika.sightings, "same", "Anna")])
+    told = until(lambda: found if (found := live_of(state).look().waiting)["decisions"] == 3 else None)
+    assert told["groups"] == 1
 
 
 def test_work_is_told(served):

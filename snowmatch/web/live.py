@@ -25,6 +25,11 @@ from snowmatch.web.state import State
 from snowmatch.web.texts import Translate
 from snowmatch.web.waiting import Waiting, waiting_now
 
+# What of the numbers that wait pages are told: the others change only while work goes on, or begin or end with it
+TOLD = (
+    *("unindexed", "working", "joins", "machine", "questions", "quarrels", "disputed", "doubtful", "groups"),
+    *("learnable", "decisions"),
+)
 LOOK = 1.0  # seconds between two looks
 SHOWN = 10  # sightings that a page shows
 # The words for a sighting that is of no known animal, by its decision; others have no answer
@@ -95,7 +100,7 @@ class Live:
         # The evidence may be there any moment
         if fresh and not known and not found.working and state.comparing is None:
             self._again += 1
-        return {name: getattr(found, name) for name in ("questions", "joins", "unindexed", "quarrels", "working")}
+        return {name: getattr(found, name) for name in TOLD}
 
 
 def live_of(state: State) -> Live:

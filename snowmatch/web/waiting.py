@@ -35,7 +35,7 @@ class Waiting:
     machine would join. machine: its decisions in effect. questions: for this observer. quarrels: individuals with
     contradictions. disputed: pairs about which observers disagree. doubtful: answers that the photos contradict.
     groups: individuals of several sightings without a name. learnable: pairs of encounters that a calibration would
-    learn from.
+    learn from. decisions: all so far.
     """
 
     unindexed: int
@@ -51,6 +51,7 @@ class Waiting:
     doubtful: int
     groups: int
     learnable: int
+    decisions: int
 
     @property
     def nothing(self) -> bool:
@@ -93,6 +94,7 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
         doubtful=len(doubtful_answers(identities, evidence)) if evidence is not None else 0,
         groups=sum(each.name is None and len(each.sightings) > 1 for each in who.individuals),
         learnable=_learnable(state, identities, jobs) if evidence is not None else 0,
+        decisions=len(identities.rows),
     )
     return found, bool(evidence is not None or compare or not who.sightings)
 
