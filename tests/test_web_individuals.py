@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from web_small import client_of
 
 from snowmatch.review.contradictions import contradictions_of
-from snowmatch.review.identities import UNNAMED, answer_pair, name_sightings
+from snowmatch.review.identities import UNNAMED, answer_pair, draft, name_sightings
 from snowmatch.review.links import links_of
 from snowmatch.web import animals
 from snowmatch.web.animals import address_of, address_of_sighting, find_number, quoted
@@ -137,6 +137,16 @@ def test_the_history_tells_which_two_sightings_an_answer_is_about(state, page):
     for each in (one, other):
         html = page.get(address_of(state.identities(), state.identities().who.of[each.sightings[0]])).text
         assert f'href="/review?a={a.key}&amp;b={b.key}"' in html[html.index("different animals") :]
+
+
+def test_the_history_has_no_link_to_a_pair_that_is_one_sighting(state, page):
+    who = state.identities().who
+    whole = next(s for s in who.sightings if len(s.annotations) > 1)
+    one, other = ((name,) for name in whole.annotations[:2])
+    state.append(lambda now: [draft("pair", "Anna", "same", side_a=one, side_b=other)])
+    html = page.get(address_of(state.identities(), who.of[who.number_of[one[0]]])).text
+    assert "same animal" in html
+    assert f"/review?a={whole.key}&amp;b={whole.key}" not in html
 
 
 def test_split_of_whole_sightings_and_of_single_photos(state, page):

@@ -117,6 +117,17 @@ def test_a_question_shows_the_body_part_that_a_person_corrected(state, page):
     assert {frame["key"]: frame["part"] for frame in now["sides"][0]["frames"]}[key] == other
 
 
+def test_a_link_to_what_is_no_pair_any_more_says_so(state, page):
+    a, b = questions(page)[0]["pair"]
+    assert page.get("/review", params={"a": a, "b": b}).status_code == 200
+    for address in ({"a": a, "b": a}, {"a": a, "b": "gone"}):
+        answer = page.get("/review", params=address)
+        assert answer.status_code == 400
+        assert "this is no pair any more" in answer.text
+        assert 'class="button" href="/review"' in answer.text
+        assert page.get("/review", params=address | {"mode": "blind"}).status_code == 200
+
+
 def test_a_page_that_was_made_for_another_observer_stores_nothing(state, page):
     question = questions(page)[0]
     state.observer = "Bek"

@@ -167,6 +167,7 @@ HELPS = {
     "damaged-settings": "/jobs",
     "damaged-calibration": "/jobs",
     "choose-observer": "/#observer",
+    "no-pair": "/review",
 }
 
 

@@ -205,12 +205,14 @@ def _sighting(identities: Identities, known: Known, number: int, weak: bool) -> 
 
 
 def _pair(identities: Identities, row: Decision) -> list[tuple[str, str]]:
-    """Return the keys and labels of the two sightings of an answer; [] for other decisions, and if one is gone."""
+    """Return the keys and labels of the two sightings of an answer; [] for other decisions, and if one is gone or both
+    are one sighting now.
+    """
     if row.kind != "pair":
         return []
     who = identities.who
     numbers = [who.number_of[side[0]] for side in (row.side_a, row.side_b) if side and side[0] in who.number_of]
-    return [(who.sightings[n].key, label_of(identities, n)) for n in numbers] if len(numbers) == 2 else []
+    return [(who.sightings[n].key, label_of(identities, n)) for n in numbers] if len(set(numbers)) == 2 else []
 
 
 def _link(identities: Identities, link: Any) -> dict[str, Any]:

@@ -82,7 +82,7 @@ WORDS = [
 
 
 def review(request: Request) -> Response:
-    """The page. The questions are fetched after it."""
+    """The page. The questions are fetched after it. Raises SnowmatchError if it was asked about what is no pair."""
     usual = next(way for way in WAYS if may(NEEDS[way]))
     way = request.query_params.get("mode", usual)
     if way not in WAYS:
@@ -104,13 +104,19 @@ def review(request: Request) -> Response:
     words |= {f"level.{level}": t(f"level.{level}") for level in ("excellent", "good", "fair", "uncertain")}
     words |= {f"answer.{answer}": t(f"answer.{answer}") for answer in ("same", "different", "cannot_tell")}
     about = [request.query_params.get(name, "") for name in ("a", "b")]
+    if not all(about) or way in HIDDEN:
+        about = []
+    known = state_of(request).identities().who.number_of if about else {}
+    if about and len({known[name] for name in about if name in known}) < 2:
+        text = "this is no pair any more: its photos are one sighting now, or have left the catalog; review other pairs"
+        raise SnowmatchError(text, "no-pair")
     return render(
         request,
         "review.html",
         way=way,
         ways=[each for each in WAYS if may(NEEDS[each])],
         words=words,
-        about=about if all(about) and way not in HIDDEN else [],
+        about=about,
         hidden=way in HIDDEN,
     )
 
