@@ -266,6 +266,22 @@ def test_two_observers_do_not_have_the_same_pair_on_the_screen(state, page):
     assert question["pair"] not in [each["pair"] for each in questions(other)]
 
 
+def test_a_pair_that_another_observer_answered_meanwhile_is_not_asked_again(state, page):
+    ahead = questions(page)[:3]
+    other = client(State(state.folder, None, "Boris"))
+    questions(other, count=20)
+    assert said(other, {"pair": ahead[1]["pair"]}, "cannot_tell").status_code == 200
+    asked = [page.post("/review/open", json={"mode": "open", "pair": q["pair"]}).json() for q in ahead]
+    assert asked == [{"free": True}, {"free": False, "answered": True}, {"free": True}]
+    desk = desk_of(state, "Anna", "open")
+    desk._making = True  # the queue that knows it is not made yet
+    assert ahead[1]["pair"] not in [q["pair"] for q in questions(page, count=20)]
+    assert {tuple(q["pair"]) for q in questions(page, count=2)} == {tuple(ahead[n]["pair"]) for n in (0, 2)}
+    a, b = ahead[1]["pair"]
+    assert questions(page, a=a, b=b)[0]["pair"] == [a, b]  # a person chose it
+    assert page.post("/review/open", json={"mode": "open", "pair": [a, b]}).json() == {"free": True}
+
+
 def named_and_answered(state, page):
     """Name the individual of an answered pair, and return the question."""
     question = questions(page)[0]

@@ -27,6 +27,7 @@ from snowmatch.review.questions import Questions
 from snowmatch.review.turns import held_by_others, skipped_by
 
 REPEATS = 0.03  # share of the questions that repeat an earlier one of the same observer
+AGAIN = (REPEAT, "contradiction", "check", "chosen")  # why a pair is asked about that may have been answered before
 REPEAT_AFTER = 20  # questions between a question and its repetition, at least
 CONFIRM = 0.5  # pairs from this probability are asked until somebody has said that they are one animal
 DOUBT = 0.98  # answers that the photos contradict with this probability go to an adjudicator
@@ -201,7 +202,7 @@ class Queue:
                 one.update(pair)
 
         def hard(item: Item) -> bool:
-            if item.why in (REPEAT, "contradiction", "check"):
+            if item.why in AGAIN:
                 return False
             both = frozenset(map(self.known.individual, (item.a, item.b)))
             return two[both] >= SAME_TWO or any(one[n] >= SAME_ONE and not self._told[n] for n in (item.a, item.b))

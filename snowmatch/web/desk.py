@@ -18,7 +18,7 @@ from snowmatch.review.accuracy import accuracy_by_name, truth_tag
 from snowmatch.review.history import WAYS, last_answer
 from snowmatch.review.identities import Decision, Identities, draft, undo
 from snowmatch.review.likely import Evidence
-from snowmatch.review.queue import Item, Queue, answered_sides, shown_of, tags_of
+from snowmatch.review.queue import AGAIN, Item, Queue, answered_sides, shown_of, tags_of
 from snowmatch.review.training import TrainingPair, answered_pairs, training_pairs, trusted_names
 from snowmatch.review.turns import skip, take
 from snowmatch.web.background import evidence_now
@@ -38,11 +38,15 @@ TRAINING = 40  # pairs of one training
 
 @dataclass(frozen=True)
 class Asked:
-    """A question that was handed out, with the identifiers of the annotations of both sides."""
+    """A question that was handed out, with the identifiers of the annotations of both sides.
+
+    answers: ids of what persons had answered by then.
+    """
 
     item: Item
     sides: tuple[tuple[str, ...], tuple[str, ...]]
     tags: tuple[str, ...]
+    answers: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,12 @@ class Desk:
                 items, left = self._lessons(queue)
             else:
                 skipped = {tuple(sorted(keys)) for keys in self._skipped}
-                found = queue.next(count + len(skipped))
+                overtaken = self._overtaken()
+                most = count + len(skipped) + len(overtaken)
+                found = queue.next(most)
                 items = [i for i in found if queue.keys_of(i) not in skipped]
-                more = len(found) == count + len(skipped)  # there may be more: else these are all
+                items = [i for i in items if i.why in AGAIN or _pair(i) not in overtaken]
+                more = len(found) == most  # there may be more: else these are all
                 left = max(self._count_left(queue) - len(skipped), len(items)) if more else len(items)
             items = items[:count]
             if about is not None and (chosen := self._chosen(queue, about)) is not None:
@@ -105,6 +112,16 @@ class Desk:
             for item in items:
                 self._hand_out(queue, item)
             return queue.identities, items, left, len(self._skipped)
+
+    def _overtaken(self) -> set[tuple[int, int]]:
+        """Return the pairs that persons have answered, which the queue does not know yet."""
+        identities = self.state.identities()
+        if self.way != "open" or len(identities.rows) == len(self._known):
+            return set()
+        new = [row for row in identities.rows if row.kind == "pair" and row.id not in self._known]
+        ends = [{identities.who.number_of.get(side[0], -1) for side in (row.side_a, row.side_b)} for row in new]
+        pairs = {(min(both), max(both)) for both in ends}
+        return {pair for pair in pairs if not _answers(identities, pair) <= self._known}
 
     def _count_left(self, queue: Queue) -> int:
         """Return about how many questions are left. Counting them in a large catalog would delay every answer."""
@@ -252,7 +269,8 @@ class Desk:
             pair = next(p for p in self._training if (p.one, p.other) == (item.a, item.b))
             tags = (truth_tag(pair.truth),)
         keys = sightings[item.a].key, sightings[item.b].key
-        self._asked[keys] = Asked(item, answered_sides(queue.identities, item), tags)
+        answers = _answers(self.state.identities(), _pair(item))
+        self._asked[keys] = Asked(item, answered_sides(queue.identities, item), tags, answers)
 
     def groups(self, item: Item) -> list[int]:
         """Return what tells which prefetched questions an answer may settle; [] where it would tell too much."""
@@ -357,8 +375,9 @@ class Desk:
 
     # --- turns -------------------------------------------------------------------------------------------------------
 
-    def open(self, keys: Keys) -> bool:
-        """Reserve a pair that is on the screen, and return whether it is free.
+    def open(self, keys: Keys) -> str:
+        """Reserve a pair that is on the screen, and return "free"; "held" if another observer has it, "answered" if
+        somebody has answered it since it was handed out.
 
         Raises SnowmatchError if the catalog has no such sightings (any more), or if a reader was not asked about them.
         """
@@ -366,7 +385,12 @@ class Desk:
             raise SnowmatchError("this pair is no longer a question here: load the page again", "load-again")
         if not self.state.identities().who.number_of.keys() >= set(keys):
             raise SnowmatchError("this pair is no longer a question here: load the page again", "load-again")
-        return take(self.state.folder, self.observer, (min(keys), max(keys)))
+        asked, identities = self._asked.get(keys), self.state.identities()
+        if asked is not None and self.way == "open" and asked.item.why not in AGAIN:
+            a, b = sorted(identities.who.number_of[name] for name in keys)
+            if not _answers(identities, (a, b)) <= asked.answers:
+                return "answered"
+        return "free" if take(self.state.folder, self.observer, (min(keys), max(keys))) else "held"
 
     def skip(self, keys: Keys) -> None:
         """Put a pair last."""
@@ -390,6 +414,16 @@ def desk_of(state: State, observer: str, way: str) -> Desk:
     reader = not may(OBSERVER)
     found: Desk = state.kept.setdefault(f"desk {way} {observer} {reader}", Desk(state, observer, way, reader))
     return found
+
+
+def _pair(item: Item) -> tuple[int, int]:
+    return min(item.a, item.b), max(item.a, item.b)
+
+
+def _answers(identities: Identities, pair: tuple[int, int]) -> frozenset[str]:
+    """Return the ids of what persons have answered about a pair."""
+    state = identities.who.pairs.get(pair)
+    return frozenset() if state is None else frozenset(row.id for row in state.answers if row.role != "machine")
 
 
 def _first(identities: Identities, pair: TrainingPair) -> tuple[str, str]:

@@ -70,6 +70,7 @@ WORDS = [
     "outlook",
     "enough",
     "held",
+    "answered",
     "same_station",
     "apart",
     "away",
@@ -187,7 +188,8 @@ def _undo(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callab
 
 
 def _open(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] | None]:
-    return {"free": desk.open(read_pair(values.get("pair")))}, None
+    found = desk.open(read_pair(values.get("pair")))
+    return {"free": found == "free"} | ({"answered": True} if found == "answered" else {}), None
 
 
 def _skip(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] | None]:

@@ -191,7 +191,7 @@
     setTimeout(() => { if (now === question) warmNear(); }, 400);
     snowmatch.post("/review/open", { mode, pair: question.pair }).then((answer) => {
       if (answer.free || now !== question) return;
-      snowmatch.say(words.held);
+      snowmatch.say(answer.answered ? words.answered : words.held);
       if (mode === "training") answered.set(keyOf(question), never); // elsewhere the server asks it again when it is free
       next();
       fetchAhead();
