@@ -267,6 +267,27 @@ def test_a_photo_is_named_by_who_adds_it_although_another_program_indexes_at_tha
         adding.index(State(catalog))
 
 
+def test_photos_that_are_added_during_a_long_index_run_are_said_to_be_in_the_catalog(tmp_path, monkeypatch):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    address, rows = asked(client, sent(client, jpeg(5))), len(open_identities(catalog).annotations)
+    monkeypatch.setattr(adding, "WAIT", 0.0)
+    with file_lock(catalog / ".snowmatch" / WRITER):
+        answer = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
+        assert answer.status_code == 400
+        assert "the photos are in the catalog now, not read and without a name" in answer.text
+        assert 'class="button" href="/jobs"' in answer.text
+    assert len(open_identities(catalog).annotations) == rows + 1
+
+    def broken(state):
+        raise SnowmatchError("no disk space is left")
+
+    monkeypatch.setattr(adding, "index", broken)
+    address = asked(client, sent(client, jpeg(6)))
+    answer = client.post(f"{address}/add", data={"who": "new", "name": "bugu"}, follow_redirects=False)
+    assert "without a name: no disk space is left" in answer.text
+
+
 def test_a_photo_that_another_program_has_just_put_on_record_gets_no_second_row(tmp_path):
     catalog = make_catalog(tmp_path)
     client = client_of(catalog)

@@ -68,7 +68,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     before = {a.annotation for a in state.identities().annotations}
     if new:
         paths += add_photos(state.folder, new)
-        index(state)
+        _index_added(state)
     identities = state.identities()
     rows_of = [a for a in identities.annotations if a.path in set(paths) and a.annotation]
     if not rows_of:
@@ -107,6 +107,20 @@ def index(state: State) -> None:
                     raise
             time.sleep(0.2)
     state.renew()
+
+
+def _index_added(state: State) -> None:
+    """Index photos that were just added. An error says that they are in the catalog."""
+    told = "the photos are in the catalog now, not read and without a name"
+    try:
+        index(state)
+    except SnowmatchError as error:
+        if error.code != "being-indexed":
+            raise SnowmatchError(f"{told}: {error}") from error
+        raise SnowmatchError(
+            f"{told}, since other work indexes the catalog: when it has ended, read them, and name them on their pages",
+            "added-unread",
+        ) from error
 
 
 def sign_of(candidate: Candidate) -> str:

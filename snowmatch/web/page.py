@@ -168,6 +168,7 @@ HELPS = {
     "damaged-calibration": "/jobs",
     "choose-observer": "/#observer",
     "no-pair": "/review",
+    "added-unread": "/jobs",
 }
 
 
