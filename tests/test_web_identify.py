@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import os
 import re
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from web_small import SETTINGS, asked, client, client_of, folder, jpeg, make_catalog, screened_out, sent
 
-from snowmatch.api import open_catalog
+from snowmatch.api import Catalog, open_catalog
 from snowmatch.catalog.found import BY_SCREENING, Found, save_found
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.locks import WRITER, file_lock
@@ -164,6 +165,26 @@ def test_an_answer_has_the_names_and_body_parts_that_were_decided_since_the_app_
     shown = client.post("/changes", json=change).json()
     assert client.post("/changes", json={**change, "store": True, "head": shown["head"]}).json()["stored"]
     assert "4 of 5 animals in photos" in client.get(address).text
+
+
+def test_pictures_of_an_answer_do_not_ask_again_after_a_decision(tmp_path, monkeypatch):
+    catalog = make_catalog(tmp_path)
+    client, other = client_of(catalog), State(catalog, observer="bek")
+    queries, query = [], Catalog.query
+    monkeypatch.setattr(Catalog, "query", lambda *given, **more: queries.append(1) or query(*given, **more))
+    address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
+    (picture, *_) = re.findall(rf'data-base="({address}/\w+/)"', client.get(address).text)
+    assert len(queries) == 1
+    other.append(lambda now: [name_sightings(now, [4], "umai", "bek")])
+    client.app.state.snowmatch.session()  # another page asked
+    for kind in ("matches", "plain"):
+        assert client.get(f"{picture}{kind}").status_code == 200
+    assert len(queries) == 1
+    client.get(address)  # the page itself does
+    assert len(queries) == 2
+    os.utime(catalog / "catalog.csv", (1e9, 1e9))  # no decision: a file has changed
+    client.get(f"{picture}plain")
+    assert len(queries) == 3
 
 
 def test_a_photo_is_added_to_an_animal_that_was_joined_and_has_no_name(tmp_path):

@@ -62,7 +62,7 @@ def large_state(folder, sightings, decisions, seed=1):
     data = replace(data, annotations=annotations)
     stored = read_decisions(decisions_path(folder))
     state._identities = Identities(data, decisions_path(folder), stored, who_is_who(annotations, stored.rows))
-    state._stamp, state._took = state._catalog_files(), float("inf")  # it is never loaded from the folder
+    state._stamp, state._took = state.catalog_files(), float("inf")  # it is never loaded from the folder
     state.evidence = lambda: evidence
     state.session = lambda *_, **__: SimpleNamespace(calibration=None, folder=folder)
     return state

@@ -114,16 +114,16 @@ class Answers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[object, Answer]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[object, object, Answer]] = OrderedDict()  # with session and files
 
     def of(self, state: State, asked: Asked) -> Answer:
         """Return the answer to a question, for the catalog as it is. Raises SnowmatchError as a query does."""
-        session = state.session(asked.extractor or None)
+        files_then, session = state.catalog_files(), state.session(asked.extractor or None)
         with self._lock:
             found = self._kept.get(asked.id)
             if found is not None and found[0] is session:
                 self._kept.move_to_end(asked.id)
-                return found[1]
+                return found[2]
             files = [upload_file(state.folder, find_upload(state.folder, name)) for name in asked.photos]
             answer = state.catalog().query(
                 files,
@@ -135,10 +135,18 @@ class Answers:
                 bbox=list(asked.boxes) if any(box is not None for box in asked.boxes) else None,
                 top=TOP,
             )
-            self._kept[asked.id] = session, answer
+            self._kept[asked.id] = session, files_then, answer
             while len(self._kept) > LAST:
                 self._kept.popitem(last=False)
             return answer
+
+    def shown(self, state: State, asked: Asked) -> Answer:
+        """Return the answer as a page shows it, also of before the last decisions; a new one if files have changed.
+
+        Raises SnowmatchError as a query does.
+        """
+        found = self._kept.get(asked.id)
+        return found[2] if found is not None and found[1] == state.catalog_files() else self.of(state, asked)
 
 
 def _listed(location: str) -> Sequence[str]:

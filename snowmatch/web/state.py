@@ -105,7 +105,7 @@ class State:
         with self._lock:
             now = time.monotonic()
             if self._identities is None or now - self._loaded > PATIENCE * self._took:
-                stamp = self._catalog_files()
+                stamp = self.catalog_files()
                 if self._identities is None or stamp != self._stamp:
                     started = time.time()
                     self._identities = open_identities(self.folder, self.decisions)
@@ -173,7 +173,7 @@ class State:
     def catalog(self) -> Catalog:
         """Return the catalog with the names by all decisions."""
         with self._lock:
-            stamp = self._catalog_files(), read_head(self.decisions_file)  # a time stamp may be coarse: 2 s on FAT32
+            stamp = self.catalog_files(), read_head(self.decisions_file)  # a time stamp may be coarse: 2 s on FAT32
             if self._catalog is None or stamp != self._catalog_stamp:
                 opened = open_catalog(self.folder, self.decisions)
                 if self._catalog is not None:  # galleries are made once: they are used again as long as they fit
@@ -189,7 +189,7 @@ class State:
         """
         with self._lock:
             found = self._sessions.get(extractor)
-            if found is not None and not names and self._catalog_stamp[0] == self._catalog_files():
+            if found is not None and not names and self._catalog_stamp[0] == self.catalog_files():
                 return found
             catalog = self.catalog()
             if extractor not in self._sessions:
@@ -228,7 +228,8 @@ class State:
     def _tell_comparing(self, done: int, total: int) -> None:
         self.comparing = done, total
 
-    def _catalog_files(self) -> Stamp:
+    def catalog_files(self) -> Stamp:
+        """Return what changes when the catalog's files do; not when somebody decides."""
         folder = self.folder
         files = (folder / CSV_NAME, folder / EXCEL_NAME, database_path(folder), settings_path(folder))
         stamp = (*(_stamp(path) for path in (*files, calibration_path(folder))), _features(folder))

@@ -201,7 +201,7 @@ def evidence_words(t: Translate, candidate: Candidate) -> str:
 def answer_picture(request: Request) -> Response:
     """The photos of the question and of one candidate side by side: with lines, plain, or with darkened scenery."""
     state = state_of(request)
-    found = answers_of(request).of(state, find_question(state.folder, request.path_params["name"]))
+    found = answers_of(request).shown(state, find_question(state.folder, request.path_params["name"]))
     chosen = next((each for each in candidates_of(found) if sign_of(each) == request.path_params["sign"]), None)
     if chosen is None:
         return problem(request, "there is no such candidate", 404)
