@@ -20,7 +20,7 @@ from snowmatch.review.identities import answer_pair, decide, draft
 from snowmatch.review.learnable import learnable_pairs
 from snowmatch.web import state as state_module
 from snowmatch.web.app import make_app
-from snowmatch.web.jobs import jobs_path
+from snowmatch.web.jobs import commands_of, jobs_path
 from snowmatch.web.state import State
 
 
@@ -143,7 +143,7 @@ def test_groups_without_a_name_are_no_individuals_with_a_name(state):
     assert f"<b>{named}</b> individuals with a name" in page.get("/home/facts").text
 
 
-def test_a_catalog_with_enough_names_is_offered_to_calibrate(state, monkeypatch):
+def test_a_catalog_with_enough_names_is_offered_to_calibrate(state, monkeypatch, tmp_path):
     page = client(state)
     named = state.identities().named
     pairs = count_encounter_pairs(named)
@@ -153,6 +153,9 @@ def test_a_catalog_with_enough_names_is_offered_to_calibrate(state, monkeypatch)
     text = waits(page)
     assert f"{pairs} pairs of sightings have one name" in text
     assert text.count('name="kind" value="calibrate"') == 1
+    elsewhere = tmp_path / "decisions.sqlite"  # the work gets the same file
+    assert "--decisions" in commands_of("calibrate", state.folder, elsewhere, "")[0]
+    assert 'value="calibrate"' in waits(client(State(state.folder, elsewhere, "Anna")))
     failed = jobs_path(state.folder) / "20260101-000000-calibrate"
     failed.mkdir(parents=True)
     (failed / "job.json").write_text('{"kind": "calibrate", "arguments": [], "started": 1.0}')

@@ -100,8 +100,6 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
 
 
 def _learnable(state: State, identities: Identities, jobs: Sequence[Job]) -> int:
-    if state.decisions is not None:  # the work learns from the catalog's own decisions
-        return 0
     if next((job.state for job in jobs if job.kind == "calibrate"), "") == "failed":  # it tells why
         return 0
     return learnable_pairs(state.session(names=False), identities.named)
