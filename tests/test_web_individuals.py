@@ -21,6 +21,7 @@ from snowmatch.web.animals import address_of, address_of_sighting, find_number, 
 from snowmatch.web.app import make_app
 from snowmatch.web.background import Same, background
 from snowmatch.web.page import environment
+from snowmatch.web.routes import agreement, contradictions
 from snowmatch.web.state import State
 from snowmatch.web.texts import translator
 
@@ -137,6 +138,20 @@ def test_the_history_tells_which_two_sightings_an_answer_is_about(state, page):
     for each in (one, other):
         html = page.get(address_of(state.identities(), state.identities().who.of[each.sightings[0]])).text
         assert f'href="/review?a={a.key}&amp;b={b.key}"' in html[html.index("different animals") :]
+
+
+def test_lists_of_what_does_not_fit_say_how_much_is_left_out(state, page, monkeypatch):
+    named = [each for each in state.identities().who.individuals if each.name][:4]
+    a, b, c, d = (each.sightings[0] for each in named)
+    state.append(lambda now: [answer_pair(now, *pair, "same", "Anna") for pair in ((a, b), (c, d))])
+    state.append(lambda now: [answer_pair(now, *pair, "different", "Boris") for pair in ((a, b), (c, d))])
+    assert "and 1 more" not in page.get("/contradictions").text + page.get("/agreement").text
+    monkeypatch.setattr(contradictions, "SHOWN", 1)
+    monkeypatch.setattr(agreement, "SHOWN", 1)
+    text = page.get("/contradictions").text
+    quarrels, names = text.split("<h2>Individuals with several names")
+    assert quarrels.count("and 1 more") == names.count("and 1 more") == 1
+    assert page.get("/agreement").text.count("and 1 more") == 1
 
 
 def test_the_history_has_no_link_to_a_pair_that_is_one_sighting(state, page):

@@ -29,9 +29,9 @@ def agreement_page(request: Request) -> Response:
     rows, who = identities.rows, identities.who
     found = agreement(rows, who)
     apart: list[dict[str, Any]] = []
-    for each in found.disagreements[:SHOWN]:
-        if each.a == each.b:  # two photos of one sighting: the page of the individual divides it
-            continue
+    # Without two photos of one sighting: the page of the individual divides it
+    disagreements = [each for each in found.disagreements if each.a != each.b]
+    for each in disagreements[:SHOWN]:
         said = [(printable(row.observer), row.answer, row.certainty, printable(row.note)) for row in each.answers]
         judged = each.adjudicated
         settled = (printable(judged.observer), judged.answer) if judged is not None else None
@@ -42,6 +42,7 @@ def agreement_page(request: Request) -> Response:
         "agreement.html",
         found=found,
         apart=apart,
+        more=len(disagreements) - len(apart),
         machine=machine_error(rows, who),
         trained=training_results(rows),
         accuracy=accuracies(rows),

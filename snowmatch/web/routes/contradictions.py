@@ -60,6 +60,7 @@ def contradictions(request: Request) -> Response:
             )
             for n in several[:SHOWN]
         ],
+        several_total=len(several),
         names=[
             (
                 label_of(identities, n),
