@@ -214,6 +214,9 @@ def test_quality_sex_remark_and_the_picture_that_represents(state, page):
     change(page, kind="quality", photos=photos[:2], value="poor", stay=True)
     change(page, kind="sex", key=key, value="female")
     change(page, kind="note", key=key, value="<b>ear</b> torn")
+    several = page.post("/changes", json={"kind": "portrait", "key": key, "photos": photos})
+    assert several.status_code == 400
+    assert "photos to represent an individual: choose one" in several.text
     change(page, kind="portrait", key=key, photos=[photos[-1]])
     rows = state.identities().rows
     assert [(row.kind, row.answer) for row in rows] == [

@@ -82,7 +82,9 @@ def trait_drafts(
         raise SnowmatchError(f"{unknown[0] if unknown else 'nothing'!r} is no indexed photo: choose one or more")
     side = tuple(dict.fromkeys(annotations))
     if kind == PORTRAIT:
-        return (draft("note", observer, "", side_a=side[:1], tags=(PORTRAIT,)),)
+        if len(side) > 1:
+            raise SnowmatchError(f"{len(side)} photos to represent an individual: choose one", "one-portrait")
+        return (draft("note", observer, "", side_a=side, tags=(PORTRAIT,)),)
     if kind == BOX:
         return (_box_draft(identities, side, "".join(value.split()), observer),)
     if kind in VALUES and value not in VALUES[kind]:
