@@ -305,6 +305,15 @@ def test_rename_with_its_preview(state, page):
     page.wait_for_selector("#preview[open]")
     assert f"{old.name} → Aika" in page.inner_text("#preview")
     assert state.identities().rows == ()
+    page.keyboard.press("Escape")
+    page.keyboard.down("Enter")
+    page.wait_for_selector("#preview[open]")
+    for _ in range(3):  # it is still held
+        page.keyboard.down("Enter")
+    page.wait_for_timeout(300)
+    assert page.is_visible("#preview")
+    assert state.identities().rows == ()
+    page.keyboard.up("Enter")
     page.keyboard.press("Enter")
     page.wait_for_url("**/individuals/Aika")
     assert state.identities().who.named("Aika") is not None

@@ -1,8 +1,10 @@
 // Changes with their preview, chosen photos and individuals, parts that are asked for until they are there, keys.
 "use strict";
 (function () {
-  const dialog = document.getElementById("preview");
+  const dialog = document.getElementById("preview"); // null on pages without changes
 
+  // Enter that is still held from before opens the dialog, and must not agree unseen
+  dialog?.addEventListener("keydown", (event) => { if (event.repeat && event.key === "Enter") event.preventDefault(); });
   // Shows what a change would do; resolves to whether the person agreed.
   function agreed(found) {
     dialog.querySelector(".preview-lines").replaceChildren(...found.lines.map((text) => {
