@@ -319,6 +319,25 @@ def test_rename_with_its_preview(state, page):
     assert state.identities().who.named("Aika") is not None
 
 
+def test_what_changes_nothing_cannot_be_stored(state, page):
+    old = next(each for each in state.identities().who.individuals if each.name)
+    page.goto(page.url + f"individuals/{old.name}?lang=en")
+    empty = {"lines": ["No name and no group changes."], "pairs": [], "head": "", "stored": [], "changed": False}
+    page.route("**/changes", lambda route: route.fulfill(json={**empty, "empty": True}))
+    page.keyboard.press("r")
+    page.keyboard.type("Aika")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview[open]")
+    assert not page.is_visible("#preview [value=store]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview:not([open])", state="attached")
+    page.unroute("**/changes")
+    page.focus("form[data-change=rename] button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview[open]")
+    assert page.is_visible("#preview [value=store]")
+
+
 def test_photos_are_corrected_and_taken_back_by_keys_alone(state, page):
     page.goto(page.url + "photos?lang=en")
     boxes = page.locator(".pick [data-photo]")

@@ -132,6 +132,10 @@ def test_the_machine_joins_after_a_preview_and_one_click_takes_all_back(state):
     page.post("/changes", json={"kind": "auto-undo", "stay": True, "store": True, "head": found["head"]})
     assert state.identities().who.of == before
     assert 'data-change="auto-undo"' not in waits(page)
+    nothing = page.post("/changes", json={"kind": "auto-undo", "stay": True}).json()
+    assert nothing["empty"]
+    again = page.post("/changes", json={"kind": "auto-undo", "stay": True, "store": True, "head": nothing["head"]})
+    assert (again.json()["stored"], again.json()["empty"], again.json()["changed"]) == ([], True, False)
 
 
 def test_groups_without_a_name_are_no_individuals_with_a_name(state):

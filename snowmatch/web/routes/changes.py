@@ -68,14 +68,16 @@ def _change(request: Request, values: Mapping[str, Any]) -> Response:
     if values.get("store") is not True or values.get("head") != head:
         changed = values.get("store") is True
         pairs = _pairs(state, identities, drafts) if values.get("kind") == "auto" else []
-        return JSONResponse({"lines": lines, "pairs": pairs, "head": head, "stored": [], "changed": changed})
+        shown = {"lines": lines, "pairs": pairs, "head": head, "changed": changed, "empty": not drafts}
+        return JSONResponse({**shown, "stored": []})
 
     def make(now: Identities) -> Sequence[Decision]:
         return _drafts(state, now, values) if now.stored.head == head else ()
 
     rows = state.append(make)
     if not rows:
-        return JSONResponse({"lines": lines, "pairs": [], "head": "", "stored": [], "changed": True})
+        shown = {"lines": lines, "pairs": [], "head": "", "changed": bool(drafts), "empty": not drafts}
+        return JSONResponse({**shown, "stored": []})
     after = state.identities()
     if after.who.boxes != identities.who.boxes:
         rereading_of(state).ask()

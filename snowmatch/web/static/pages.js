@@ -26,6 +26,7 @@
       return line;
     }));
     dialog.querySelector(".problem").hidden = !found.changed;
+    dialog.querySelector("[value=store]").hidden = found.empty;
     dialog.returnValue = "";
     snowmatch.open(dialog);
     return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "store"), { once: true }));
