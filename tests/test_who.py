@@ -475,6 +475,17 @@ def test_sightings_of_one_passage_are_not_compared_so_that_no_photo_speaks_for_t
     assert silence(who, evidence) == pytest.approx(math.log(1 - (3 + 4.5) / (3 + 10)))
 
 
+@pytest.mark.parametrize(("answer", "weight"), [(SAME, 1), (DIFFERENT, -1), (CANNOT_TELL, 0)])
+def test_only_the_adjudicators_answer_weighs_in_the_count(answer, weight):
+    rows = [pair("a00", "a01", DIFFERENT), pair("a00", "a01", DIFFERENT, "Boris", mode="blind")]
+    rows += [pair("a00", "a01", said, who, role="adjudicator") for said, who in ((SAME, "Clara"), (answer, "Dana"))]
+    who = who_is_who(FOUR, rows_of(*rows, pair("a00", "a01", DIFFERENT, "Emil")))
+    assert who.pairs[0, 1].answer == answer
+    evidence = Evidence({(0, 1): Likely(0, 1, 3.0, 0.95, 0.9, 20, ("a00", "a01"))}, 0.1, -3.0, 0)
+    weights = weights_of(who, evidence, lambda _: 0.97)
+    assert weights.human.tolist() == pytest.approx([weight * math.log(0.97 / 0.03)])
+
+
 def test_the_comparisons_that_are_told_are_without_those_that_follow_from_others():
     who = who_is_who([photo(n, f"e{n}") for n in range(3)], [])
     pairs = {(a, b): Likely(a, b, 1.0, 0.5, 0.5, 9, ("", "")) for a in range(3) for b in range(a + 1, 3)}

@@ -37,7 +37,7 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
     """
     alone, absent = rarity(evidence), silence(who, evidence)
     human = {
-        pair: sum(answer_weight(said, accuracy(said.observer)) for said in state.answers)
+        pair: sum(answer_weight(said, accuracy(said.observer)) for said in weighing(state.answers))
         for pair, state in who.pairs.items()
     }
     for pair in {*evidence.pairs, *human}:  # two names are an answer of whoever gave them; "cannot tell" says nothing
@@ -136,6 +136,12 @@ def answer_weight(said: Decision, accuracy: float) -> float:
         return 0.0
     weight = math.log(accuracy / (1 - accuracy)) * CERTAIN[said.certainty]
     return weight if said.answer == SAME else -weight
+
+
+def weighing(answers: Sequence[Decision]) -> Sequence[Decision]:
+    """Return those of the answers about a pair that weigh: all, or the last of an adjudicator, who settles it."""
+    judged = [said for said in answers if said.role == "adjudicator"]
+    return [max(judged, key=lambda said: said.id)] if judged else answers
 
 
 def facts_together(who: Who) -> Iterable[tuple[int, int]]:

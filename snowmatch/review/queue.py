@@ -20,7 +20,15 @@ from snowmatch.decisions.who import DISPUTED, Who
 from snowmatch.review.accuracy import ACCURACY
 from snowmatch.review.counting import draw_groupings, open_pairs
 from snowmatch.review.counts import left
-from snowmatch.review.graph import SURE, Known, answer_weight, differently_named, sighting_pair, weights_of
+from snowmatch.review.graph import (
+    SURE,
+    Known,
+    answer_weight,
+    differently_named,
+    sighting_pair,
+    weighing,
+    weights_of,
+)
 from snowmatch.review.identities import Identities, draft, sides_of
 from snowmatch.review.likely import LEAST, Evidence
 from snowmatch.review.questions import Questions
@@ -424,7 +432,9 @@ class Queue:
         if not usual or self._questions is None or item.why == "contradiction":
             self._start()
             return
-        weight = answer_weight(decision, self.accuracy(self.observer))
+        state = identities.who.pairs.get(pair)
+        weighs = state is not None and decision in weighing(state.answers)
+        weight = answer_weight(decision, self.accuracy(self.observer)) if weighs else 0.0
         if pair not in self._own:
             self._taken[pair] = weight
         else:  # an earlier answer counts again if this one is taken back
