@@ -375,7 +375,8 @@ def test_distances_on_the_earth_and_on_a_map():
     assert distance_km(Position(0, 0, 4326), Position(1, 0, 4326)) == pytest.approx(111.195, abs=0.01)
     assert distance_km(Position(179.5, 0, 4326), Position(-179.5, 0, 4326)) == pytest.approx(111.195, abs=0.01)
     assert distance_km(Position(10, 60, 4326), Position(11, 60, 4326)) == pytest.approx(55.6, abs=0.1)
-    assert distance_km(Position(0, 0, 32643), Position(3000, 4000, 32643)) == 5
+    for metres in (32643, 4087, 4484, 4491, 4547):  # systems in metres have numbers among those in degrees
+        assert distance_km(Position(0, 0, metres), Position(3000, 4000, metres)) == 5
     assert distance_km(Position(0, 0, 32643), Position(0, 0, 4326)) is None
 
 

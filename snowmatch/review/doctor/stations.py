@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from snowmatch.catalog.positions import DEGREES
 from snowmatch.catalog.stations import Span, examine_stations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
@@ -19,9 +20,7 @@ EARTH = 6371.0088  # km, mean radius. Source: IUGG
 
 @dataclass(frozen=True)
 class Position:
-    """The place of a station. crs: EPSG number; those from 4000 to 4999 are in degrees (x is the longitude), others in
-    metres.
-    """
+    """The place of a station. crs: EPSG number; those of DEGREES are degrees (x is the longitude), others metres."""
 
     x: float
     y: float
@@ -30,7 +29,7 @@ class Position:
     @property
     def in_degrees(self) -> bool:
         """Whether x and y are degrees."""
-        return 4000 <= self.crs < 5000
+        return self.crs in DEGREES
 
 
 @dataclass(frozen=True)
