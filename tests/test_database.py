@@ -6,16 +6,20 @@ import sqlite3
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 from fake_extractor import age, make_photo
 
 import snowmatch
-from snowmatch.catalog.database import VERSION, DamagedError, reading, writing
+from snowmatch.catalog.database import VERSION, DamagedError, _opened, reading, writing
 from snowmatch.catalog.ids import KeptId, load_ids, save_ids
 from snowmatch.catalog.records import Fingerprint, Records, load_records, paths_with, save_records
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import sqlite_address
 from snowmatch.core.home import database_path
+from snowmatch.decisions import opening
+from snowmatch.interchange.importers._sqlite import open_sqlite
 from snowmatch.photos.facts import PhotoFacts
 
 CONTENT = "ab" * 32
@@ -33,6 +37,40 @@ def folder(tmp_path):
     save_records(tmp_path, SOME)
     save_ids(tmp_path, IDS)
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        (PureWindowsPath("//server/share/a 1/x#?%.sqlite"), "file:////server/share/a%201/x%23%3F%25.sqlite?mode=ro"),
+        (PureWindowsPath("C:/a/ä.sqlite"), "file:///C:/a/%C3%A4.sqlite?mode=ro"),
+        (PurePosixPath("/a/x.sqlite"), "file:///a/x.sqlite?mode=ro"),
+    ],
+)
+def test_sqlite_understands_the_address_of_every_path(path, address):
+    assert sqlite_address(path, "mode=ro") == address
+    with pytest.raises(sqlite3.OperationalError, match="unable to open database file"):  # not: invalid uri authority
+        sqlite3.connect(address.replace("/a/", "/none/").replace("server", "none"), uri=True)
+
+
+class OnShare(type(Path())):
+    """A path as of a network share of Windows: its usual address has an authority, which SQLite refuses."""
+
+    def as_uri(self):
+        return PureWindowsPath(f"//server/share{self}").as_uri()
+
+    def resolve(self):
+        return self
+
+
+def test_databases_on_a_network_share_are_opened(tmp_path):
+    path = OnShare(tmp_path) / "decisions.sqlite"
+    with opening.writing(path):
+        pass
+    with opening.reading(path), open_sqlite(path):
+        pass
+    with _opened(path, write=False):
+        pass
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"no database at all\n" * 100, b"SQLite format 3\0" + b"\0" * 4000])

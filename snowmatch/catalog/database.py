@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import make_folder, open_regular, unreadable, unwritable
+from snowmatch.core.files import make_folder, open_regular, sqlite_address, unreadable, unwritable
 from snowmatch.core.home import database_path, opened_path
 
 VERSION = 3
@@ -224,7 +224,7 @@ def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
     # If a run was killed, its transaction is incomplete. A reader with write permission can roll it back.
     mode = "rwc" if write else "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT)
+        connection = sqlite3.connect(sqlite_address(path.absolute(), f"mode={mode}"), uri=True, timeout=WAIT)
     except sqlite3.Error as error:
         raise _system(path, error, write) from error
     try:

@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
+from urllib.parse import quote_from_bytes
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import HOME
@@ -218,6 +219,16 @@ def _rename(temporary: Path, path: Path) -> None:
         except PermissionError:  # Windows: another process reads the old file at this moment
             time.sleep(0.05)
     os.replace(temporary, path)
+
+
+def sqlite_address(path: PurePath, options: str) -> str:
+    """Return the address (URI) at which SQLite opens an absolute path, also one of a network share of Windows.
+
+    options: such as `mode=ro`. A server's name stands behind four slashes: SQLite refuses it as an authority.
+    """
+    text = path.as_posix()
+    before = "file://" if text.startswith("/") else "file:///"  # a drive has a letter
+    return f"{before}{quote_from_bytes(os.fsencode(text), safe='/:')}?{options}"
 
 
 def sync_folder(folder: Path) -> None:

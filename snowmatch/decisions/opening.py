@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import TEMPORARY, sync_folder, unwritable
+from snowmatch.core.files import TEMPORARY, sqlite_address, sync_folder, unwritable
 from snowmatch.core.locks import file_lock
 from snowmatch.core.text import printable
 from snowmatch.decisions.chain import BrokenError
@@ -142,7 +142,7 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         raise SnowmatchError(f"beside {path} lies a journal that is a link: remove the link")
     connection = None
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT)
+        connection = sqlite3.connect(sqlite_address(path.absolute(), f"mode={mode}"), uri=True, timeout=WAIT)
         connection.isolation_level = None  # only this module begins and ends transactions
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")

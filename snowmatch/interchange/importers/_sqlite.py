@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import sqlite_address
 
 MAGIC = b"SQLite format 3\0"
 
@@ -28,7 +29,7 @@ def open_sqlite(path: Path) -> Iterator[sqlite3.Connection]:
         raise SnowmatchError(f"{path} is no SQLite database, or damaged: copy it again")
     if path.with_name(path.name + "-wal").exists() or path.with_name(path.name + "-journal").exists():
         raise SnowmatchError(f"{path} is in use by another program: close it there first")
-    address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    address = sqlite_address(path.resolve(), "mode=ro&immutable=1")
     try:
         with closing(sqlite3.connect(address, uri=True)) as database:
             database.row_factory = sqlite3.Row
