@@ -13,8 +13,9 @@ from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import DISPUTED, GONE, who_is_who, with_names
+from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.counting import count_individuals
-from snowmatch.review.graph import silence, weights_of
+from snowmatch.review.graph import Known, silence, weights_of
 from snowmatch.review.likely import Evidence, Likely
 from snowmatch.views.question import _apart
 
@@ -328,6 +329,43 @@ def test_split_withdraws_what_joined_the_sides():
     assert not any(each.quarrels for each in who.individuals)
     later = who_is_who(FOUR, [*rows, pair("a01", "a02")._replace(id="0009")])
     assert of(later, "a01").quarrels  # somebody joins again what the split parted
+
+
+def different(who, one, other):
+    known = Known(who)
+    return [known.different(who.number_of[one], who.number_of[name]) for name in other]
+
+
+def test_a_split_stays_when_the_first_sighting_of_a_side_leaves():
+    machine = pair("a02", "a03", observer="machine", role="machine")
+    first = [pair("a00", "a01"), pair("a01", "a02"), machine, act("split", ["a03"], ["a00", "a01", "a02"])]
+    assert different(who_is_who(FOUR, rows_of(*first)), "a03", ["a00", "a01", "a02"]) == [True] * 3
+    rows = rows_of(*first, act("split", ["a00"], ["a01", "a02"]))
+    who = who_is_who(FOUR, rows)
+    assert different(who, "a03", ["a00", "a01", "a02"]) == [False, True, True]  # a00 and a03 may be one other animal
+    weights = weights_of(who, Evidence({}, 0.1, -2.0, 0), lambda _: 0.97)
+    assert set(weights.apart) == {(0, 1), (1, 3)}
+    rows = rows_of(*rows, machine)  # as of a computer that did not know the split
+    who = who_is_who(FOUR, rows)
+    assert of(who, "a03").quarrels == ((1, 3),)  # one, though two pairs are joined that must be different
+    assert same_state(advanced(who_is_who(FOUR, rows[:-1]), FOUR, rows, rows[-1:]), who)
+    assert [(each.a, each.b) for each in contradictions_of(who, lambda _: 0.97)] == [(1, 3)]
+    named = [photo(n, f"e{n}", None if n == 3 else "Aika") for n in range(4)]
+    rows = rows_of(machine, first[-1], act("name", ["a00"], answer="Bars"))
+    assert different(who_is_who(named, rows), "a03", ["a00", "a01", "a02"]) == [False, True, True]
+
+
+def test_a_sighting_that_is_named_as_the_other_side_of_a_split_goes_there():
+    photos = [photo(n, f"e{n}", "Aika") for n in range(5)]
+    split = act("split", ["a03", "a04"], ["a00", "a01", "a02"], "Umut")
+    for moved, name in (("a03", "Aika"), ("a04", "Aika"), ("a00", "Umut"), ("a02", "Umut")):
+        who = who_is_who(photos, rows_of(split, act("name", [moved], answer=name)))
+        assert of(who, moved).names == (name,)
+        assert not any(each.quarrels for each in who.individuals)
+        others = [a.annotation for a in photos if of(who, a.annotation).name != name]
+        assert different(who, moved, others) == [True] * len(others)
+    who = who_is_who(photos, rows_of(split, act("name", ["a03", "a04"], answer="Aika")))
+    assert of(who, "a03").quarrels == ((0, 3),)  # a whole side goes nowhere
 
 
 @pytest.mark.parametrize("moved", ["a00", "a01", "a02", "a03", "a04"])

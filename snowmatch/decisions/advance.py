@@ -72,16 +72,16 @@ def _with_answer(who: Who, decision: Decision) -> Who | None:
     return replace(who, pairs=pairs)
 
 
-def _joined(who: Who, pair: Pair, pairs: dict[Pair, PairState]) -> Who:
+def _joined(who: Who, pair: Pair, pairs: dict[Pair, PairState]) -> Who | None:
     kept, gone = sorted(who.of[n] for n in pair)
     first, second = who.individuals[kept], who.individuals[gone]
     members = sorted((*first.sightings, *second.sightings))
+    if any(not side.isdisjoint(members) and not other.isdisjoint(members) for side, other in who.parted):
+        return None  # a split contradicts it, perhaps by another pair than before
     across = ((min(a, b), max(a, b)) for a in first.sightings for b in second.sightings)
     apart = {*first.quarrels, *second.quarrels}
     apart |= {
-        p
-        for p in across
-        if p in who.one_photo or p in who.parted or ((state := pairs.get(p)) is not None and state.answer in PARTING)
+        p for p in across if p in who.one_photo or ((state := pairs.get(p)) is not None and state.answer in PARTING)
     }
     one = make_individual(members, who.sightings, who.names, who.labels, who.preferred, who.merged, sorted(apart))
     individuals = list(who.individuals)

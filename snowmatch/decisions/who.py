@@ -25,6 +25,7 @@ DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has
 UNNAMED = "unnamed "  # the beginning of what stands for an individual without a name
 GONE = "its photos are not in the catalog, not indexed, or do not count because of their species"
 Pair = tuple[int, int]  # numbers of two sightings, the smaller one first
+Sides = tuple[frozenset[int], frozenset[int]]  # numbers of the sightings on either side of a split
 
 
 class PairState(NamedTuple):  # not a dataclass: 200,000 of them must be made in a moment
@@ -62,12 +63,13 @@ class Who:
     names. labels: the name for each of these texts. preferred: of these texts, the later it was chosen for a merged
     individual, the higher. merged: of these texts, those that a merge gave up, and for which one: sightings of both are
     one individual. pairs: the pairs that were answered, in the order of their first answers. links: pairs that are
-    joined by a merge or by a split's sides. parted: pairs that a split parts. one_photo: pairs boxed in one photo.
-    idle: decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge
-    of two files, the decision itself may come later. boxes: those that persons corrected, by annotation. values: the
-    body part and species that persons corrected, by annotation and field. former: names that were changed, by a rename
-    or a merge, and for each the text of which `labels` has the present one. disputed_names: sightings that observers
-    named differently, by number, each with the last name of each observer; the last one counts.
+    joined by a merge or by a split's sides. parted: the sides of each split, without those that left them since: every
+    sighting of the one is another animal than every one of the other. one_photo: pairs boxed in one photo. idle:
+    decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge of
+    two files, the decision itself may come later. boxes: those that persons corrected, by annotation. values: the body
+    part and species that persons corrected, by annotation and field. former: names that were changed, by a rename or a
+    merge, and for each the text of which `labels` has the present one. disputed_names: sightings that observers named
+    differently, by number, each with the last name of each observer; the last one counts.
     """
 
     sightings: tuple[Sighting, ...]
@@ -80,7 +82,7 @@ class Who:
     individuals: tuple[Individual, ...]
     pairs: Mapping[Pair, PairState]
     links: frozenset[Pair]
-    parted: frozenset[Pair]
+    parted: tuple[Sides, ...]
     one_photo: frozenset[Pair]
     idle: tuple[tuple[Decision, str], ...]
     undone: frozenset[str] = frozenset()
@@ -145,7 +147,7 @@ class _Replay:
         self.pairs: dict[Pair, PairState] = {}
         self.links: dict[Pair, str] = {}
         self.named_by_merge: set[int] = set()  # sightings of which a merge says the name, and nobody else
-        self.parted: dict[Pair, str] = {}
+        self.parted: list[tuple[set[int], set[int]]] = []
         self.idle: list[tuple[Decision, str]] = []
 
     def take(self, decisions: Iterable[Decision]) -> None:
@@ -184,6 +186,7 @@ class _Replay:
             for number in sides[0]:
                 self._call(number, key)
                 self._give(number, key, decision, alone=decision.role == "adjudicator")
+            self._leave_sides(set(sides[0]), key)
         elif decision.kind == "merge":
             self._merge(decision, *sides)
         elif decision.kind == "split":
@@ -298,8 +301,31 @@ class _Replay:
             names = [self.name_of[n] for n in side]
             others = [n for n, name in zip(side, names, strict=True) if name is None or name != names[0]]
             self.links.update({(side[0], other): decision.id for other in others if other != side[0]})
+        for _, stayed in self.parted:  # what leaves the animal that an earlier split kept may be any other one
+            if stayed & both[0] and stayed & both[1]:
+                stayed -= both[0]
         if chosen and rest:
-            self.parted[min(chosen[0], rest[0]), max(chosen[0], rest[0])] = decision.id
+            self.parted.append(both)
+
+    def _leave_sides(self, numbers: set[int], key: str | None) -> None:
+        """Take sightings that got a name out of the sides of splits that stand for other names.
+
+        A name of the other side moves them there. A side that is named as a whole stays, whatever its name.
+        """
+        name = None if key is None else chosen_key(key, self.merged)
+        for chosen, rest in self.parted:
+            for own, other in ((chosen, rest), (rest, chosen)):
+                names = self._names_of(own - numbers)
+                if not own & numbers or own <= numbers or name in names:
+                    continue
+                if name in self._names_of(other):
+                    other |= own & numbers
+                    own -= numbers
+                elif own is rest and names:  # no longer of the animal that the split kept
+                    own -= numbers
+
+    def _names_of(self, numbers: Iterable[int]) -> set[str]:
+        return {chosen_key(key, self.merged) for n in numbers if (key := self.name_of[n]) is not None}
 
     def _free(self, key: str) -> None:
         """Withdraw that merges gave up a name, or chose it."""
@@ -363,7 +389,8 @@ def _joined(
             joined.join(a, b)
     of = tuple(joined.group_of(n) for n in range(len(sightings)))
     # Only pairs within one individual: most of the others are answered `different`, and sorting them takes long
-    apart = {pair for pair in (*one_photo, *state.parted) if of[pair[0]] == of[pair[1]]}
+    parted = tuple((frozenset(one), frozenset(other)) for one, other in state.parted)
+    apart = {pair for pair in one_photo if of[pair[0]] == of[pair[1]]} | parted_in(parted, of)
     apart.update((a, b) for (a, b), pair in pairs.items() if of[a] == of[b] and pair.answer in (DIFFERENT, DISPUTED))
     quarrels: dict[int, list[Pair]] = defaultdict(list)
     for a, b in sorted(apart):
@@ -377,9 +404,20 @@ def _joined(
     )
     place = {first: n for n, first in enumerate(groups)}
     numbers = tuple(place[first] for first in of)
-    parted, idle = frozenset(state.parted), tuple(state.idle)
-    found = (sightings, number_of, numbers, *shown, individuals, pairs, frozenset(links), parted, one_photo, idle)
-    return Who(*found, former=state.former, disputed_names=state.disputed_names())
+    found = (sightings, number_of, numbers, *shown, individuals, pairs, frozenset(links), parted, one_photo)
+    return Who(*found, tuple(state.idle), former=state.former, disputed_names=state.disputed_names())
+
+
+def parted_in(parted: Iterable[Sides], of: Sequence[int]) -> set[Pair]:
+    """Return the first sightings of either side of each split that one individual has, as a pair for each individual.
+
+    of: the individual of each sighting.
+    """
+    found: set[Pair] = set()
+    for sides in parted:
+        one, other = ({of[n]: n for n in sorted(side, reverse=True)} for side in sides)
+        found.update((min(one[k], other[k]), max(one[k], other[k])) for k in one.keys() & other.keys())
+    return found
 
 
 def make_individual(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snowmatch.decisions.row import DIFFERENT, SAME, Decision
-from snowmatch.decisions.who import DISPUTED, Individual, Who
+from snowmatch.decisions.who import DISPUTED, Individual, Who, parted_in
 from snowmatch.review.graph import facts_together
 from snowmatch.review.likely import Evidence
 from snowmatch.review.quarrels import Answer, answer_weight, find_quarrels
@@ -92,6 +92,6 @@ def _voices(
                 same = said.answer == SAME
                 weight = answer_weight(right, said.certainty, likely.probability if likely else None, same)
                 voices.append(Voice(a, b, same, said, "", weight))
-    for pairs, fact in ((who.one_photo, "one_photo"), (who.parted, "split")):
+    for pairs, fact in ((who.one_photo, "one_photo"), (parted_in(who.parted, who.of), "split")):
         voices += [Voice(a, b, False, None, fact, FACT) for a, b in sorted(pairs) if a in place and b in place]
     return voices

@@ -53,7 +53,11 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
     for a, b in together:
         joined.join(a, b)
     # What contradicts a fact is shown as a contradiction; the graph itself must be free of them
-    apart = [(a, b) for a, b in sorted(who.one_photo | who.parted) if joined.group_of(a) != joined.group_of(b)]
+    apart = [
+        (a, b)
+        for a, b in sorted({*who.one_photo, *_apart_by_split(who, joined)})
+        if joined.group_of(a) != joined.group_of(b)
+    ]
     return Weights(
         len(who.sightings),
         np.array([i for i, _ in pairs], np.int64),
@@ -66,6 +70,14 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
         apart=tuple(apart),
         views=views,
     )
+
+
+def _apart_by_split(who: Who, joined: Unions) -> Iterator[tuple[int, int]]:
+    """Yield one pair of sightings for any two groups of `joined` that are on two sides of a split."""
+    for sides in who.parted:
+        one, other = ({joined.group_of(n): n for n in sorted(side, reverse=True)}.values() for side in sides)
+        for a, b in product(one, other):
+            yield min(a, b), max(a, b)
 
 
 def differently_named(who: Who, a: int, b: int) -> bool:
@@ -164,7 +176,8 @@ class Known:
         for number, individual in enumerate(who.of):
             self._joined.join(first.setdefault(individual, number), number)
         self._apart: dict[int, set[int]] = defaultdict(set)
-        for pair in (*who.one_photo, *who.parted, *(p for p, s in who.pairs.items() if s.answer == DIFFERENT)):
+        split = _apart_by_split(who, self._joined)
+        for pair in (*who.one_photo, *split, *(p for p, s in who.pairs.items() if s.answer == DIFFERENT)):
             self.part(*pair)
 
     def same(self, a: int, b: int) -> bool:
