@@ -277,6 +277,18 @@ def test_two_sides_of_one_encounter_are_a_pair_of_their_own():
     assert "a2" in format_agreement(found, who)
 
 
+def test_two_sides_of_one_encounter_are_a_pair_when_their_first_photo_has_left_the_catalog():
+    annotations = tuple(replace(a, encounter="e", passage="e", row=n) for n, a in enumerate(catalog([None] * 5)[1:]))
+    book = Book()
+    for observer, answer in (("ann", SAME), ("bo", CANNOT_TELL)):
+        book.add("pair", observer, answer, side_a=("a0", "a1"), side_b=("a2", "a3"), mode="blind")
+    who = who_is_who(annotations, book.rows)
+    found = agreement(book.rows, who)
+    assert (found.overall.pairs, found.gone) == (1, 0)
+    assert [each.sides for each in found.disagreements] == [("a1", "a2")]
+    assert "a1" in format_agreement(found, who)
+
+
 def test_hidden_repetitions_are_compared_with_the_answer_before():
     book = Book()
     for n, (before, now) in enumerate([(SAME, SAME), (SAME, DIFFERENT), (DIFFERENT, CANNOT_TELL), (DIFFERENT, SAME)]):

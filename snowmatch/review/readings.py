@@ -39,14 +39,18 @@ class Reading:
 def by_sighting(who: Who) -> Place:
     """Return the function that tells which pair a decision is about; None if its photos are not in the catalog.
 
-    Two sides of one sighting are a pair as well: they have the identifiers of the sides.
+    Two sides of one sighting are a pair as well: they have the smallest identifiers of the sides that are in the
+    catalog.
     """
 
     def place(row: Decision) -> Key | None:
         a, b = find_sighting(who.number_of, row.side_a), find_sighting(who.number_of, row.side_b)
         if a is None or b is None:
             return None
-        return by_annotation(row) if a == b else _key(who.sightings[a].key, who.sightings[b].key)
+        if a != b:
+            return _key(who.sightings[a].key, who.sightings[b].key)
+        one, other = (min(name for name in side if name in who.number_of) for side in (row.side_a, row.side_b))
+        return _key(one, other)
 
     return place
 
