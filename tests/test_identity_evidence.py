@@ -107,6 +107,21 @@ def test_photos_that_say_little_contradict_no_answer_but_one_is_looked_at_again(
     assert {(link.b, link.weak) for link in links_of(who.who, individual, evidence)} == {(1, "single"), (2, "unlikely")}
 
 
+@pytest.mark.parametrize(
+    ("said", "doubted"), [([], False), ([("Anna", "cannot_tell")], False), ([("Anna", "different")], True)]
+)
+def test_a_slip_against_the_machine_goes_to_an_adjudicator(catalog, said, doubted):
+    who = open_identities(catalog)
+    who, _ = decide(who, [answer_pair(who, 0, 1, "same", "machine", role="machine", tags=("sample",))])
+    who, _ = decide(who, [answer_pair(who, 0, 1, answer, observer) for observer, answer in said])
+    evidence = Evidence({(0, 1): Likely(0, 1, 6.0, 0.995, 0.99, 60, ("a", "b"))}, 0.3, -2.0, 0)
+    assert doubtful_answers(who, evidence) == [(0, 1)] * doubted
+    asked = [item.reason for item in Queue(who, evidence, "Clara", mode="adjudicate").next(2)]
+    assert asked == ["Anna: different; the photos say one animal at 99.50 %"] * doubted
+    who, _ = decide(who, [answer_pair(who, 0, 1, "different", "Clara", role="adjudicator")])
+    assert doubtful_answers(who, evidence) == []
+
+
 def test_a_run_that_was_stopped_and_goes_on_finds_the_same_evidence(catalog, monkeypatch):
     session, sightings = open_catalog(catalog).session(), open_identities(catalog).who.sightings
     expected = gather_evidence(session, sightings, again=True)

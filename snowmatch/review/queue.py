@@ -16,7 +16,7 @@ from snowmatch.core.text import counted, percent
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
 from snowmatch.decisions.sightings import Sighting, comparable, find_sightings
-from snowmatch.decisions.who import DISPUTED, Who
+from snowmatch.decisions.who import DISPUTED, PairState, Who
 from snowmatch.review.accuracy import ACCURACY
 from snowmatch.review.counting import draw_groupings, open_pairs
 from snowmatch.review.counts import left
@@ -386,7 +386,8 @@ class Queue:
                 told = ", ".join(f"{d.observer}: {d.answer.replace('_', ' ')}" for d in state.answers)
                 yield self._item(*pair, "disagreement", told)
         for pair in doubtful_answers(self.identities, self.evidence):
-            first, likely = self.identities.who.pairs[pair].answers[0], self.evidence.pairs[pair]
+            state, likely = self.identities.who.pairs[pair], self.evidence.pairs[pair]
+            first = _first_person(state) or state.answers[0]
             share = (
                 f"say one animal at {percent(likely.probability)}" if likely.speaks else "say next to nothing for it"
             )
@@ -552,12 +553,17 @@ def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[i
         likely = evidence.pairs.get(pair)
         if likely is None or state.answer not in (SAME, DIFFERENT):
             continue
-        if any(said.role in ("adjudicator", "machine") for said in state.answers):
+        if any(said.role == "adjudicator" for said in state.answers) or _first_person(state) is None:
             continue
         wrong = likely.probability if state.answer == DIFFERENT else 1 - likely.probability
         if wrong >= DOUBT:
             found.append((state.answer == SAME and not likely.speaks, -wrong, pair))
     return [pair for _, _, pair in sorted(found)]
+
+
+def _first_person(state: PairState) -> Decision | None:
+    """Return the first answer of a person that says what counts; None if only the machine says it."""
+    return next((said for said in state.answers if said.role != "machine" and said.answer == state.answer), None)
 
 
 def answer_item(
