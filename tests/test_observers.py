@@ -350,7 +350,7 @@ def test_groups_of_any_answers_add_up(given_answers):
 def survey(individuals=8, encounters=5, **values):
     names = [f"cat {n % individuals}" for n in range(individuals * encounters)]
     who = who_is_who(catalog(names, **values), [])
-    return who, trusted_names(who)
+    return who, trusted_names(who, "ann")
 
 
 def likely(**odds):
@@ -436,7 +436,22 @@ def test_names_of_contradictory_or_joined_individuals_are_not_trusted():
     book = Book()
     book.pair(0, 1, DIFFERENT)
     book.pair(4, 5, SAME)
-    assert trusted_names(who_is_who(annotations, book.rows)) == (None, None, "b", "b", None, None, None)
+    assert trusted_names(who_is_who(annotations, book.rows), "ann") == (None, None, "b", "b", None, None, None)
+
+
+def test_nobody_is_trained_by_own_answers_or_by_joins_of_the_machine():
+    book = Book()
+    book.pair(0, 1, SAME, "machine", role="machine")
+    book.pair(1, 2, SAME, "bo")
+    book.pair(0, 3, SAME, "ann")
+    book.pair(4, 3, SAME, "ann")
+    book.pair(0, 4, SAME, "bo")
+    book.add("merge", "ann", "", side_a=("a4",), side_b=("a5",))
+    who = who_is_who(catalog(["aika"] + [None] * 5), book.rows)
+    assert len(who.individuals) == 1
+    assert trusted_names(who, "ann") == ("aika", None, None, None, "aika", "aika")
+    assert trusted_names(who, "bo") == ("aika", None, None, "aika", "aika", "aika")
+    assert trusted_names(who, "Chinara") == ("aika", None, None, "aika", "aika", "aika")
 
 
 def test_training_results_tell_both_kinds_of_error():

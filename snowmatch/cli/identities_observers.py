@@ -51,7 +51,7 @@ def train(
     session, evidence = gathered(place, who, extractors, options, again)
     known = answered_pairs(who.rows, who.who, observer)
     pairs = training_pairs(
-        who.who.sightings, trusted_names(who.who), evidence.pairs, number, seed, observer, answered=known
+        who.who.sightings, trusted_names(who.who, observer), evidence.pairs, number, seed, observer, answered=known
     )
     if len(pairs) < number // 2 * 2:
         say(f"only {len(pairs)} pairs are left to train with")

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import counted
+from snowmatch.core.unions import Unions
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, comparable, find_sighting
 from snowmatch.decisions.who import Pair, Who
 from snowmatch.review.accuracy import training_answers, truth_of
+from snowmatch.review.graph import facts_together
 from snowmatch.review.likely import Likely
 from snowmatch.review.shares import Share, make_share
 
@@ -48,12 +50,27 @@ class Trained:
     by_certainty: tuple[tuple[int | None, Share], ...]
 
 
-def trusted_names(who: Who) -> tuple[str | None, ...]:
-    """Return the name of each sighting (S,) whose individual has exactly one name and no contradictions; else None."""
+def trusted_names(who: Who, observer: str) -> tuple[str | None, ...]:
+    """Return the name of each sighting (S,) whose individual has exactly one name and no contradictions; else None.
+
+    A sighting that has no name of its own needs answers `same` of others than `observer` and the machine, or a merge,
+    to one that has: nobody is measured by own answers, nor by those that nobody has checked.
+    """
+    joined = Unions(len(who.sightings))
+    said = {pair for pair, state in who.pairs.items() if state.answer == SAME and _by_another(state.answers, observer)}
+    for a, b in (*facts_together(who), *said):
+        joined.join(a, b)
+    named = {joined.group_of(n) for n, key in enumerate(who.names) if key is not None}
     return tuple(
-        individual.name if len(individual.names) == 1 and not individual.quarrels else None
-        for individual in (who.individuals[n] for n in who.of)
+        individual.name
+        if len(individual.names) == 1 and not individual.quarrels and joined.group_of(number) in named
+        else None
+        for number, individual in enumerate(who.individuals[n] for n in who.of)
     )
+
+
+def _by_another(answers: Sequence[Decision], observer: str) -> bool:
+    return any(said.answer == SAME and said.role != "machine" and said.observer != observer for said in answers)
 
 
 def answered_pairs(rows: Sequence[Decision], who: Who, observer: str) -> frozenset[Pair]:

@@ -236,7 +236,7 @@ class Desk:
                 answered |= identities.who.pairs.keys()
             self._training = training_pairs(
                 identities.who.sightings,
-                trusted_names(identities.who),
+                trusted_names(identities.who, self.observer),
                 queue.evidence.pairs,
                 TRAINING,
                 0,
