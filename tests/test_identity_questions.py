@@ -404,3 +404,22 @@ def test_asking_ends_when_others_change_which_sightings_there_are(tmp_path, monk
     assert _ask_all(Queue(who, evidence, "Anna", repeats=0), None, None, None) == 1
     assert "which sightings there are has changed meanwhile: run it again" in capsys.readouterr().err
     assert [row.observer for row in open_identities(tmp_path).rows] == ["Boris", "Anna"]  # the answer is stored
+
+
+def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(4)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    who = open_identities(tmp_path)
+    pairs = {(a, b): Likely(a, b, 9.0 - a - b, 0.9, 0.9, 9, ("", "")) for a, b in combinations(range(3), 2)}
+
+    def boris_joins_the_first_and_the_third(*words, **options):
+        if len(open_identities(tmp_path).rows) == 0:
+            decide(open_identities(tmp_path), [answer_pair(who, 0, 2, "same", "Boris")])
+        return "s"
+
+    monkeypatch.setattr("click.prompt", boris_joins_the_first_and_the_third)
+    queue = Queue(who, Evidence(pairs, 0.3, -2.0, 0), "Anna", repeats=0)
+    assert _ask_all(queue, None, None, None) == 1
+    (anna,) = [row for row in open_identities(tmp_path).rows if row.observer == "Anna"]
+    assert {*anna.side_a, *anna.side_b} == {"a0", "a1"}  # that a1 and a2 are one animal follows

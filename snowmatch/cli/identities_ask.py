@@ -178,7 +178,10 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         answered.add(appended.rows[0].id)
         if _other_sightings(queue, after):
             break
-        queue.take(after, item, appended.rows[0])
+        if len(after.rows) > len(queue.identities.rows) + 1:  # others have decided meanwhile
+            queue.start_again(after)
+        else:
+            queue.take(after, item, appended.rows[0])
     return len(answered)
 
 
