@@ -168,6 +168,20 @@ def test_observers_who_disagree_about_two_sides_of_a_sighting_need_an_adjudicato
     assert len(who_is_who(photos, rows_of(*rows, pair("a00", "a01", observer="Boris"))).sightings) == 1  # he agrees now
 
 
+def test_a_different_stays_when_an_encounter_gets_photos_of_both_sides():
+    before = [photo(n, "e0" if n < 3 else "e1") for n in range(5)]
+    said = pair(["a02", "a00", "a01"], ["a03", "a04"], DIFFERENT)
+    assert who_is_who(before, rows_of(said)).pairs[0, 1].answer == DIFFERENT
+    # a clock was corrected: the third photo is of an encounter of its own, and the others of one
+    after = [photo(n, "e1" if n == 2 else "e0") for n in range(5)]
+    who = who_is_who(after, rows_of(said))
+    assert [each.annotations for each in who.sightings] == [("a00", "a01"), ("a02",), ("a03", "a04")]
+    assert who.pairs[0, 2].answer == DIFFERENT
+    assert same_state(advanced(who_is_who(after, []), after, rows_of(said), rows_of(said)), who)
+    undone = rows_of(said, said._replace(answer=SAME))  # the observer's last answer counts
+    assert len(who_is_who(after, undone).sightings) == 2
+
+
 def test_names_of_two_sightings_stay_when_their_encounters_become_one():
     rows = rows_of(act("name", ["a00"], answer="Alpha"), act("name", ["a01"], answer="Beta"))
     apart = [photo(0, "e0"), photo(1, "e1"), photo(2, "e0"), photo(3, "e9")]

@@ -52,6 +52,8 @@ def _with_answer(who: Who, decision: Decision) -> Who | None:
     a, b = find_sighting(who.number_of, decision.side_a), find_sighting(who.number_of, decision.side_b)
     if a is None or b is None or a == b:
         return None
+    if not {who.number_of[name] for name in decision.side_a}.isdisjoint(who.number_of[n] for n in decision.side_b):
+        return None  # it parts a sighting
     pair = (a, b) if a < b else (b, a)
     before = who.pairs.get(pair)
     state = settled([*(before.answers if before is not None else ()), decision])

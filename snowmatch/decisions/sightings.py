@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -55,9 +55,10 @@ def make_sightings(
 
     decisions: those in effect, in their order. If one says that two sides of a sighting are different animals, the
     second side becomes a sighting of its own, also if observers disagree; so do photos that got another name, when
-    their encounters were two. An animal that the screening left out is none, unless it is among the `wanted_after_all`;
-    nor is an unidentified one of a species that no individual has, unless a decision says who it is. also: identifiers
-    of annotations that are sightings all the same. Nothing on record gives an empty tuple.
+    their encounters were two. Of two sides that are only partly of one sighting, as after the correction of a clock,
+    that part is divided. An animal that the screening left out is none, unless it is among the `wanted_after_all`; nor
+    is an unidentified one of a species that no individual has, unless a decision says who it is. also: identifiers of
+    annotations that are sightings all the same. Nothing on record gives an empty tuple.
     """
     decisions = tuple(decisions)
     wanted = wanted_after_all(annotations, decisions) if any(a.left_out for a in annotations) else frozenset[str]()
@@ -76,17 +77,14 @@ def make_sightings(
     for decision in _not_of_two(decisions, place):
         if decision.kind in ("name", "split"):
             called.update(dict.fromkeys(decision.side_a, decision.answer))
-        if decision.kind == "split":
-            sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
-            for n in sides[0] & sides[1]:  # its sides were two sightings then
-                inner[keys[n]][frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))] = [decision]
-        if decision.kind != "pair" or not counts(decision) or decision.answer not in (SAME, DIFFERENT):
+        says = decision.kind == "pair" and counts(decision) and decision.answer in (SAME, DIFFERENT)
+        if not says and decision.kind != "split":
             continue
         sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
-        if len(sides[0]) == 1 and sides[0] == sides[1]:
+        for n in sides[0] & sides[1]:  # its sides are of one sighting, or were two sightings then
             asked = frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))
-            said = inner[keys[next(iter(sides[0]))]]
-            said[asked] = [each for each in said.get(asked, ()) if each.kind == "pair"] + [decision]
+            said = [each for each in inner[keys[n]].get(asked, ()) if says and each.kind == "pair"]
+            inner[keys[n]][asked] = [*said, decision]
     found = []
     for key, rows in groups.items():
         members = [(annotations[row].annotation, row) for row in rows]
@@ -183,7 +181,13 @@ def _not_of_two(decisions: Iterable[Decision], place: Mapping[str, int]) -> list
         or (one := at(decision.side_a[0])) == (other := at(decision.side_b[0]))
         or one is None
         or other is None
+        or (len(decision.side_a) + len(decision.side_b) > 2 and _meet(at, decision))
     ]
+
+
+def _meet(at: Callable[[str], int | None], decision: Decision) -> bool:
+    """Return whether the sides of a decision, which may be of more photos than one, share a group."""
+    return not set(map(at, decision.side_a)).isdisjoint(map(at, decision.side_b))
 
 
 def _counts(annotations: Sequence[Annotation], rows: Sequence[int], wanted: Collection[str]) -> bool:
