@@ -7,8 +7,12 @@ import pytest
 from blank_survey import encounters, names_of, run, without_names
 from click.testing import CliRunner
 from drawn_table import ROWS, write_catalog
+from fake_extractor import age
 
 from snowmatch.api import open_catalog
+from snowmatch.catalog.ids import give_ids, load_ids, save_ids
+from snowmatch.catalog.load import load_catalog
+from snowmatch.catalog.records import Records, save_records, take_fingerprint
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.contradictions import contradictions_of
@@ -138,6 +142,34 @@ def test_a_photo_is_named_as_a_terminal_completes_its_path(tmp_path, monkeypatch
     assert "no individual 'in/p9.png'" in run(folder, "show", "in/p9.png", code=1)
     run(folder, "decide", "catalog/in/p4.png", "in\\p5.png", "different", "--observer", "Anna")
     assert len(open_identities(folder).who.sightings) == 5
+
+
+def test_a_photo_that_has_changed_is_not_named_before_it_is_indexed(tmp_path):
+    (tmp_path / "catalog.csv").write_text("path,encounter\na.jpg,e0\nb.jpg,e1\nc.jpg,e2\n", encoding="utf-8")
+
+    def index():
+        for name in "abc":
+            age(tmp_path / f"{name}.jpg")
+        photos = {f"{name}.jpg": take_fingerprint(tmp_path / f"{name}.jpg", photo=False) for name in "abc"}
+        kept = load_ids(tmp_path)
+        contents = {path: taken.sha256 for path, taken in photos.items()}
+        save_records(tmp_path, Records(photos))
+        save_ids(tmp_path, give_ids(load_catalog(tmp_path).annotations, contents, kept), kept)
+
+    for name in "abc":
+        (tmp_path / f"{name}.jpg").write_text(name)
+    index()
+    for path, content in (("a.jpg", "b"), ("b.jpg", "a")):  # two files change their names
+        (tmp_path / path).write_text(content)
+    (tmp_path / "c.jpg").unlink()
+    for name in ("a.jpg", "e0"):
+        told = run(tmp_path, "name", "Aika", name, "--observer", "Anna", code=1)
+        assert "a.jpg has changed since it was indexed" in told
+    run(tmp_path, "name", "Cholpon", "c.jpg", "--observer", "Anna")
+    (tmp_path / "c.jpg").write_text("c")
+    index()
+    run(tmp_path, "name", "Aika", "a.jpg", "--observer", "Anna")
+    assert names_of(tmp_path) == {"e0": "Aika", "e1": None, "e2": "Cholpon"}
 
 
 def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_path):

@@ -141,6 +141,7 @@ _CHOICES = {"box": "--bbox X,Y,W,H", "mask": "--mask FILE", "body part": "--body
 COMMANDS: dict[str, Callable[[Data], str]] = {
     # errors
     "not-indexed": _index,
+    "photo-changed": _index,
     "damaged-features": _index,
     "damaged-settings": lambda data: f"snowmatch index CATALOG --extractor {data['extractor']}",
     "damaged-calibration": _calibrate,

@@ -14,6 +14,7 @@ from snowmatch.catalog.ids import with_ids
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.names import alike_names
 from snowmatch.catalog.opened import open_data
+from snowmatch.catalog.records import current_status, load_records
 from snowmatch.catalog.table import UNIDENTIFIED, is_unidentified
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import path_inside
@@ -217,11 +218,14 @@ def find_sighting_named(identities: Identities, name: str) -> int:
     """Return the number of the sighting that `name` means: an annotation, an encounter, or the path of a photo, also
     from the working directory.
 
-    Raises SnowmatchError if there is none, or if the photo or encounter shows several animals.
+    Raises SnowmatchError if there is none, if the photo or encounter shows several animals, or if one of its photos has
+    changed since it was indexed: the identifiers of its annotations may be those of another photo.
     """
     who = identities.who
     found = sightings_named(identities, name)
     if len(found) == 1:
+        if name not in who.number_of:
+            _check_unchanged(identities, found[0])
         return found[0]
     if found:
         several = counted(len(found), "animal")
@@ -238,6 +242,20 @@ def find_sighting_named(identities: Identities, name: str) -> int:
         f"{name!r} is no annotation, photo or encounter of {identities.data.folder}{did_you_mean(name, known)}; "
         "expected an encounter, the path of a photo in the catalog, or the identifier of an annotation"
     )
+
+
+def _check_unchanged(identities: Identities, number: int) -> None:
+    """Raise SnowmatchError if a photo of a sighting is not what was indexed under its path. A missing one is."""
+    folder = identities.data.folder
+    records = load_records(folder).photos
+    for path in dict.fromkeys(identities.annotations[row].path for row in identities.who.sightings[number].rows):
+        known = records.get(path)
+        if known is not None and (folder / path).exists() and current_status(str(folder / path), known) is None:
+            raise SnowmatchError(
+                f"{path} has changed since it was indexed, so a decision might go to another photo: index it first",
+                "photo-changed",
+                catalog=str(folder),
+            )
 
 
 def _places(identities: Identities, name: str, sightings: Sequence[int]) -> str:
