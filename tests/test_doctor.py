@@ -116,6 +116,15 @@ def test_without_an_index_and_stations_the_list_says_what_was_not_seen(tmp_path)
     assert [note.code for note in found_in(tmp_path).unseen] == ["photos-unseen", "no-places", "names-unseen"]
 
 
+def test_stations_in_several_coordinate_systems_are_told_to_have_no_distances(tmp_path):
+    rows = rows_of(tmp_path)
+    two_at_once(rows)
+    write(tmp_path, rows, "station,x,y,crs\nS0,500000,4600000,32643\nS1,500000,4600000,32644\nS2,,,\n")
+    found = found_in(tmp_path)
+    assert [f.severity for f in found.findings if f.code == "two-places"] == ["check"]
+    assert [note.code for note in found.unseen] == ["photos-unseen", "several-systems", "names-unseen"]
+
+
 # --- planted faults that need no index --------------------------------------------------------------------------------
 
 

@@ -90,6 +90,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "two-places": _move,
     "too-fast": _move,
     "no-places": lambda data: "add stations.csv with the columns station, location, x, y, crs",
+    "several-systems": lambda data: "give the places of all stations of stations.csv in one coordinate system",
     "stations-unread": lambda data: "correct stations.csv",
     "stations-elsewhere": lambda data: (
         f"write the locations alike in {_table(data)} and stations.csv, or add these stations to stations.csv"

@@ -154,3 +154,10 @@ def _unseen(patient: Patient) -> Iterator[Note]:
     if len(stations) > 1 and not patient.stations.exists:
         text = "how fast animals travel: there is no stations.csv, so only times within a minute were compared"
         yield Note("no-places", text, about)
+    systems = {place.crs for site in stations if (place := patient.stations.position(*site)) is not None}
+    if len(systems) > 1:
+        text = (
+            "how fast animals travel between stations in different coordinate systems (column crs of stations.csv): "
+            "only times within a minute were compared there"
+        )
+        yield Note("several-systems", text, about | {"count": len(systems)})
