@@ -20,7 +20,7 @@ from snowmatch.demo.survey import make_survey
 from snowmatch.review.doctor.examine import examine
 from snowmatch.review.doctor.finding import SEVERITIES, Finding
 from snowmatch.review.doctor.stations import Position, distance_km, read_stations
-from snowmatch.review.identities import answer_pair, decide, open_identities
+from snowmatch.review.identities import answer_pair, decide, draft, open_identities
 from snowmatch.views.doctor import examination_to_json, format_examination
 
 pytestmark = pytest.mark.usefixtures("seen_once")
@@ -693,6 +693,37 @@ def test_decisions_that_contradict_are_serious(own_survey):
     elsewhere = (folder / "decisions.sqlite").rename(own_survey / "elsewhere.sqlite")
     for catalog, told in ((open_catalog(folder), False), (open_catalog(folder, elsewhere), True)):
         assert ("contradictions" in {each.code for each in examine(catalog).findings}) is told
+
+
+def test_names_by_decisions_are_not_corrected_in_the_table(tmp_path):
+    head = "path,individual,body_part,station,timestamp,encounter,bbox,annotation\n"
+    lines = [
+        'a.jpg,Aika,left_flank,S0,2023-03-01T03:00:00,e0,"0,0,9,9",a0\n',
+        'a.jpg,Bars,left_flank,S0,2023-03-01T03:00:00,e0,"50,0,9,9",a1\n',
+        "b.jpg,,left_flank,S1,2023-03-01T03:00:30,e1,,a2\n",
+        "c.jpg,,left_flank,S1,2023-03-09T03:00:00,e2,,a3\n",
+        "d.jpg,aika,left_flank,S1,2023-03-19T03:00:00,e3,,a4\n",
+    ]
+    (tmp_path / "catalog.csv").write_text(head + "".join(lines))
+    for name in "abcd":
+        (tmp_path / f"{name}.jpg").write_text("one" if name in "cd" else name)
+    codes = "individuals-same-name", "one-animal-twice", "two-places", "copies-with-two-names"
+
+    def advised():
+        found = seen(tmp_path)
+        return {code: finding_advice(code, {"catalog": "c", **found[code].data}) for code in codes if code in found}
+
+    assert "rows or folders" in advised()["individuals-same-name"]
+    who = open_identities(tmp_path)
+    decide(who, [draft("name", "Anna", "Aika", side_a=(name,)) for name in ("a1", "a2", "a3")])
+    told = advised()
+    assert told["individuals-same-name"] == "snowmatch identities c merge NAME NAME"
+    for code in codes[1:]:
+        assert "snowmatch identities c name NAME PHOTO" in told[code]
+        assert "individual" not in told[code]
+    assert "correct station or timestamp in catalog.csv" in told["two-places"]
+    decide(open_identities(tmp_path), [draft("undo", "Anna", row.id) for row in open_identities(tmp_path).rows])
+    assert "rows or folders" in advised()["individuals-same-name"]
 
 
 def test_what_is_wrong_with_decisions_is_told_once(tmp_path):

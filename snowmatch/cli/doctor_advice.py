@@ -29,8 +29,19 @@ def _rename(data: Data) -> str:
     return "write one of the names in all rows or folders"
 
 
+def _one_name(data: Data) -> str:
+    return f"snowmatch identities {_catalog(data)} merge NAME NAME" if data.get("decided") else _rename(data)
+
+
 def _name(data: Data) -> str:
-    return f"compare the photos, and correct the column individual of {_table(data)}"
+    return f"compare the photos, and {_individual(data)}"
+
+
+def _individual(data: Data) -> str:
+    """Return how a person corrects the name of an animal: the table does not change what a decision says."""
+    if data.get("decided"):
+        return f"snowmatch identities {_catalog(data)} name NAME PHOTO"
+    return f"correct the column individual of {_table(data)}"
 
 
 def _table(data: Data) -> str:
@@ -43,6 +54,8 @@ def _regroup(data: Data) -> str:
 
 
 def _move(data: Data) -> str:
+    if data.get("decided"):
+        return f"{_name(data)}, or correct station or timestamp in {_table(data)}"
     return f"compare the photos, and correct individual, station or timestamp in {_table(data)}"
 
 
@@ -97,14 +110,14 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     ),
     "stations-without-location": lambda data: f"fill in the column location of {_table(data)}",
     "stations-without-place": lambda data: "add these stations to stations.csv",
-    "individuals-same-name": _rename,
-    "individuals-alike": _rename,
+    "individuals-same-name": _one_name,
+    "individuals-alike": _one_name,
     "locations-same-name": _rename,
     "locations-alike": _rename,
     "stations-same-name": _rename,
     "stations-alike": _rename,
     "two-names": lambda data: f"give each animal its own box in {_table(data)}",
-    "one-animal-twice": lambda data: f"correct the column individual of {_table(data)}",
+    "one-animal-twice": _individual,
     "same-animal-rows": lambda data: f"if one row is a mistake, remove it from {_table(data)}",
     "doubtful-names": lambda data: "leave the column individual empty, or use the folder _unidentified",
     "camera-folders": lambda data: "put the photos into a folder with the animal's name, or into _unidentified",

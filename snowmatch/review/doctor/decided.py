@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from snowmatch.core.text import counted
-from snowmatch.decisions.file import decisions_path
 from snowmatch.decisions.who import DISPUTED, Who
 from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient
-from snowmatch.review.identities import open_identities
 
 
 def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
     """Yield findings about the catalog's decisions; none without decisions."""
-    if not (patient.decisions or decisions_path(patient.data.folder)).exists():
+    if patient.identities is None:
         return
-    who = open_identities(patient.data.folder, patient.decisions).who
+    who = patient.identities.who
     quarrels = [
         f"{each.handle}: {_encounter(who, a)} and {_encounter(who, b)}"
         + (" are in one photo" if (a, b) in who.one_photo else " are different, somebody said")

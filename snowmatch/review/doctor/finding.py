@@ -15,7 +15,9 @@ from snowmatch.catalog.records import Records
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.effect import in_effect
 from snowmatch.review.doctor.stations import Stations
+from snowmatch.review.identities import Identities, decisions_path, open_identities
 
 # `serious`: counts are wrong, or a name contradicts a fact. `check`: a person should look. `hint`: it can be better.
 SERIOUS, CHECK, HINT = SEVERITIES = ("serious", "check", "hint")
@@ -72,6 +74,26 @@ class Patient:
         """The annotations of each encounter, by its name, sorted by name."""
         return grouped(self.data.annotations, lambda a: a.encounter)
 
+    @cached_property
+    def identities(self) -> Identities | None:
+        """Who is who by the catalog's decisions; None without a file of decisions."""
+        there = (self.decisions or decisions_path(self.data.folder)).exists()
+        return open_identities(self.data.folder, self.decisions) if there else None
+
+    @cached_property
+    def decided(self) -> frozenset[int]:
+        """The numbers of the annotations that have their names by decisions, which a correction of the table leaves."""
+        who = self.identities
+        if who is None:
+            return frozenset()
+        acts = [row for row in in_effect(who.rows) if row.kind in ("name", "rename", "merge", "split")]
+        named = {each for row in acts for each in (*row.side_a, *(row.side_b if row.kind == "merge" else ()))}
+        return frozenset(
+            a.row
+            for a, old in zip(self.data.annotations, who.annotations, strict=False)
+            if self.identifiers[a.row] in named or a.individual != old.individual
+        )
+
     def taken(self, a: Annotation) -> datetime | None:
         """Return the time of an annotation; None without one, or if it is a date alone."""
         return None if a.dated else a.timestamp
@@ -89,8 +111,12 @@ class Patient:
         about: Iterable[Annotation],
         **data: Any,
     ) -> Finding:
-        """Return a finding about some annotations, with their photos, identifiers and encounters."""
+        """Return a finding about some annotations, with their photos, identifiers and encounters.
+
+        Its data has `decided` if one of them has its name by decisions.
+        """
         rows = {a.row: a for a in about}
+        data |= {"decided": True} if rows.keys() & self.decided else {}
         return Finding(
             code,
             severity,
