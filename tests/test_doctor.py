@@ -3,7 +3,9 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,10 +18,12 @@ from snowmatch.cli import main
 from snowmatch.cli.doctor_advice import WHAT_TO_DO, finding_advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path, middle_path
+from snowmatch.core.types import Annotation
 from snowmatch.demo.survey import make_survey
 from snowmatch.review.doctor.examine import examine
-from snowmatch.review.doctor.finding import SEVERITIES, Finding
-from snowmatch.review.doctor.stations import Position, distance_km, read_stations
+from snowmatch.review.doctor.finding import SEVERITIES, Finding, Patient
+from snowmatch.review.doctor.labels import findings_of_labels
+from snowmatch.review.doctor.stations import Position, Stations, distance_km, read_stations
 from snowmatch.review.identities import answer_pair, decide, draft, open_identities
 from snowmatch.views.doctor import examination_to_json, format_examination
 
@@ -249,6 +253,21 @@ def test_a_planted_fault_is_found(tmp_path, plant, code, severity, words):
     assert not words or any(words in case for case in finding.cases), finding.cases
     assert words == "" or finding.photos or code == "doubtful-names"
     assert finding_advice(code, {"catalog": str(tmp_path), **finding.data})
+
+
+def test_photos_that_show_no_animal_have_no_name_body_part_or_box_and_need_none(tmp_path):
+    aika = Annotation(0, "0.jpg", "aika", body_part="left_flank", encounter="e", bbox=(0, 0, 9, 9))
+    empty = Annotation(1, "1.jpg", None, body_part="unknown", encounter="e")
+    blank = [replace(empty, left_out="nothing"), *(replace(empty, species=each) for each in ("Blank", "person"))]
+    for rows, number in (((aika, *blank), 0), ((aika, *blank, empty), 1)):
+        rows = tuple(replace(a, row=n) for n, a in enumerate(rows))
+        data = SimpleNamespace(annotations=rows, folder=tmp_path, notes=())
+        found = {f.code: f for f in findings_of_labels(Patient(data, None, Stations(), NOW))}
+        assert found.keys() - {"one-flank"} == ({"half-named", "body-part-unknown", "no-box"} if number else set())
+        if number:
+            assert found["half-named"].cases == ("e: 1 row of 2 without a name, others 'aika'",)
+            assert found["no-box"].text.startswith("1 annotation of 2 has")
+            assert found["body-part-unknown"].text.startswith("1 annotation of 2 has")
 
 
 def test_photos_from_days_without_a_camera_are_told_for_each_station(tmp_path):

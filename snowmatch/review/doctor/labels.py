@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from snowmatch.catalog.species import NOTHING, label_of
+from snowmatch.catalog.species import NOTHING, is_counted, label_of
 from snowmatch.core.boxes import overlap
 from snowmatch.core.text import counted, printable
 from snowmatch.core.types import Annotation
@@ -87,11 +87,18 @@ def _twice(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def _shows_animal(a: Annotation) -> bool:
+    """Return whether an annotation has a name, or the screening kept it and its species is none such as `nothing`."""
+    return a.individual is not None or (not a.left_out and is_counted(a.species, ()))
+
+
 def _half_named(patient: Patient) -> Iterator[Finding]:
-    """Yield a finding on encounters with named and unidentified photos. Animals that snowmatch found do not count."""
+    """Yield a finding on encounters with named and unidentified photos. Animals that snowmatch found do not count, nor
+    photos that show none.
+    """
     found = []
     for name, photos in patient.encounters.items():
-        rows = [a for a in photos if not a.found]
+        rows = [a for a in photos if not a.found and _shows_animal(a)]
         unnamed = [a for a in rows if a.individual is None]
         if unnamed and (names := names_of(rows)):
             case = f"{printable(name)}: {counted(len(unnamed), 'row')} of {len(rows)} without a name, others {names}"
@@ -122,10 +129,11 @@ def _one_flank(patient: Patient) -> Iterator[Finding]:
         )
         about = [a for names in lacking.values() for name in names for a in named[name]]
         yield patient.finding("one-flank", HINT, text, cases, about)
-    unknown = [a for a in patient.data.annotations if a.body_part == "unknown" and not a.found]
+    animals = [a for a in patient.data.annotations if _shows_animal(a)]
+    unknown = [a for a in animals if a.body_part == "unknown" and not a.found]
     if unknown:
         text = (
-            f"{counted(len(unknown), 'annotation')} of {len(patient.data.annotations)} "
+            f"{counted(len(unknown), 'annotation')} of {len(animals)} "
             f"{verb(len(unknown), 'has', 'have')} no body part: {verb(len(unknown), 'it is', 'they are')} compared "
             "with both flanks"
         )
@@ -133,15 +141,16 @@ def _one_flank(patient: Patient) -> Iterator[Finding]:
 
 
 def _without_box(patient: Patient) -> Iterator[Finding]:
-    """Yield a finding on annotations without a box or mask of the catalog."""
-    bare = [a for a in patient.data.annotations if not a.found and a.own_box is None and not a.mask]
+    """Yield a finding on annotations without a box or mask of the catalog. Photos that show no animal need none."""
+    animals = [a for a in patient.data.annotations if _shows_animal(a)]
+    bare = [a for a in animals if not a.found and a.own_box is None and not a.mask]
     if bare:
         found = sum(a.bbox is not None for a in bare)
         text = (
-            f"{counted(len(bare), 'annotation')} of {len(patient.data.annotations)} {verb(len(bare), 'has', 'have')} "
+            f"{counted(len(bare), 'annotation')} of {len(animals)} {verb(len(bare), 'has', 'have')} "
             "no box or mask" + (f" ({found} of them a box that snowmatch found)" if found else "")
         )
-        species = sorted({label_of(a.species) for a in patient.data.annotations} - {"", NOTHING})
+        species = sorted({label_of(a.species) for a in animals} - {"", NOTHING})
         about = {"count": len(bare), "found": found, "species": species}
         yield patient.finding("no-box", HINT, text, _paths(bare), bare, **about)
 
