@@ -503,6 +503,17 @@ def test_step_by_step_is_the_same_as_all_at_once(made, step):
         assert same_state(who, who_is_who(photos, rows[: start + len(new)]))
 
 
+@pytest.mark.parametrize("answer", [SAME, DIFFERENT])
+def test_an_answer_about_photos_of_one_encounter_that_decisions_parted_is_read_with_all_others(answer):
+    photos = [photo(n, "e0") for n in range(3)]
+    named = act("name", ["a00"], answer="Aika"), act("name", ["a01"], answer="Bars")
+    split = act("split", ["a00"], ["a02"])
+    for before in (named, (split,)):
+        rows = rows_of(*before, pair("a02", "a00", answer, "Boris"))
+        who = advanced(who_is_who(photos, rows[:-1]), photos, rows, rows[-1:])
+        assert same_state(who, who_is_who(photos, rows))
+
+
 def test_an_undo_that_came_long_before_its_decision_counts():
     """Two files were merged: the undo has the smaller identifier, and more than a thousand rows lie between."""
     undo = act("undo", answer="9999")._replace(id="0000")

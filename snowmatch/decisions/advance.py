@@ -52,6 +52,9 @@ def _with_answer(who: Who, decision: Decision) -> Who | None:
     a, b = find_sighting(who.number_of, decision.side_a), find_sighting(who.number_of, decision.side_b)
     if a is None or b is None or a == b:
         return None
+    one, other = who.sightings[a], who.sightings[b]
+    if (one.encounter, one.named) == (other.encounter, other.named):
+        return None  # they may have been one sighting, which an earlier decision parted, and be one again
     if not {who.number_of[name] for name in decision.side_a}.isdisjoint(who.number_of[n] for n in decision.side_b):
         return None  # it parts a sighting
     pair = (a, b) if a < b else (b, a)
