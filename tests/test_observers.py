@@ -594,6 +594,22 @@ def test_the_machine_is_measured_by_the_drawn_decisions_that_persons_answered_la
 # --- text ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_split_of_a_drawn_decision_of_the_machine_says_that_it_was_wrong():
+    book = Book()
+    for n in range(3):
+        book.pair(n, n + 1, SAME, "machine", role="machine", tags=("sample",) if n else ())
+    split = book.add("split", "ann", "", side_a=("a3",), side_b=("a0", "a1", "a2"))
+    who = who_is_who(catalog([None] * 4), book.rows)
+    assert (2, 3) not in who.pairs  # so nobody is asked about it any more
+    found = machine_error(book.rows, who)
+    assert (found.lumped, found.waiting) == (make_share(1, 1), 1)
+    book.pair(2, 3, SAME)  # her last word
+    assert machine_error(book.rows, who_is_who(catalog([None] * 4), book.rows)).lumped == make_share(0, 1)
+    book.undo(book.rows[-1])
+    book.undo(split)
+    assert machine_error(book.rows, who_is_who(catalog([None] * 4), book.rows)).waiting == 2
+
+
 def full_story():
     annotations = catalog(["aika", "aika", None, None, None, None, None], parts={2: "right_flank", 3: "right_flank"})
     book = Book()

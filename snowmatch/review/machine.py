@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from snowmatch.decisions.effect import in_effect
-from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
+from snowmatch.decisions.effect import counts, in_effect
+from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, SAMPLE, Decision
 from snowmatch.decisions.who import DISPUTED, Who
 from snowmatch.review.readings import Key, by_sighting
 from snowmatch.review.shares import Share, make_share
@@ -48,24 +48,28 @@ def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
     """Return how often the machine was wrong, in the decisions with the tag "sample" that persons have checked.
 
     An adjudicator outranks observers. A person's answer counts if it is later than the machine's; hidden repetitions
-    and training do not count. rows: all decisions, in the order of their identifiers. No decisions of the machine give
-    zeros.
+    and training do not count. Who splits the two sightings apart has answered with different. rows: all decisions, in
+    the order of their identifiers. No decisions of the machine give zeros.
     """
     place = by_sighting(who)
-    pairs = [row for row in in_effect(rows) if row.kind == "pair" and row.mode != "training"]
+    effective = in_effect(rows)
+    pairs = [row for row in effective if row.kind == "pair" and row.mode != "training"]
     machine = [row for row in pairs if row.role == "machine" and row.answer != CANNOT_TELL]
     sample = [row for row in machine if SAMPLE in row.tags]
     placed = [(key, row) for row in sample if (key := place(row)) is not None]
     drawn = dict(placed)  # of two for one pair, the last
     persons: dict[Key, dict[tuple[str, str], Decision]] = {key: {} for key in drawn}
-    for row in pairs:
-        if row.role in ("observer", "adjudicator") and REPEAT not in row.tags:
-            key = place(row)
+    for row in effective if drawn else ():
+        if row.role not in ("observer", "adjudicator") or not counts(row):
+            continue
+        said = row._replace(answer=DIFFERENT) if row.kind == "split" else row
+        about = [place(row)] if row.kind == "pair" else _parted(drawn, row, who) if row.kind == "split" else []
+        for key in about:
             if key is not None and key in drawn and row.id > drawn[key].id:
-                persons[key][row.role, row.observer] = row
-    said = {key: _settled(list(persons[key].values())) for key in drawn}
-    checked = [(drawn[key].answer, answer) for key, answer in said.items() if answer in (SAME, DIFFERENT)]
-    left = Counter(said.values())
+                persons[key][row.role, row.observer] = said
+    settled = {key: _settled(list(persons[key].values())) for key in drawn}
+    checked = [(drawn[key].answer, answer) for key, answer in settled.items() if answer in (SAME, DIFFERENT)]
+    left = Counter(settled.values())
     ever = sum(r.kind == "pair" and r.role == "machine" and SAMPLE in r.tags and r.answer != CANNOT_TELL for r in rows)
     return MachineError(
         decisions=len(machine),
@@ -80,6 +84,20 @@ def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
         again=len(placed) - len(drawn),
         taken_back=ever - len(sample),
     )
+
+
+def _parted(keys: Iterable[Key], split: Decision, who: Who) -> list[Key]:
+    """Return the pairs of which a split has one sighting on either side."""
+    chosen, rest = (
+        {who.number_of[name] for name in side if name in who.number_of} for side in (split.side_a, split.side_b)
+    )
+    rest -= chosen
+    found = []
+    for key in keys:
+        a, b = (who.number_of[name] for name in key)
+        if (a in chosen and b in rest) or (b in chosen and a in rest):
+            found.append(key)
+    return found
 
 
 def _wrong(checked: Sequence[tuple[str, str]]) -> Share:
