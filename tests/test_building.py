@@ -87,7 +87,7 @@ def test_extractors_that_share_no_indexed_annotation_are_refused_with_the_next_s
     index_catalog(replace(data, annotations=data.annotations[:4]), few, 1)
     index_catalog(replace(data, annotations=data.annotations[4:]), many, 1)
     method = as_method([many, few], make_plugin("matchers", "lnbnn"), Geometry())
-    text = r"is indexed with all of fake_extractor and fake_extractor: index it with fake_extractor, which has 4 anno"
+    text = r"is indexed with all of (\w+) and \1: index it with \1, which has 4 anno"
     with pytest.raises(SnowmatchError, match=text) as refused:
         indexed(data, method, Galleries())
     assert refused.value.code == "not-indexed"
