@@ -12,7 +12,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
-from snowmatch.decisions.who import DISPUTED, GONE, who_is_who, with_names
+from snowmatch.decisions.who import DISPUTED, GONE, _Replay, who_is_who, with_names
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.counting import count_individuals
 from snowmatch.review.graph import Known, silence, weights_of
@@ -553,3 +553,14 @@ def test_the_comparisons_that_are_told_are_without_those_that_follow_from_others
     who = who_is_who([photo(n, f"e{n}") for n in range(3)], [])
     pairs = {(a, b): Likely(a, b, 1.0, 0.5, 0.5, 9, ("", "")) for a in range(3) for b in range(a + 1, 3)}
     assert count_individuals(who, Evidence(pairs, 0.5, -2.0, 0), lambda _: 0.97, draws=60).questions == 2
+
+
+def test_a_name_looks_only_at_the_splits_of_its_sighting(monkeypatch):
+    photos = [photo(n, f"e{n}", f"Cat{n // 2}") for n in range(40)]
+    splits = [act("split", [f"a{n:02d}"], [f"a{n + 1:02d}"], f"New{n}") for n in range(0, 38, 2)]
+    looked = []
+    names_of = _Replay._names_of
+    monkeypatch.setattr(_Replay, "_names_of", lambda self, numbers: looked.append(1) or names_of(self, numbers))
+    who = who_is_who(photos, rows_of(*splits, act("name", ["a38"], answer="Aika"), act("name", ["a02"], answer="Cat1")))
+    assert len(looked) <= 4, "the two sides of one split, and the names of each"
+    assert len(who.parted) == 19

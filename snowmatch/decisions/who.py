@@ -148,6 +148,7 @@ class _Replay:
         self.links: dict[Pair, str] = {}
         self.named_by_merge: set[int] = set()  # sightings of which a merge says the name, and nobody else
         self.parted: list[tuple[set[int], set[int]]] = []
+        self.splits_of: dict[int, list[int]] = defaultdict(list)  # of a sighting: the places in `parted` that it got
         self.idle: list[tuple[Decision, str]] = []
 
     def take(self, decisions: Iterable[Decision]) -> None:
@@ -301,11 +302,17 @@ class _Replay:
             names = [self.name_of[n] for n in side]
             others = [n for n, name in zip(side, names, strict=True) if name is None or name != names[0]]
             self.links.update({(side[0], other): decision.id for other in others if other != side[0]})
-        for _, stayed in self.parted:  # what leaves the animal that an earlier split kept may be any other one
+        for _, stayed in self._splits_with(chosen):  # what leaves the animal that a split kept may be any other one
             if stayed & both[0] and stayed & both[1]:
                 stayed -= both[0]
         if chosen and rest:
+            for number in (*chosen, *rest):
+                self.splits_of[number].append(len(self.parted))
             self.parted.append(both)
+
+    def _splits_with(self, numbers: Iterable[int]) -> list[tuple[set[int], set[int]]]:
+        """Return the sides of the splits that were about a sighting of these, the earliest first."""
+        return [self.parted[n] for n in sorted({n for number in numbers for n in self.splits_of.get(number, ())})]
 
     def _leave_sides(self, numbers: set[int], key: str | None) -> None:
         """Take sightings that got a name out of the sides of splits that stand for other names.
@@ -313,7 +320,7 @@ class _Replay:
         A name of the other side moves them there. A side that is named as a whole stays, whatever its name.
         """
         name = None if key is None else chosen_key(key, self.merged)
-        for chosen, rest in self.parted:
+        for chosen, rest in self._splits_with(numbers):
             for own, other in ((chosen, rest), (rest, chosen)):
                 names = self._names_of(own - numbers)
                 if not own & numbers or own <= numbers or name in names:
