@@ -514,6 +514,15 @@ def test_an_answer_about_photos_of_one_encounter_that_decisions_parted_is_read_w
         assert same_state(who, who_is_who(photos, rows))
 
 
+def test_an_answer_of_which_a_lesser_part_is_of_one_encounter_is_read_with_all_others():
+    photos = [photo(n, f"e{n // 3}") for n in range(8)]
+    named = act("name", ["a01"], answer="Umut"), act("name", ["a02"], answer="Aika")
+    sides = ("a07", "a01", "a06"), ("a05", "a04", "a02")  # most photos of either side are of another encounter
+    rows = rows_of(*named, pair(*sides, DIFFERENT, "Boris"))
+    who = advanced(who_is_who(photos, rows[:-1]), photos, rows, rows[-1:])
+    assert same_state(who, who_is_who(photos, rows))
+
+
 def test_an_undo_that_came_long_before_its_decision_counts():
     """Two files were merged: the undo has the smaller identifier, and more than a thousand rows lie between."""
     undo = act("undo", answer="9999")._replace(id="0000")

@@ -52,11 +52,8 @@ def _with_answer(who: Who, decision: Decision) -> Who | None:
     a, b = find_sighting(who.number_of, decision.side_a), find_sighting(who.number_of, decision.side_b)
     if a is None or b is None or a == b:
         return None
-    one, other = who.sightings[a], who.sightings[b]
-    if (one.encounter, one.named) == (other.encounter, other.named):
-        return None  # they may have been one sighting, which an earlier decision parted, and be one again
-    if not {who.number_of[name] for name in decision.side_a}.isdisjoint(who.number_of[n] for n in decision.side_b):
-        return None  # it parts a sighting
+    if not _groups(who, decision.side_a).isdisjoint(_groups(who, decision.side_b)):
+        return None  # it parts a sighting, or one that an earlier decision parted may be one again
     pair = (a, b) if a < b else (b, a)
     before = who.pairs.get(pair)
     state = settled([*(before.answers if before is not None else ()), decision])
@@ -75,6 +72,12 @@ def _with_answer(who: Who, decision: Decision) -> Who | None:
         individuals[number] = replace(individuals[number], quarrels=tuple(quarrels))
         return replace(who, pairs=pairs, individuals=tuple(individuals))
     return replace(who, pairs=pairs)
+
+
+def _groups(who: Who, side: Sequence[str]) -> set[tuple[str, str | None]]:
+    """Return the encounters of a side's sightings, each with the name in the table: a sighting is of one of both."""
+    sightings = (who.sightings[number] for number in {who.number_of[name] for name in side})
+    return {(sighting.encounter, sighting.named) for sighting in sightings}
 
 
 def _joined(who: Who, pair: Pair, pairs: dict[Pair, PairState]) -> Who | None:
