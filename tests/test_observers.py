@@ -610,6 +610,25 @@ def test_a_split_of_a_drawn_decision_of_the_machine_says_that_it_was_wrong():
     assert machine_error(book.rows, who_is_who(catalog([None] * 4), book.rows)).waiting == 2
 
 
+def test_a_split_looks_only_at_the_drawn_decisions_about_its_sightings():
+    book = Book()
+    for n in range(0, 60, 2):
+        book.pair(n, n + 1, SAME, "machine", role="machine", tags=("sample",))
+    for n in range(0, 40, 2):
+        book.add("split", "ann", "", side_a=(f"a{n}",), side_b=(f"a{n + 1}",))
+    looked = []
+
+    class Counting(dict):
+        def __getitem__(self, name):
+            looked.append(name)
+            return super().__getitem__(name)
+
+    who = who_is_who(catalog([None] * 60), book.rows)
+    found = machine_error(book.rows, replace(who, number_of=Counting(who.number_of)))
+    assert (found.lumped, found.waiting) == (make_share(20, 20), 10)
+    assert len(looked) <= 60 + 40, "each photo of a drawn pair once, and each of a split"
+
+
 def full_story():
     annotations = catalog(["aika", "aika", None, None, None, None, None], parts={2: "right_flank", 3: "right_flank"})
     book = Book()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from snowmatch.decisions.effect import counts, in_effect
@@ -58,12 +58,13 @@ def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
     sample = [row for row in machine if SAMPLE in row.tags]
     placed = [(key, row) for row in sample if (key := place(row)) is not None]
     drawn = dict(placed)  # of two for one pair, the last
+    drawn_of = _by_sighting(drawn, who)
     persons: dict[Key, dict[tuple[str, str], Decision]] = {key: {} for key in drawn}
     for row in effective if drawn else ():
         if row.role not in ("observer", "adjudicator") or not counts(row):
             continue
         said = row._replace(answer=DIFFERENT) if row.kind == "split" else row
-        about = [place(row)] if row.kind == "pair" else _parted(drawn, row, who) if row.kind == "split" else []
+        about = [place(row)] if row.kind == "pair" else _parted(drawn_of, row, who) if row.kind == "split" else []
         for key in about:
             if key is not None and key in drawn and row.id > drawn[key].id:
                 persons[key][row.role, row.observer] = said
@@ -86,18 +87,23 @@ def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
     )
 
 
-def _parted(keys: Iterable[Key], split: Decision, who: Who) -> list[Key]:
-    """Return the pairs of which a split has one sighting on either side."""
+def _by_sighting(drawn: Iterable[Key], who: Who) -> dict[int, list[tuple[Key, int]]]:
+    """Return the drawn pairs of each sighting, each with the other sighting."""
+    found: dict[int, list[tuple[Key, int]]] = defaultdict(list)
+    for key in drawn:
+        a, b = (who.number_of[name] for name in key)
+        found[a].append((key, b))
+        found[b].append((key, a))
+    return found
+
+
+def _parted(drawn: Mapping[int, Sequence[tuple[Key, int]]], split: Decision, who: Who) -> list[Key]:
+    """Return the drawn pairs of which a split has one sighting on either side. drawn: as of `_by_sighting`."""
     chosen, rest = (
         {who.number_of[name] for name in side if name in who.number_of} for side in (split.side_a, split.side_b)
     )
     rest -= chosen
-    found = []
-    for key in keys:
-        a, b = (who.number_of[name] for name in key)
-        if (a in chosen and b in rest) or (b in chosen and a in rest):
-            found.append(key)
-    return found
+    return [key for number in chosen for key, other in drawn.get(number, ()) if other in rest]
 
 
 def _wrong(checked: Sequence[tuple[str, str]]) -> Share:
