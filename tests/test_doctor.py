@@ -738,11 +738,32 @@ def test_names_by_decisions_are_not_corrected_in_the_table(tmp_path):
     told = advised()
     assert told["individuals-same-name"] == "snowmatch identities c merge NAME NAME"
     for code in codes[1:]:
-        assert "snowmatch identities c name NAME PHOTO" in told[code]
+        assert "snowmatch identities c name NAME" in told[code]
         assert "individual" not in told[code]
     assert "correct station or timestamp in catalog.csv" in told["two-places"]
     decide(open_identities(tmp_path), [draft("undo", "Anna", row.id) for row in open_identities(tmp_path).rows])
     assert "rows or folders" in advised()["individuals-same-name"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sides"), [("rename", {"side_b": ("aika",)}), ("name", {"side_a": ("a0", "a1")})], ids=["rename", "name"]
+)
+def test_the_advice_about_one_animal_twice_ends_it(tmp_path, kind, sides):
+    head = "path,individual,body_part,encounter,bbox,annotation\n"
+    lines = [f'a.jpg,aika,left_flank,e0,"{50 * n},0,9,9",a{n}\n' for n in range(2)]
+    (tmp_path / "catalog.csv").write_text("".join([head, *lines]))
+    (tmp_path / "a.jpg").write_text("a")
+    decide(open_identities(tmp_path), [draft(kind, "Anna", "Umut", **sides)])
+    told = finding_advice("one-animal-twice", {"catalog": "c", **seen(tmp_path)["one-animal-twice"].data})
+    if kind == "rename":  # the table says which of the two is the renamed animal
+        assert told.startswith("correct the column individual")
+        (tmp_path / "catalog.csv").write_text("".join([head, lines[0], lines[1].replace("aika", "bars")]))
+    else:  # a name is one of both: they are one sighting
+        assert told == "snowmatch identities c decide a0 a1 different, then: snowmatch identities c name NAME a1"
+        for command in told.split(", then: "):
+            words = [str(tmp_path) if word == "c" else word for word in command.split()[1:]]
+            assert CliRunner().invoke(main, [*words, "--observer", "Anna"]).exit_code == 0
+    assert not {"one-animal-twice", "contradictions"} & seen(tmp_path).keys()
 
 
 def test_what_is_wrong_with_decisions_is_told_once(tmp_path):

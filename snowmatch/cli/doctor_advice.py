@@ -44,6 +44,18 @@ def _individual(data: Data) -> str:
     return f"correct the column individual of {_table(data)}"
 
 
+def _apart(data: Data) -> str:
+    """Return how a person parts two animals of one photo with one name: they may be one sighting, which has one name.
+
+    data: has the identifiers of the two annotations as `pair`, "" if they were never indexed.
+    """
+    if not data.get("decided"):
+        return _individual(data)
+    one, other = (each or "ANNOTATION" for each in data["pair"])
+    command = f"snowmatch identities {_catalog(data)}"
+    return f"{command} decide {one} {other} different, then: {command} name NAME {other}"
+
+
 def _table(data: Data) -> str:
     """Return where a person corrects the rows of the catalog."""
     return "catalog.csv (catalog.xlsx, or the folder names)"
@@ -117,7 +129,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "stations-same-name": _rename,
     "stations-alike": _rename,
     "two-names": lambda data: f"give each animal its own box in {_table(data)}",
-    "one-animal-twice": _individual,
+    "one-animal-twice": _apart,
     "same-animal-rows": lambda data: f"if one row is a mistake, remove it from {_table(data)}",
     "doubtful-names": lambda data: "leave the column individual empty, or use the folder _unidentified",
     "camera-folders": lambda data: "put the photos into a folder with the animal's name, or into _unidentified",

@@ -82,16 +82,20 @@ class Patient:
 
     @cached_property
     def decided(self) -> frozenset[int]:
-        """The numbers of the annotations that have their names by decisions, which a correction of the table leaves."""
+        """The numbers of the annotations that have their names by decisions, which a correction of the table leaves.
+
+        A rename gives the name of the table another text: of a row with another name there, it says nothing.
+        """
         who = self.identities
         if who is None:
             return frozenset()
-        acts = [row for row in in_effect(who.rows) if row.kind in ("name", "rename", "merge", "split")]
+        acts = [row for row in in_effect(who.rows) if row.kind in ("name", "merge", "split")]
         named = {each for row in acts for each in (*row.side_a, *(row.side_b if row.kind == "merge" else ()))}
+        labels = who.who.labels
         return frozenset(
             a.row
             for a, old in zip(self.data.annotations, who.annotations, strict=False)
-            if self.identifiers[a.row] in named or a.individual != old.individual
+            if self.identifiers[a.row] in named or a.individual != labels.get(old.individual or "", old.individual)
         )
 
     def taken(self, a: Annotation) -> datetime | None:

@@ -74,9 +74,10 @@ def _twice(patient: Patient) -> Iterator[Finding]:
         text = (
             f"{count_of(apart, 'photo')} with one individual in two boxes apart: two animals in one photo are different"
         )
-        yield patient.finding(
-            "one-animal-twice", SERIOUS, text, [case for case, _ in apart], [a for _, pair in apart for a in pair]
-        )
+        about = [a for _, pair in apart for a in pair]
+        first = next((pair for _, pair in apart if any(a.row in patient.decided for a in pair)), apart[0][1])
+        cases, pair = [case for case, _ in apart], [patient.identifiers[a.row] for a in first]
+        yield patient.finding("one-animal-twice", SERIOUS, text, cases, about, pair=pair)
     if together:
         text = (
             f"{count_of(together, 'pair')} of rows with one individual twice in one photo: right for two body parts of "
