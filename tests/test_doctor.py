@@ -15,6 +15,7 @@ from conftest import read_rows
 
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
+from snowmatch.cli.advice import quoted
 from snowmatch.cli.doctor_advice import WHAT_TO_DO, finding_advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path, middle_path
@@ -712,6 +713,17 @@ def test_decisions_that_contradict_are_serious(own_survey):
     elsewhere = (folder / "decisions.sqlite").rename(own_survey / "elsewhere.sqlite")
     for catalog, told in ((open_catalog(folder), False), (open_catalog(folder, elsewhere), True)):
         assert ("contradictions" in {each.code for each in examine(catalog).findings}) is told
+    result = CliRunner().invoke(main, ["doctor", str(folder), "--decisions", str(elsewhere)])
+    assert f"snowmatch identities {quoted(str(folder))} check --decisions {quoted(str(elsewhere))}" in result.output
+
+
+def test_the_commands_of_the_advice_use_the_file_of_decisions_that_was_given():
+    first = {"photos": ["a b.jpg"], "body_part": "left_flank"}
+    about = {"catalog": "c", "encounters": [first], "decided": True, "pair": ["a0", "a1"], "decisions": "my file"}
+    for code in (*WHAT_TO_DO, "not-indexed"):
+        told = finding_advice(code, about)
+        assert told.count("snowmatch ") == told.count(f"--decisions {quoted('my file')}"), code
+    assert "--decisions" not in finding_advice("contradictions", {"catalog": "c"})
 
 
 def test_names_by_decisions_are_not_corrected_in_the_table(tmp_path):

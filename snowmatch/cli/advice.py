@@ -37,6 +37,11 @@ def _catalog(data: Data) -> str:
     return quoted(str(data.get("catalog", "CATALOG")))
 
 
+def decisions_typed(data: Data) -> str:
+    """Return the option for the file of `decisions` in `data`; "" if it is the catalog's own."""
+    return f" --decisions {quoted(str(data['decisions']))}" if data.get("decisions") else ""
+
+
 def _index(data: Data) -> str:
     """Return the index run with the extractor in `data`; one for each if several are combined.
 
@@ -46,7 +51,7 @@ def _index(data: Data) -> str:
         return "; ".join(_index({**data, "extractor": each["name"], "settings": each}) for each in several)
     if not data.get("extractor") and "catalog" in data:
         data = {**data, **_in_use(str(data["catalog"]))}
-    return f"snowmatch index {_catalog(data)}{_extractor_options(data)}"
+    return f"snowmatch index {_catalog(data)}{_extractor_options(data)}{decisions_typed(data)}"
 
 
 def _in_use(folder: str) -> Data:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -51,10 +53,15 @@ def doctor(catalog: Path | None, deep: bool, every: bool, system: bool, decision
 
     with Bar("matching", "query") as bar:
         found = examine(open_catalog(catalog, decisions), deep=deep, progress=bar.update)
+    about = {"decisions": decisions} if decisions is not None else {}
+
+    def advised(code: str, data: Mapping[str, Any]) -> str:
+        return finding_advice(code, {**data, **about})
+
     if as_json:
-        print_json(examination_to_json(found, finding_advice))
+        print_json(examination_to_json(found, advised))
     else:
-        print_text(format_examination(found, finding_advice, every=every))
+        print_text(format_examination(found, advised, every=every))
     if found.count("serious"):
         sys.exit(1)
 

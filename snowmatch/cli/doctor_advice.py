@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from snowmatch.cli.advice import Data, advice, quoted
+from snowmatch.cli.advice import Data, advice, decisions_typed, quoted
 
 
 def finding_advice(code: str, data: Data) -> str:
     """Return what to do about a finding, such as "snowmatch index catalog/"; "" if there is nothing.
 
-    data: of the finding, with the path of the `catalog`.
+    data: of the finding, with the path of the `catalog`, and of the file of `decisions` if it is not the catalog's own.
     """
     what = WHAT_TO_DO.get(code)
     return what(data) if what is not None else advice(code, data)
 
 
 def _index(data: Data) -> str:
-    return advice("not-indexed", {"catalog": data["catalog"]})
+    return advice("not-indexed", {key: data[key] for key in ("catalog", "decisions") if key in data})
 
 
 def _catalog(data: Data) -> str:
     return quoted(str(data["catalog"]))
+
+
+def _command(data: Data, command: str, rest: str) -> str:
+    """Return a command about the catalog of a finding and its decisions, such as `identities` and "check"."""
+    return f"snowmatch {command} {_catalog(data)} {rest}{decisions_typed(data)}"
 
 
 def _rename(data: Data) -> str:
@@ -30,7 +35,7 @@ def _rename(data: Data) -> str:
 
 
 def _one_name(data: Data) -> str:
-    return f"snowmatch identities {_catalog(data)} merge NAME NAME" if data.get("decided") else _rename(data)
+    return _command(data, "identities", "merge NAME NAME") if data.get("decided") else _rename(data)
 
 
 def _name(data: Data) -> str:
@@ -40,7 +45,7 @@ def _name(data: Data) -> str:
 def _individual(data: Data) -> str:
     """Return how a person corrects the name of an animal: the table does not change what a decision says."""
     if data.get("decided"):
-        return f"snowmatch identities {_catalog(data)} name NAME PHOTO"
+        return _command(data, "identities", "name NAME PHOTO")
     return f"correct the column individual of {_table(data)}"
 
 
@@ -52,8 +57,8 @@ def _apart(data: Data) -> str:
     if not data.get("decided"):
         return _individual(data)
     one, other = (each or "ANNOTATION" for each in data["pair"])
-    command = f"snowmatch identities {_catalog(data)}"
-    return f"{command} decide {one} {other} different, then: {command} name NAME {other}"
+    decide = _command(data, "identities", f"decide {one} {other} different")
+    return f"{decide}, then: {_command(data, 'identities', f'name NAME {other}')}"
 
 
 def _table(data: Data) -> str:
@@ -76,15 +81,16 @@ def _times(data: Data) -> str:
 
 
 def _check(data: Data) -> str:
-    return f"snowmatch identities {_catalog(data)} check"
+    return _command(data, "identities", "check")
 
 
 def _compare(data: Data) -> str:
     """Return the query that shows the coats of the first encounter of a finding."""
     first = data["encounters"][0]
     photos = " ".join(quoted(str(Path(data["catalog"]) / path)) for path in first["photos"][:3])
+    typed = decisions_typed(data)
     part = f" --bodypart {first['body_part']}" if first["body_part"] != "unknown" else ""
-    return f"look at the matched spots: snowmatch query {photos} --catalog {_catalog(data)}{part} --draw answer"
+    return f"look at the matched spots: snowmatch query {photos} --catalog {_catalog(data)}{part} --draw answer{typed}"
 
 
 def _box(data: Data) -> str:
@@ -92,7 +98,7 @@ def _box(data: Data) -> str:
     fill = "fill in the column bbox or mask"
     if data.get("species") and not {"snow leopard", "panthera uncia"} & {name.casefold() for name in data["species"]}:
         return fill
-    return f"{fill}; if these are snow leopards: snowmatch screen {_catalog(data)}"
+    return f"{fill}; if these are snow leopards: snowmatch screen {_catalog(data)}{decisions_typed(data)}"
 
 
 WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
@@ -133,7 +139,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "same-animal-rows": lambda data: f"if one row is a mistake, remove it from {_table(data)}",
     "doubtful-names": lambda data: "leave the column individual empty, or use the folder _unidentified",
     "camera-folders": lambda data: "put the photos into a folder with the animal's name, or into _unidentified",
-    "half-named": lambda data: f"snowmatch batch {_catalog(data)} --unidentified --out answers",
+    "half-named": lambda data: _command(data, "batch", "--unidentified --out answers"),
     "one-flank": lambda data: "add photos of the other flank, or fill in the column body_part",
     "body-part-unknown": lambda data: "fill in the column body_part",
     "no-box": _box,
@@ -141,7 +147,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "future-times": _times,
     "early-times": _times,
     "other-times": _times,
-    "times-of-earlier-version": lambda data: f"snowmatch index {_catalog(data)}",
+    "times-of-earlier-version": _index,
     "times-backwards": _times,
     "clock-reset": _times,
     "photos-without-camera": lambda data: (
@@ -152,11 +158,11 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "encounters-long": _regroup,
     "encounters-of-cameras": lambda data: "if the clocks differ, correct the column timestamp",
     "wrong-name": _compare,
-    "look-like-one": lambda data: f"if they are one animal: snowmatch identities {_catalog(data)} merge NAME NAME",
+    "look-like-one": lambda data: "if they are one animal: " + _command(data, "identities", "merge NAME NAME"),
     "contradictions": _check,
-    "disagreements": lambda data: f"snowmatch identities {_catalog(data)} ask --mode adjudicate",
-    "disputed-names": lambda data: f"snowmatch identities {_catalog(data)} name NAME ENCOUNTER --adjudicator",
-    "several-names": lambda data: f"snowmatch identities {_catalog(data)} merge NAME NAME",
+    "disagreements": lambda data: _command(data, "identities", "ask --mode adjudicate"),
+    "disputed-names": lambda data: _command(data, "identities", "name NAME ENCOUNTER --adjudicator"),
+    "several-names": lambda data: _command(data, "identities", "merge NAME NAME"),
     "idle-decisions": _check,
-    "names-unseen": lambda data: f"snowmatch doctor {_catalog(data)} --deep",
+    "names-unseen": lambda data: _command(data, "doctor", "--deep"),
 }
