@@ -66,7 +66,9 @@ def test_photos_that_come_into_a_catalog_of_folders_are_noticed(tmp_path, monkey
 
     folder = tmp_path / "catalog"
     put(folder / "naryn" / "Aika" / "left_flank" / "1.jpg")
-    for path in (folder / "naryn" / "Aika" / "left_flank", folder / "naryn" / "Aika", folder / "naryn"):
+    (folder / "naryn" / "Bars" / "left_flank").mkdir(parents=True)  # a folder that waits for photos
+    (folder / "naryn" / "Aika" / "round").symlink_to(folder / "naryn", target_is_directory=True)
+    for path in [path for path in folder.rglob("*") if path.is_dir()]:
         os.utime(path, (1e9, 1e9))
     state = State(folder, None, "Anna")
     state.identities()
@@ -74,24 +76,26 @@ def test_photos_that_come_into_a_catalog_of_folders_are_noticed(tmp_path, monkey
     decide(state.identities(), [draft("note", "Anna", "x", side_a=("none",))])
     assert count() == 1
     assert state.identities().data is data  # a decision is no new photo
-    put(folder / "naryn" / "Aika" / "left_flank" / "2.jpg")
+    put(folder / "naryn" / "Bars" / "left_flank" / "2.jpg")
     assert count() == 2
-    put(folder / "naryn" / "Aika" / "right_flank" / "3.jpg")
+    put(folder / "naryn" / "Aika" / "left_flank" / "3.jpg")
     assert count() == 3
-    put(folder / "sarychat" / "_unidentified" / "4.jpg")
+    put(folder / "naryn" / "Aika" / "right_flank" / "4.jpg")
     assert count() == 4
+    put(folder / "sarychat" / "_unidentified" / "5.jpg")
+    assert count() == 5
     loaded = state_module.open_identities
 
     def meanwhile(*given):
         found = loaded(*given)
         monkeypatch.setattr(state_module, "open_identities", loaded)
-        put(folder / "sarychat" / "_unidentified" / "6.jpg")
+        put(folder / "sarychat" / "_unidentified" / "7.jpg")
         return found
 
     monkeypatch.setattr(state_module, "open_identities", meanwhile)
-    put(folder / "sarychat" / "_unidentified" / "5.jpg")
-    assert count() == 5
+    put(folder / "sarychat" / "_unidentified" / "6.jpg")
     assert count() == 6
+    assert count() == 7
 
 
 def test_what_waits_leads_to_the_machine_to_review_and_to_adjudication(state):

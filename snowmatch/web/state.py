@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from snowmatch.api import Catalog, Session, open_catalog
@@ -50,7 +50,7 @@ class State:
         self._writing = threading.Lock()  # one append at a time
         self._identities: Identities | None = None
         self._stamp: Stamp = ()
-        self._folders: tuple[Path, ...] = ()  # below the catalog's, of the photos that were loaded
+        self._folders: tuple[Path, ...] = ()  # below the catalog's, when it was loaded
         self._loaded, self._took = 0.0, 0.0
         self._keys: dict[str, int] = {}  # the row of each annotation, by what stands for it in addresses
         self._keys_of: object = None
@@ -109,7 +109,7 @@ class State:
                 if self._identities is None or stamp != self._stamp:
                     started = time.time()
                     self._identities = open_identities(self.folder, self.decisions)
-                    self._folders = _folders_of(self._identities)
+                    self._folders = () if any(stamp[:2]) else _folders_below(self.folder)
                     self._stamp = (*stamp[:-1], self._photo_folders(stamp, started - COARSE))
                     self._loaded = time.monotonic()
                     self._took = self._loaded - now
@@ -254,10 +254,20 @@ class State:
         return (0, -1) if just_now else (hash((*names, *times)), len(times))
 
 
-def _folders_of(identities: Identities) -> tuple[Path, ...]:
-    """Return the folders that photos lie in, and those above, up to the catalog's, which is not among them."""
-    found = {above for path in identities.paths for above in PurePosixPath(path).parents}
-    return tuple(identities.data.folder / path for path in sorted(found - {PurePosixPath()}))
+def _folders_below(folder: Path) -> tuple[Path, ...]:
+    """Return the folders that photos lie in, or may come into, empty ones too. Links are followed, and each folder is
+    there once.
+    """
+    found: dict[tuple[int, int], Path] = {}
+    for here, below, _ in os.walk(folder, followlinks=True):
+        try:
+            status = os.stat(here)
+        except OSError:  # it has gone, which the time of the one above tells
+            continue
+        below[:] = [name for name in below if not name.startswith(".")]
+        if found.setdefault((status.st_dev, status.st_ino), Path(here)) != Path(here):
+            below.clear()
+    return tuple(sorted(path for path in found.values() if path != folder))
 
 
 def _features(folder: Path) -> tuple[int, int] | None:
