@@ -165,6 +165,11 @@ def test_a_photo_that_has_changed_is_not_named_before_it_is_indexed(tmp_path):
     for name in ("a.jpg", "e0"):
         told = run(tmp_path, "name", "Aika", name, "--observer", "Anna", code=1)
         assert "a.jpg has changed since it was indexed" in told
+        shown = run(tmp_path, "show", name)
+        assert "unnamed " in shown
+        assert "a.jpg has changed since it was indexed: this may be the individual of another photo" in shown
+    first = open_identities(tmp_path).annotations[0].annotation
+    assert "has changed" not in run(tmp_path, "show", first)
     run(tmp_path, "name", "Cholpon", "c.jpg", "--observer", "Anna")
     (tmp_path / "c.jpg").write_text("c")
     index()

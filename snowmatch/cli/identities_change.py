@@ -41,12 +41,18 @@ def show(place: Place, name: str) -> None:
     Example:
       snowmatch identities catalog/ show Aika
     """
-    from snowmatch.review.identities import find_individual, find_sighting_named, sightings_named
+    from snowmatch.core.notes import Note
+    from snowmatch.review.identities import changed_photo, find_individual, find_sighting_named, sightings_named
     from snowmatch.views.identities import format_individual
 
     who = place.open()
     if who.who.named(name) is None and sightings_named(who, name):
-        individual = who.who.individuals[who.who.of[find_sighting_named(who, name)]]
+        number = find_sighting_named(who, name, to_decide=False)
+        individual = who.who.individuals[who.who.of[number]]
+        changed = changed_photo(who, number) if name not in who.who.number_of else None  # they go with it
+        if changed is not None:
+            text = f"{changed} has changed since it was indexed: this may be the individual of another photo"
+            say_notes([Note("photo-changed", text, {"catalog": str(place.catalog)})])
     else:
         individual = find_individual(who, name)
     print_text(format_individual(who, individual))

@@ -214,18 +214,23 @@ def _photo_named(identities: Identities, name: str) -> str:
     return next((path for path in paths if path in identities.paths), name)
 
 
-def find_sighting_named(identities: Identities, name: str) -> int:
+def find_sighting_named(identities: Identities, name: str, *, to_decide: bool = True) -> int:
     """Return the number of the sighting that `name` means: an annotation, an encounter, or the path of a photo, also
     from the working directory.
 
-    Raises SnowmatchError if there is none, if the photo or encounter shows several animals, or if one of its photos has
-    changed since it was indexed: the identifiers of its annotations may be those of another photo.
+    Raises SnowmatchError if there is none, if the photo or encounter shows several animals, or, to decide about it, if
+    one of its photos has changed since it was indexed: the identifiers of its annotations may be those of another one.
     """
     who = identities.who
     found = sightings_named(identities, name)
     if len(found) == 1:
-        if name not in who.number_of:
-            _check_unchanged(identities, found[0])
+        changed = changed_photo(identities, found[0]) if to_decide and name not in who.number_of else None
+        if changed is not None:
+            raise SnowmatchError(
+                f"{changed} has changed since it was indexed, so a decision might go to another photo: index it first",
+                "photo-changed",
+                catalog=str(identities.data.folder),
+            )
         return found[0]
     if found:
         several = counted(len(found), "animal")
@@ -244,18 +249,17 @@ def find_sighting_named(identities: Identities, name: str) -> int:
     )
 
 
-def _check_unchanged(identities: Identities, number: int) -> None:
-    """Raise SnowmatchError if a photo of a sighting is not what was indexed under its path. A missing one is."""
+def changed_photo(identities: Identities, number: int) -> str | None:
+    """Return the path of the first photo of a sighting that is not what was indexed under it; None if all are, or have
+    gone.
+    """
     folder = identities.data.folder
     records = load_records(folder).photos
     for path in dict.fromkeys(identities.annotations[row].path for row in identities.who.sightings[number].rows):
         known = records.get(path)
         if known is not None and (folder / path).exists() and current_status(str(folder / path), known) is None:
-            raise SnowmatchError(
-                f"{path} has changed since it was indexed, so a decision might go to another photo: index it first",
-                "photo-changed",
-                catalog=str(folder),
-            )
+            return path
+    return None
 
 
 def _places(identities: Identities, name: str, sightings: Sequence[int]) -> str:
