@@ -26,6 +26,8 @@ from snowmatch.review.doctor.finding import SEVERITIES, Finding, Patient
 from snowmatch.review.doctor.labels import findings_of_labels
 from snowmatch.review.doctor.stations import Position, Stations, distance_km, read_stations
 from snowmatch.review.identities import answer_pair, decide, draft, open_identities
+from snowmatch.review.watch_events import recorded_row
+from snowmatch.views.catalog import format_overview
 from snowmatch.views.doctor import examination_to_json, format_examination
 
 pytestmark = pytest.mark.usefixtures("seen_once")
@@ -776,6 +778,23 @@ def test_the_advice_about_one_animal_twice_ends_it(tmp_path, kind, sides):
             words = [str(tmp_path) if word == "c" else word for word in command.split()[1:]]
             assert CliRunner().invoke(main, [*words, "--observer", "Anna"]).exit_code == 0
     assert not {"one-animal-twice", "contradictions"} & seen(tmp_path).keys()
+
+
+def test_animals_that_were_joined_without_a_name_count_as_unidentified(tmp_path):
+    lines = ["p0.png,,left_flank,e0,a0", "p1.png,,left_flank,e1,a1", "p2.png,aika,left_flank,e1,a2"]
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,individual,body_part,encounter,annotation", *lines]) + "\n")
+    who = open_identities(tmp_path)
+    decide(who, [draft("pair", "Anna", "same", side_a=("a0",), side_b=("a1",))])
+    opened = open_catalog(tmp_path)
+    assert [a.individual for a in opened.data.annotations] == ["unnamed a0", "unnamed a0", "aika"]
+    examined = examine(opened, now=NOW)
+    found = by_code(examined)
+    assert examined.individuals == 1
+    assert found["one-flank"].cases == ("aika: no right flank",)
+    assert found["half-named"].cases == ("e1: 1 row of 2 without a name, others 'aika'",)
+    assert " 1 individual, " in format_overview(opened)
+    recorded = [recorded_row("p.png", opened.data.annotations[n : n + 2]).individual for n in (0, 1)]
+    assert recorded == ["", "aika"]
 
 
 def test_what_is_wrong_with_decisions_is_told_once(tmp_path):

@@ -36,6 +36,7 @@ from snowmatch.decisions.row import timestamp as timestamp
 from snowmatch.decisions.who import UNNAMED as UNNAMED
 from snowmatch.decisions.who import Individual as Individual
 from snowmatch.decisions.who import Who, chosen_key, who_is_who, with_names
+from snowmatch.decisions.who import is_name as is_name
 
 LATER = "~"  # the ids of decisions that are only tried begin so, and come after all others
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from snowmatch.core.plain import plain
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.who import is_name
 from snowmatch.review.rows import COLUMNS, Row, row_from_json
 from snowmatch.review.watched import Event
 
@@ -33,7 +34,7 @@ def row_of(event: Event) -> Row:
 def recorded_row(path: str, rows: Sequence[Annotation]) -> Row:
     """Return the row of a photo that the catalog has. rows: its annotations there, one or more."""
     first, when = rows[0], rows[0].timestamp
-    names = dict.fromkeys(a.individual for a in rows if a.individual is not None)
+    names = dict.fromkeys(a.individual for a in rows if is_name(a.individual))
     empty: dict[str, Any] = dict.fromkeys(COLUMNS, "")
     numbers = dict.fromkeys(("probability", "careful", "level", "runner_up_probability", "new_probability"))
     values = {

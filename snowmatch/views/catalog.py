@@ -14,6 +14,7 @@ from snowmatch.catalog.states import STATES, annotation_states
 from snowmatch.core.home import features_path
 from snowmatch.core.text import aligned, counted, printable
 from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.decisions.who import is_name
 from snowmatch.features.reader import list_features, open_features
 from snowmatch.identify.method import settings_text
 
@@ -27,7 +28,7 @@ def format_overview(catalog: Catalog) -> str:
     annotations, records = catalog.data.annotations, load_records(catalog.folder)
     encounters = _by_encounter(annotations)
     photos = {a.path for a in annotations}
-    named = {a.individual for a in annotations if a.individual is not None}
+    named = {a.individual for a in annotations if is_name(a.individual)}
     lines = [
         f"{catalog.folder}: {counted(len(annotations), 'annotation')} of {counted(len(photos), 'photo')}, "
         f"{counted(len(named), 'individual')}, {counted(len(encounters), 'encounter')}",

@@ -12,6 +12,7 @@ from snowmatch.catalog.records import load_records
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
+from snowmatch.decisions.who import is_name
 from snowmatch.identify.catalog_notes import catalog_notes
 from snowmatch.review.doctor.decided import findings_of_decisions
 from snowmatch.review.doctor.finding import CHECK, HINT, SEVERITIES, Finding, Patient, Source
@@ -123,7 +124,7 @@ def examine(
         tuple(unseen),
         len(data.annotations),
         len(patient.photos),
-        len({a.individual for a in data.annotations if a.individual is not None}),
+        len({a.individual for a in data.annotations if is_name(a.individual)}),
         len(patient.encounters),
         deep,
     )

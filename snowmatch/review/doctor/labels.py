@@ -11,6 +11,7 @@ from snowmatch.catalog.species import NOTHING, is_counted, label_of
 from snowmatch.core.boxes import overlap
 from snowmatch.core.text import counted, printable
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.who import is_name
 from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient, count_of, grouped, names_of, verb
 
 FLANKS = ("left_flank", "right_flank")
@@ -100,8 +101,8 @@ def _half_named(patient: Patient) -> Iterator[Finding]:
     found = []
     for name, photos in patient.encounters.items():
         rows = [a for a in photos if not a.found and _shows_animal(a)]
-        unnamed = [a for a in rows if a.individual is None]
-        if unnamed and (names := names_of(rows)):
+        unnamed = [a for a in rows if not is_name(a.individual)]
+        if unnamed and (names := [name for name in names_of(rows) if is_name(name)]):
             case = f"{printable(name)}: {counted(len(unnamed), 'row')} of {len(rows)} without a name, others {names}"
             found.append((case.replace("[", "").replace("]", ""), unnamed))
     if found:
@@ -114,7 +115,7 @@ def _half_named(patient: Patient) -> Iterator[Finding]:
 def _one_flank(patient: Patient) -> Iterator[Finding]:
     """Yield the findings on individuals without a known left or right flank."""
     lacking: dict[str, list[str]] = defaultdict(list)
-    named = grouped([a for a in patient.data.annotations if a.individual is not None], lambda a: a.individual or "")
+    named = grouped([a for a in patient.data.annotations if is_name(a.individual)], lambda a: a.individual or "")
     for name, rows in named.items():
         parts = {a.body_part for a in rows}
         missing = [part for part in FLANKS if part not in parts]

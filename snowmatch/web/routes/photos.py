@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.review.history import history_of
-from snowmatch.review.identities import UNNAMED
+from snowmatch.review.identities import is_name
 from snowmatch.review.traits import KINDS, LONGEST, VALUES, last_changes
 from snowmatch.views.explorer import STATES
 from snowmatch.views.previews import key_of, photo_size
@@ -84,10 +84,6 @@ def outline_of(a: Annotation) -> str:
     return "neither" if a.bbox is None else "found" if a.box_by else "drawn"
 
 
-def _nameless(a: Annotation) -> bool:
-    return a.individual is None or a.individual.startswith(UNNAMED)
-
-
 def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
     """Return the test whether an annotation passes the filters."""
     text = asked["q"].casefold()
@@ -95,7 +91,7 @@ def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
 
     def passes(a: Annotation, state: str) -> bool:
         return (
-            (not person or (_nameless(a) if person == NOBODY else a.individual == person))
+            (not person or (not is_name(a.individual) if person == NOBODY else a.individual == person))
             and (not asked["location"] or a.location == asked["location"])
             and (not asked["station"] or a.station == asked["station"])
             and (not asked["body_part"] or a.body_part == asked["body_part"])
