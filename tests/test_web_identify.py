@@ -307,6 +307,16 @@ def test_photos_that_are_added_during_a_long_index_run_are_said_to_be_in_the_cat
     address = asked(client, sent(client, jpeg(6)))
     answer = client.post(f"{address}/add", data={"who": "new", "name": "bugu"}, follow_redirects=False)
     assert "without a name: no disk space is left" in answer.text
+    assert 'class="button" href="/jobs"' in answer.text
+
+    def gone(state):
+        raise SnowmatchError("the folder x does not exist", "no-catalog", folder="x")
+
+    monkeypatch.setattr(adding, "index", gone)
+    address = asked(client, sent(client, jpeg(7)))
+    form = {"who": "new", "name": "bugu"}
+    answer = client.post(f"{address}/add?lang=ru", data=form, headers={"accept": "application/json"})
+    assert answer.json()["error"] == "Снимки теперь в каталоге, но не прочитаны и без имени: Папки каталога нет: x."
 
 
 def test_a_photo_that_another_program_has_just_put_on_record_gets_no_second_row(tmp_path):

@@ -116,7 +116,7 @@ def _index_added(state: State) -> None:
         index(state)
     except SnowmatchError as error:
         if error.code != "being-indexed":
-            raise SnowmatchError(f"{told}: {error}") from error
+            raise SnowmatchError(f"{told}: {error}", "added-not-indexed", why=str(error)) from error
         raise SnowmatchError(
             f"{told}, since other work indexes the catalog: when it has ended, read them, and name them on their pages",
             "added-unread",

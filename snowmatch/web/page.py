@@ -168,6 +168,7 @@ HELPS = {
     "damaged-calibration": "/jobs",
     "choose-observer": "/#observer",
     "no-pair": "/review",
+    "added-not-indexed": "/jobs",
     "added-unread": "/jobs",
 }
 
@@ -178,10 +179,15 @@ READERS_TOLD = ("not-allowed", "load-again", "no-training", "other-observer")
 
 
 def words_of_error(request: Request, error: SnowmatchError) -> str:
-    """Return what who asks is told of an error: its own words, or for a reader that there is one."""
+    """Return what who asks is told of an error: its own words, or for a reader that there is one.
+
+    Of another error that caused it, the words are in the language of the page as well, as `why`.
+    """
     if not may(OBSERVER) and error.code not in READERS_TOLD:
         return translator_of(request)("problem.reader")
-    return told(language_of(request), " ".join(str(error).splitlines()), error.code, error.data)
+    cause = error.__cause__
+    why = {"why": words_of_error(request, cause)} if isinstance(cause, SnowmatchError) else {}
+    return told(language_of(request), " ".join(str(error).splitlines()), error.code, {**error.data, **why})
 
 
 def snowmatch_error(request: Request, error: Exception) -> Response:
