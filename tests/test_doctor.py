@@ -254,7 +254,7 @@ def test_a_planted_fault_is_found(tmp_path, plant, code, severity, words):
     finding = seen(tmp_path)[code]
     assert finding.severity == severity
     assert not words or any(words in case for case in finding.cases), finding.cases
-    assert words == "" or finding.photos or code == "doubtful-names"
+    assert words == "" or finding.photos
     assert finding_advice(code, {"catalog": str(tmp_path), **finding.data})
 
 
@@ -757,6 +757,22 @@ def test_names_by_decisions_are_not_corrected_in_the_table(tmp_path):
     assert "correct station or timestamp in catalog.csv" in told["two-places"]
     decide(open_identities(tmp_path), [draft("undo", "Anna", row.id) for row in open_identities(tmp_path).rows])
     assert "rows or folders" in advised()["individuals-same-name"]
+
+
+def test_what_is_no_name_is_taken_away_where_it_was_given(tmp_path):
+    lines = "p0.png,unknown,e0,a0", "p1.png,,e1,a1"
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,individual,encounter,annotation", *lines]) + "\n")
+    for name, code in (("unknown", "doubtful-names"), ("100RECNX", "camera-folders")):
+        decide(open_identities(tmp_path), [draft("name", "Anna", name, side_a=("a1",))])
+        found = seen(tmp_path)[code]
+        assert "a1" in found.annotations
+        told = finding_advice(code, {"catalog": "c", **found.data})
+        assert told == 'snowmatch identities c name "" PHOTO'
+        command = [str(tmp_path), "name", "", "p1.png", "--observer", "Anna"]
+        assert CliRunner().invoke(main, ["identities", *command]).exit_code == 0
+    found = seen(tmp_path)
+    assert "camera-folders" not in found
+    assert "column individual" in finding_advice("doubtful-names", {"catalog": "c", **found["doubtful-names"].data})
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,11 @@ def _individual(data: Data) -> str:
     return f"correct the column individual of {_table(data)}"
 
 
+def _unnamed(data: Data, in_table: str) -> str:
+    """Return how a person takes away what is no name of an animal. in_table: how, where no decision gave it."""
+    return _command(data, "identities", 'name "" PHOTO') if data.get("decided") else in_table
+
+
 def _apart(data: Data) -> str:
     """Return how a person parts two animals of one photo with one name: they may be one sighting, which has one name.
 
@@ -137,8 +142,10 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "two-names": lambda data: f"give each animal its own box in {_table(data)}",
     "one-animal-twice": _apart,
     "same-animal-rows": lambda data: f"if one row is a mistake, remove it from {_table(data)}",
-    "doubtful-names": lambda data: "leave the column individual empty, or use the folder _unidentified",
-    "camera-folders": lambda data: "put the photos into a folder with the animal's name, or into _unidentified",
+    "doubtful-names": lambda data: _unnamed(data, "leave the column individual empty, or use the folder _unidentified"),
+    "camera-folders": lambda data: _unnamed(
+        data, "put the photos into a folder with the animal's name, or into _unidentified"
+    ),
     "half-named": lambda data: _command(data, "batch", "--unidentified --out answers"),
     "one-flank": lambda data: "add photos of the other flank, or fill in the column body_part",
     "body-part-unknown": lambda data: "fill in the column body_part",

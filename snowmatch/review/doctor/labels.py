@@ -29,7 +29,8 @@ def findings_of_labels(patient: Patient) -> Iterator[Finding]:
         yield Finding(note.code, SERIOUS, note.text, data=note.data)
     yield from _twice(patient)
     for note in patient.notes("doubtful-names", "camera-folders"):
-        yield Finding(note.code, CHECK, note.text, tuple(note.data["names"]), note.data)
+        about = [a for a in patient.data.annotations if a.individual in note.data["names"]]
+        yield patient.finding(note.code, CHECK, note.text, note.data["names"], about, **note.data)
     yield from _half_named(patient)
     yield from _one_flank(patient)
     yield from _without_box(patient)
