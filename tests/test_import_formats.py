@@ -21,7 +21,7 @@ from import_sources import megadetector as make_megadetector
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_names
 from snowmatch.decisions.file import read_decisions
-from snowmatch.interchange.importers import camtrap_dp
+from snowmatch.interchange.importers import camtrap_dp, timelapse
 from snowmatch.interchange.importing import choose_importer, import_source
 from snowmatch.review.identities import open_identities
 from snowmatch.testing import IMPORTER_CHECKS
@@ -446,6 +446,15 @@ def test_what_nobody_labelled_and_timelapse_recognized_as_no_animal_is_left_out(
     import_source(tmp_path / "t.ddb", tmp_path / "all", options={"empty": "true"})
     kept = {Path(row["path"]).stem: row["species"] for row in read_rows(tmp_path / "all" / "catalog.csv")}
     assert {name for name, species in kept.items() if species == "nothing"} == {"empty", "weak"}
+
+
+def test_the_recognitions_of_timelapse_are_not_gone_through_for_each_photo():
+    class Keys(set):
+        __iter__ = __sub__ = None  # such a step for each of 100,000 photos takes hours
+
+    cells = {"id": "1", "file": "a.jpg", "relative_path": "S01", "species": ""}
+    seen = timelapse._Detected(looked_at=Keys({"1"}))
+    assert timelapse._rows(tuple(cells), [("Id 1", cells)], seen, False, [], [])[2] == {"empty photos": 1}
 
 
 @pytest.mark.parametrize(

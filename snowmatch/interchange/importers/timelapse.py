@@ -182,7 +182,7 @@ def _rows(
             continue
         label, nameless = label_of(reader.cell(cells, "species")), not name_or_none(reader.cell(cells, "individual"))
         key = cells.get("id", "")
-        if nameless and not label and key in detected.looked_at - detected.animals:
+        if nameless and not label and key in detected.looked_at and key not in detected.animals:
             label = "person" if key in detected.persons else "vehicle" if key in detected.vehicles else NOTHING
             unsure += [reader.photo(cells)] if key in detected.unsure else []
         species = label if nameless else ""
