@@ -448,6 +448,34 @@ def test_what_nobody_labelled_and_timelapse_recognized_as_no_animal_is_left_out(
     assert {name for name, species in kept.items() if species == "nothing"} == {"empty", "weak"}
 
 
+@pytest.mark.parametrize(
+    ("column", "animal", "none"),
+    [
+        ("SnowLeopard", "true", "false"),
+        ("Wildlife", "Snow leopard", ""),
+        ("Wildlife", "Snow leopard", "Human"),
+        ("Flank", "left", ""),
+        ("Leopards", "1", "0"),
+        ("Human", None, "true"),
+        ("Station", None, "S01"),
+        ("ImageQuality", None, "Dark"),
+    ],
+)
+def test_a_photo_that_a_person_labelled_is_not_left_out_for_its_recognitions(tmp_path, column, animal, none):
+    photos(tmp_path, "a.jpg", "b.jpg")
+    with closing(sqlite3.connect(tmp_path / "t.ddb")) as data:
+        data.execute(f"CREATE TABLE DataTable (Id, File, RelativePath, DateTime, DeleteFlag, {column}, Species)")
+        for n, (name, told) in enumerate((("a.jpg", animal or none), ("b.jpg", none))):
+            row = (n, name, "", "2024-05-01 10:00:00", "false", told, "" if animal or n else "snow leopard")
+            data.execute("INSERT INTO DataTable VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        data.execute("CREATE TABLE Detections (Id, category, conf, bbox)")
+        data.executemany("INSERT INTO Detections VALUES (?, '2', 0.9, '0.1,0.1,0.3,0.3')", [(0,), (1,)])
+        data.commit()
+    report = import_source(tmp_path / "t.ddb", tmp_path)
+    assert [row["path"] for row in read_rows(tmp_path / "catalog.csv")] == ["a.jpg"]
+    assert report.left_out == {"photos of people or vehicles": 1}
+
+
 def test_the_recognitions_of_timelapse_are_not_gone_through_for_each_photo():
     class Keys(set):
         __iter__ = __sub__ = None  # such a step for each of 100,000 photos takes hours

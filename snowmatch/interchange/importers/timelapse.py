@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snowmatch.catalog.sheet import plain_heading
-from snowmatch.catalog.species import NO_ANIMAL, NOTHING, PEOPLE, label_of
+from snowmatch.catalog.species import BLANK, NO_ANIMAL, NOTHING, PEOPLE, label_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
@@ -34,6 +34,10 @@ from snowmatch.photos.formats import VIDEO_EXTENSIONS
 
 REQUIRED = ("file", "relative_path")
 ANIMAL = "animal"
+# Columns of Timelapse, and meanings of columns, that say nothing of what a photo shows
+ABOUT_FILE = {"file", "relative_path", "root_folder", "folder", "id", "date_time", "date", "time", "utc_offset",
+              "image_quality", "delete_flag"}  # fmt: skip
+ABOUT_PLACE = {"location", "station", "camera", "timestamp", "date", "time", "encounter", "source_id", "x", "y", "crs"}
 USUAL = {"1": ANIMAL, "2": "person", "3": "vehicle"}  # the categories, where the file does not name them
 
 
@@ -42,7 +46,8 @@ class Timelapse:
     """Timelapse's CSV or .ddb. A box of its recognitions is taken if the photo has one animal.
 
     threshold: lowest confidence of an animal in the recognitions of a .ddb. empty: keep photos whose species is a word
-    such as Empty, or which nobody has labelled and whose recognitions are of nothing, with the species `nothing`.
+    such as Empty, or of which no column tells of an animal and whose recognitions are of nothing, with the species
+    `nothing`.
     """
 
     REVISION: ClassVar[int] = 1
@@ -182,7 +187,8 @@ def _rows(
             continue
         label, nameless = label_of(reader.cell(cells, "species")), not name_or_none(reader.cell(cells, "individual"))
         key = cells.get("id", "")
-        if nameless and not label and key in detected.looked_at and key not in detected.animals:
+        recognized = key in detected.looked_at and key not in detected.animals
+        if nameless and not label and recognized and _shows_no_animal(cells, reader.meaning):
             label = "person" if key in detected.persons else "vehicle" if key in detected.vehicles else NOTHING
             unsure += [reader.photo(cells)] if key in detected.unsure else []
         species = label if nameless else ""
@@ -212,6 +218,22 @@ def _rows(
         text = f"{counted(len(unsure), 'photo')} with animals below the threshold alone, which nobody has labelled, "
         notes.append(Note("below-threshold", f"{text}count as without one: {some(unsure)}", {"count": len(unsure)}))
     return rows, photos, left_out, several
+
+
+def _shows_no_animal(cells: Mapping[str, str], meaning: Mapping[str, str]) -> bool:
+    """Return whether the row of a photo tells of no animal: what a person may fill in is empty, false or 0.
+
+    So are words such as Empty or Human, and what stands in a column with such a heading.
+    """
+    none = BLANK | NO_ANIMAL
+    told = (
+        text
+        for heading, text in cells.items()
+        if heading not in ABOUT_FILE
+        and meaning.get(heading) not in ABOUT_PLACE
+        and heading.replace("_", " ") not in none
+    )
+    return all(text.casefold() in none | {"false", "0"} for text in map(name_or_none, told) if text)
 
 
 def _each_animal(cells: Mapping[str, str], meaning: Mapping[str, str]) -> list[Mapping[str, str]]:
