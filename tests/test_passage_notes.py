@@ -54,11 +54,25 @@ def test_a_photo_on_record_without_a_station_may_be_of_the_passage_that_answers(
         {"best": best(location="naryn"), "row": asked(location="sarychat")},
         {"row": asked(), "serials": ("1", "2")},
         {"taken": NOON, "serials": ("1", "2")},
+        {"best": best(camera="A"), "row": asked(camera="B"), "serials": ("1", "1")},
     ],
 )
 def test_nothing_is_said_of_passages_that_are_known_to_differ(known):
     given = dict(known)
     assert not noted(given.pop("best", BEST), **given)
+
+
+def test_two_cameras_of_one_station_may_have_seen_one_passage():
+    assert noted(best(station="S1"), taken=NOON, serials=("1", "2"))
+    assert noted(best(station="S1", camera="A"), row=asked(camera="B"))
+    assert noted(row=asked(station="S1"), serials=("1", "2"))
+    assert noted(station="S1", taken=NOON, serials=("1", "2"))
+
+
+def test_the_name_of_a_camera_counts_before_its_serial_number():
+    assert noted(best(camera="A"), row=asked(camera="A"), serials=("1", "2"))
+    assert noted(best(camera="A"), taken=NOON)
+    assert noted(best(camera="A"), row=asked(), serials=("1", "1"))
 
 
 def test_a_given_time_counts_without_a_station():

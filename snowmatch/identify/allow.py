@@ -153,8 +153,8 @@ def passage_notes(
 ) -> tuple[Note, ...]:
     """Return a note if the photo that decides a query may be of the query's own passage.
 
-    That is: both were taken within the encounter gap, and no station, location or camera tells that they are of two
-    passages.
+    That is: both were taken within the encounter gap, and no station or location tells that they are of two passages.
+    As in the catalog, the camera tells it only where no station is known: a station may have two.
     """
     recorded = [a for photo in photos for name in sorted(photo.encounters) for a in session.of_encounter(name)]
     if question.timestamp is not None:
@@ -167,10 +167,13 @@ def passage_notes(
     stations = {question.station} if question.station is not None else {a.station for a in recorded}
     if _known({best.station}, stations):  # of one station, the catalog or `_same_passage` has compared the times
         return ()
-    serials = {session.data.facts.get(best.path, NO_FACTS).serial}, {photo.facts.serial for photo in photos}
-    for one, others in (({best.location}, {a.location for a in recorded}), serials):
-        if _known(one, others) and not one & others:
-            return ()
+    if _differ({best.location}, {a.location for a in recorded}):
+        return ()
+    cameras = {best.camera}, {a.camera for a in recorded}
+    if not _known(*cameras):  # a name and a serial number cannot be compared
+        cameras = {session.data.facts.get(best.path, NO_FACTS).serial}, {photo.facts.serial for photo in photos}
+    if not (best.station or any(stations)) and _differ(*cameras):
+        return ()
     if not _known(stations):
         unknown, do = "whose station is not known", "say where the query was taken"
     else:
@@ -185,6 +188,11 @@ def passage_notes(
 def _known(*places: AbstractSet[str]) -> bool:
     """Return whether all of these are known."""
     return all(place and "" not in place for place in places)
+
+
+def _differ(one: AbstractSet[str], others: AbstractSet[str]) -> bool:
+    """Return whether all of these are known, and none of one side is on the other."""
+    return _known(one, others) and not one & others
 
 
 def _near(a: Annotation, time: datetime, gap: timedelta, *, dated: bool = False) -> bool:
