@@ -266,6 +266,11 @@ def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
         (("2021/naryn/Ridge", "2021/naryn/Pass"), [("naryn", "Pass", ""), ("naryn", "Ridge", "")]),
         (("naryn/S01/A", "naryn/S01/B"), [("naryn", "S01", "A"), ("naryn", "S01", "B")]),
         (("naryn/Ridge/A", "naryn/Pass/A"), [("naryn", "Pass", "A"), ("naryn", "Ridge", "A")]),
+        (
+            ("a/2021/S01", "a/2021/S02", "b/2021/S01"),
+            [("a", "2021", "S01"), ("a", "2021", "S02"), ("b", "2021", "S01")],
+        ),
+        (("naryn/ridge/A", "naryn/ridge/B"), [("naryn", "ridge", "A"), ("naryn", "ridge", "B")]),
     ],
 )
 def test_the_third_folder_is_a_camera_or_the_station(tmp_path, folders, places):

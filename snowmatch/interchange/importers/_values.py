@@ -36,6 +36,7 @@ SIDES = {
 _IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[a-z])[a-z0-9_]{5}")  # not 101Ridge
 # Names that people give to camera sites, such as S01, st-4, CAM12, Station 7, Trap_3
 STATION = re.compile(r"(s|st|stn|station|site|c|ct|cam|camera|trap|loc|p|point|grid|cell)[ _.-]*\d+[a-z]?", re.I)
+YEAR = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)")
 _CARD = re.compile(rf"(?i:DCIM|(memory|sd)?[ _-]?card[ _-]?\d*)|{_IN_DCIM.pattern}")
 
 
@@ -129,12 +130,16 @@ def station_levels(folders: Sequence[str], third: str = "camera") -> tuple[str, 
 def third_level(every: Iterable[Sequence[str]]) -> str:
     """Return what the third folder above photos is: a `camera` of the second one, or the `station`.
 
-    It is the station if all photos share the second folder, which is not called like a station, and have several third
-    ones: survey2021/naryn/S01 and survey2021/naryn/S02. every: the folders of all photos.
+    It is the station if all photos share the first two folders, of which the second is not called like a station, and
+    have several third ones, which are called like stations or lie below a year: survey2021/naryn/S01 and
+    survey2021/naryn/S02. every: the folders of all photos.
     """
-    pairs = {(folders[1], folders[2]) for folders in every if len(folders) > 2}
-    seconds = {second for second, _ in pairs}
-    return "station" if len(pairs) > len(seconds) == 1 and not any(map(STATION.fullmatch, seconds)) else "camera"
+    places = {tuple(folders[:3]) for folders in every if len(folders) > 2}
+    if len(places) < 2 or len({place[:2] for place in places}) > 1:
+        return "camera"
+    survey, second, _ = next(iter(places))
+    like = YEAR.search(survey) or all(STATION.fullmatch(third) for _, _, third in places)
+    return "station" if like and not STATION.fullmatch(second) else "camera"
 
 
 def folders_above_places(photos: Iterable[str], told: Sequence[str] = ()) -> int:
