@@ -941,6 +941,33 @@ def test_times_of_events_that_a_spreadsheet_rewrote_are_told(tmp_path, table, co
     assert not (tmp_path / "catalog.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("event", "level", "allowed"),
+    [
+        ({"eventID": "e1", "individualID": "Berk"}, "media", True),  # both levels: the photos have their own
+        ({"eventID": "e2", "scientificName": "Capra sibirica"}, "media", True),
+        ({"eventID": "e2", "scientificName": "Capra sibirica", "individualID": "Berk"}, "media", False),
+        ({"eventID": "e2", "scientificName": "Capra sibirica"}, "event", False),  # nothing else would arrive
+        ({"eventID": "e2"}, "media", False),
+        ({"eventID": ""}, "media", False),
+    ],
+)
+def test_times_that_cannot_be_read_are_a_problem_only_where_they_are_needed(tmp_path, event, level, allowed):
+    folder = make_camtrap_dp(tmp_path / "dp")
+    known = dict(read_rows(folder / "observations.csv")[1], individualID="", eventStart="06/05/2024 11:00")
+    own = {**known, "observationID": "o4", "observationLevel": "media", "mediaID": "m2", "individualID": ""}
+    own["eventID"] = event["eventID"] and "e1"
+    write_csv(folder / "observations.csv", [{**known, **event}, *([own] if level == "media" else [])])
+    if not allowed:
+        with pytest.raises(SnowmatchError, match=r"observations\.csv line 2: event_start .* is no time"):
+            import_source(folder, tmp_path)
+        return
+    told = {note.code: note.text for note in import_source(folder, tmp_path).notes}
+    assert told["event-times-unread"].endswith("observations of their own arrive: observations.csv line 2")
+    (row,) = read_rows(tmp_path / "catalog.csv")
+    assert (row["media"], row["individual"]) == ("m2", event.get("individualID", ""))
+
+
 def test_an_event_without_times_is_one_without_photos(tmp_path):
     folder = make_camtrap_dp(tmp_path / "dp")
     rows = [{**row, "eventEnd": ""} for row in read_rows(folder / "observations.csv")]

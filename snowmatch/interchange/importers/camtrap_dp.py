@@ -20,13 +20,13 @@ from snowmatch.catalog.species import PEOPLE
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._json import json_object, read_json
 from snowmatch.interchange.importers._tables import Table, need, read_rows
 from snowmatch.interchange.importers._values import Box, side, with_persons
 
 TABLES = ("deployments", "media", "observations")
-SNOW_LEOPARD = "snow leopard"
+SNOW_LEOPARD, UNCIA = "snow leopard", "Panthera uncia"
 NOT_WORKING = "notWorking:"
 MISSING = ("", "NA", "NaN", "nan")  # how the format writes a missing value
 KEPT = ("life_stage", "behavior", "count", "classification_method", "classified_by", "classification_probability",
@@ -90,6 +90,7 @@ class _Package:
         self.observations = self._by_id(tables["observations"], "observation_id")
         self.left_out: Counter[str] = Counter()
         self.unread: dict[str, list[str]] = defaultdict(list)  # places of times that cannot be read, by table
+        self.passed: list[str] = []  # such places in events that are not needed
         self.places: dict[tuple[str, str], set[str]] = defaultdict(set)  # identifiers by location and name
         for cells in self.deployments.values():
             self.places[_location(cells), cells.get("location_name", "")].add(cells.get("location_id", ""))
@@ -113,13 +114,13 @@ class _Package:
         names = self._event_names()
         rows: list[ImportedRow] = []
         shown: set[str] = set()  # media with an observation of their own
-        shown_events: set[tuple[str, str | None]] = set()
+        shown_events: set[tuple[str, str]] = set()
         persons: set[str] = set()  # media with a person
         events, of_persons = [], []
         for cells in self.observations.values():
             if cells["observation_level"] == "media":
                 shown.add(cells.get("media_id", ""))
-                shown_events.add((cells["deployment_id"], cells.get("event_id")))
+                shown_events.add(_event(cells))
             if (kind := _type(cells)) != "animal":
                 if cells["observation_level"] == "media":
                     self.left_out[f"observations of type {kind or 'unknown'}"] += 1
@@ -138,23 +139,32 @@ class _Package:
             name = cells.get("individual_id") or _only_name(animals, cells.get("scientific_name", ""))
             rows += self._row(cells, media, name, cells["observation_id"])
         without = 0
-        timed = self._timed(shown, {cells["deployment_id"] for cells in events})
+        needed = {
+            cells["observation_id"]: not (cells.get("event_id") and _event(cells) in shown_events)
+            and (not rows or bool(cells.get("individual_id")) or _may_be(cells.get("scientific_name", ""), UNCIA))
+            for cells in events
+        }
+        timed = self._timed(shown, {cells["deployment_id"] for cells in events if needed[cells["observation_id"]]})
         for cells in events:
-            found = self._within(cells, timed)
-            known = found or (cells["deployment_id"], cells.get("event_id")) in shown_events
+            found = self._within(cells, timed, needed=needed[cells["observation_id"]])
+            known = found or _event(cells) in shown_events
             without += not known
             for media in found:
                 name = cells.get("individual_id", "")
                 rows += self._row(cells, media, name, f"{cells['observation_id']}/{media['media_id']}")
         for cells in of_persons:
             if all(_moment(cells.get(f"event_{end}", "")) for end in ("start", "end")):
-                persons |= {media["media_id"] for media in self._within(cells, timed)}
+                persons |= {media["media_id"] for media in self._within(cells, timed, needed=False)}
         self.notes += with_persons(row.photo for row in rows if row.cells["media"] in persons)
         self.problems += [
             f"{first}{f' (and {len(more)} more)' if more else ''} is no time of Camtrap DP; expected one such as "
             "2024-05-06T05:00:00+06:00: Excel rewrites times, so take the file as it was exported"
             for first, *more in self.unread.values()
         ]
+        if self.passed:
+            text = f"{counted(len(self.passed), 'event')} whose times cannot be read, so that only photos with "
+            text += f"observations of their own arrive: {some(self.passed)}"
+            self.notes.append(Note("event-times-unread", text, {"count": len(self.passed)}))
         if without:
             self.notes.append(
                 Note("events-without-photos", f"{counted(without, 'event')} with an animal but without photos")
@@ -171,7 +181,7 @@ class _Package:
 
     def _timed(self, shown: Collection[str], asked: Collection[str]) -> Timed:
         """Return the media that are not `shown`, sorted by time: those with a zone and those without one apart, since
-        they cannot be compared. asked: the deployments with events.
+        they cannot be compared. asked: the deployments with events that are needed.
         """
         found: Timed = defaultdict(list)
         for place, (name, media) in enumerate(self.media.items()):
@@ -186,12 +196,17 @@ class _Package:
             listed.sort(key=itemgetter(0, 1))
         return found
 
-    def _within(self, event: Mapping[str, str], timed: Timed) -> list[dict[str, str]]:
-        """Return the media of an event, in the order of the table. timed: as `_timed` returns them."""
+    def _within(self, event: Mapping[str, str], timed: Timed, *, needed: bool) -> list[dict[str, str]]:
+        """Return the media of an event, in the order of the table. timed: as `_timed` returns them.
+
+        needed: whether a time that cannot be read is a problem.
+        """
         start, end = _moment(event.get("event_start", "")), _moment(event.get("event_end", ""))
-        for column, time in (("event_start", start), ("event_end", end)):
-            if time is None:
-                self._tell_unread("observations", event, column)
+        unread = [column for column, time in (("event_start", start), ("event_end", end)) if time is None]
+        for column in unread if needed else ():
+            self._tell_unread("observations", event, column)
+        if not needed and any(event.get(column) for column in unread):
+            self.passed.append(event["where"])
         if start is None or end is None or (start.tzinfo is None) != (end.tzinfo is None):
             return []
         listed = timed.get((event["deployment_id"], start.tzinfo is not None), [])
@@ -298,6 +313,10 @@ def _photo(media: Mapping[str, str]) -> str:
     return media.get("file_name") or PurePosixPath(photo.split("?")[0]).name if address else photo
 
 
+def _event(observation: Mapping[str, str]) -> tuple[str, str]:
+    return observation["deployment_id"], observation.get("event_id", "")
+
+
 def _type(observation: Mapping[str, str]) -> str:
     person = observation.get("scientific_name", "").casefold() in PEOPLE
     return "human" if person else observation["observation_type"]
@@ -315,7 +334,7 @@ def _may_be(one: str, other: str) -> bool:
 
 
 def _species(scientific: str) -> str:
-    return SNOW_LEOPARD if scientific in ("Panthera uncia", "Uncia uncia") else scientific
+    return SNOW_LEOPARD if scientific in (UNCIA, "Uncia uncia") else scientific
 
 
 def _groups(deployment: Mapping[str, str]) -> dict[str, str]:
