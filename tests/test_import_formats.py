@@ -402,6 +402,11 @@ def test_photos_with_a_person_beside_the_animal_are_told(tmp_path):
     assert [note.data["photos"] for note in report.notes if note.code == "photos-of-persons"] == [
         ["media/b.jpg", "media/c.jpg"]
     ]
+    own = {**observed[1], "observationID": "o6", "observationLevel": "media", "mediaID": "m2"}
+    for changes in ({"eventID": ""}, {"eventEnd": ""}):  # told by the time, and by the event
+        write_csv(package / "observations.csv", [own, {**event, **changes}])
+        told(package, "media/b.jpg")
+        shutil.rmtree(package / "catalog")
 
     folder = make_coco(tmp_path / "coco")
     path = folder if folder.suffix else next(folder.rglob("*.json"))

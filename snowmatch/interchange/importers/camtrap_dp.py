@@ -152,10 +152,16 @@ class _Package:
             for media in found:
                 name = cells.get("individual_id", "")
                 rows += self._row(cells, media, name, f"{cells['observation_id']}/{media['media_id']}")
+        everywhere = self._timed((), ()) if of_persons else {}
         for cells in of_persons:
             if all(_moment(cells.get(f"event_{end}", "")) for end in ("start", "end")):
-                persons |= {media["media_id"] for media in self._within(cells, timed, needed=False)}
-        self.notes += with_persons(row.photo for row in rows if row.cells["media"] in persons)
+                persons |= {media["media_id"] for media in self._within(cells, everywhere, needed=False)}
+        beside = {_event(cells) for cells in of_persons if cells.get("event_id")}
+        self.notes += with_persons(
+            row.photo
+            for row in rows
+            if row.cells["media"] in persons or (row.cells["deployment"], row.cells.get("event")) in beside
+        )
         self.problems += [
             f"{first}{f' (and {len(more)} more)' if more else ''} is no time of Camtrap DP; expected one such as "
             "2024-05-06T05:00:00+06:00: Excel rewrites times, so take the file as it was exported"
