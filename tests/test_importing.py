@@ -338,6 +338,22 @@ def test_a_photo_of_a_deployment_is_not_taken_from_the_folder_of_another(tmp_pat
     assert [row["individual"] for row in read_rows(tmp_path / "catalog/catalog.csv")] == ["Aika"]
 
 
+@pytest.mark.parametrize("more", [True, False])
+def test_a_photo_in_a_folder_that_is_named_like_another_station_is_not_called_missing(tmp_path, more):
+    package = camtrap_dp(tmp_path)
+    media = read_rows(package / "media.csv")
+    write_csv(package / "media.csv", [{**row, "filePath": f"{'abc'[n]}.jpg"} for n, row in enumerate(media)])
+    photos(tmp_path / "cards", "S02/ridge/a.jpg", *(["S02/b.jpg"] if more else []))
+    if not more:
+        refused(package, tmp_path / "catalog", "say in which folder their paths begin", photos=tmp_path / "cards")
+        return
+    report = import_source(package, tmp_path / "catalog", photos=tmp_path / "cards")
+    assert [(name, why.split(":")[0]) for name, why in report.failed] == [
+        ("a.jpg", "such files are only in folders named like other stations or deployments"),
+        ("c.jpg", "no such photo in the folders that were searched"),
+    ]
+
+
 def test_a_flat_folder_has_the_photos_of_one_deployment_where_another_has_the_same_names(tmp_path):
     package = camtrap_dp(tmp_path)
     media = read_rows(package / "media.csv")

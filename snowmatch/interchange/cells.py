@@ -109,7 +109,7 @@ def checked_rows(
     counts: dict[str, list[str]] = defaultdict(list)
     seen: dict[str, str] = {}
     made: list[Cells] = []
-    unclear = set(found.unclear)
+    unclear, elsewhere = set(found.unclear), set(found.elsewhere)
     for row in rows:
         if not row.source_id or seen.setdefault(row.source_id, row.where) is not row.where:
             problems.append(
@@ -119,8 +119,10 @@ def checked_rows(
         named = row.photo, row.hints
         if named not in paths:
             several = "several files have this name, or several rows this file: give the photos' paths"
+            other = "such files are only in folders named like other stations or deployments: give the photos' paths"
             missing = "no such photo in the folders that were searched"
-            reason = "it cannot be read" if named in found.files else several if named in unclear else missing
+            reason = several if named in unclear else other if named in elsewhere else missing
+            reason = "it cannot be read" if named in found.files else reason
             failed.append((row.photo, reason))
             continue
         cells = _cells(row, times, read, counts)

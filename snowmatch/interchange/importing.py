@@ -172,7 +172,7 @@ def import_source(
         why = "; several photos, or files, have these names: say in which folder their paths begin"
         raise SnowmatchError(
             f"none of the {counted(len(set(names)), 'photo')} of {source} is in {', '.join(map(str, roots))}, such as "
-            f"{min(names)[0]!r}{why if found.unclear else ': say in which folder they are'}",
+            f"{min(names)[0]!r}{why if found.unclear or found.elsewhere else ': say in which folder they are'}",
             "choose-photos",
         )
     used = {row.get("path", "") for row in read_text_table(home / CSV_NAME).rows}

@@ -24,12 +24,13 @@ LINKS = "photos"  # the folder of a catalog that holds links to photos elsewhere
 @dataclass
 class FoundPhotos:
     """Where the photos of a source are: (root, path below it). missing, unclear: names without a file, or with
-    several.
+    several. elsewhere: names whose files all lie in folders that are named with other photos.
     """
 
     files: dict[Named, tuple[Path, str]] = field(default_factory=dict)
     missing: list[Named] = field(default_factory=list)
     unclear: list[Named] = field(default_factory=list)
+    elsewhere: list[Named] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ def find_files(
         fitting = _fitting(named, index, hints)
         if len(fitting) == 1:
             claims[fitting[0]].append(named)
+        elif fitting:
+            found.unclear.append(named)
         else:
-            (found.unclear if fitting else found.missing).append(named)
+            (found.elsewhere if _of_this_end(named, index) else found.missing).append(named)
     for named in further:
         place = _exactly(named[0], folders)
         if place is None and len(fitting := _fitting(named, index, hints)) == 1 and fitting[0] not in whole:
@@ -101,10 +104,15 @@ def _rivals(wanted: Collection[Named], rest: Iterable[Named], others: Iterable[N
 
 def _fitting(named: Named, index: Mapping[str, Sequence[tuple[Path, str]]], hints: set[str]) -> list[tuple[Path, str]]:
     """Return the files that may be a photo. hints: the names of folders of all photos."""
-    parts, own = _parts(named[0]), _folded(named[1])
-    fitting = [place for place in index.get(parts[-1], ()) if _one_ends_other(parts, _parts(place[1]))]
+    own, fitting = _folded(named[1]), _of_this_end(named, index)
     hinted = [place for place in fitting if own & set(_parts(place[1])[:-1])]
     return hinted or [place for place in fitting if not own or hints.isdisjoint(_parts(place[1])[:-1])]
+
+
+def _of_this_end(named: Named, index: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
+    """Return the files with which a photo shares the end of its path."""
+    parts = _parts(named[0])
+    return [place for place in index.get(parts[-1], ()) if _one_ends_other(parts, _parts(place[1]))]
 
 
 def _folded(hints: Iterable[str]) -> set[str]:
