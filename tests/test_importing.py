@@ -37,6 +37,7 @@ from snowmatch.interchange import importing
 from snowmatch.interchange.boxes import box_in_photo
 from snowmatch.interchange.importing import import_source
 from snowmatch.interchange.merging import merge
+from snowmatch.interchange.photo_files import find_files
 from snowmatch.photos.turned import upright_edges
 from snowmatch.review.adding import NewPhoto, add_photos
 
@@ -336,6 +337,14 @@ def test_a_photo_of_a_deployment_is_not_taken_from_the_folder_of_another(tmp_pat
     report = import_source(tmp_path / "images.csv", tmp_path / "catalog", photos=tmp_path / "photos")
     assert [name for name, _ in report.failed] == ["a.jpg"]
     assert [row["individual"] for row in read_rows(tmp_path / "catalog/catalog.csv")] == ["Aika"]
+
+
+def test_the_whole_path_of_a_photo_counts_more_than_the_end_of_one_that_is_left_out(tmp_path):
+    photos(tmp_path, "S01/a.jpg")
+    wanted = [("S01/a.jpg", ()), ("S02/a.jpg", ())]
+    found = find_files(wanted, [tmp_path], tmp_path / "catalog", [("cards/S01/a.jpg", ())])
+    assert found.files == {wanted[0]: (tmp_path, "S01/a.jpg")}
+    assert found.missing == wanted[1:]
 
 
 @pytest.mark.parametrize("more", [True, False])
