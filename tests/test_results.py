@@ -223,12 +223,15 @@ def test_a_file_that_names_no_detector_gives_a_note(tmp_path):
     assert reading(tmp_path, MEGADETECTOR | {"info": metadata}).detector == "v5a.0.0"
 
 
-@pytest.mark.parametrize("name", ["megadetector_v4.1", "md_v4.1.0.pb", "v3", "MDv4"])
+OTHERS = ("DeepFaune v1.3", "SpeciesNet v4.0.1a", "AddaxAI detector v2", "CamD 3")
+
+
+@pytest.mark.parametrize("name", ["megadetector_v4.1", "md_v4.1.0.pb", "v3", "MDv4", "MegaDetector 4"])
 def test_confidences_of_a_detector_before_version_5_give_a_note(name, tmp_path):
     found = reading(tmp_path, MEGADETECTOR | {"info": {"format_version": "1.2", "detector": name}})
     (note,) = [note for note in found.notes if note.code == "detector-before-5"]
     assert f"the results are of {name}" in note.text
-    for later in ("md_v5a.0.0.pt", "MDV5A", "v1000-redwood", "v5b.0.1", "our v40"):
+    for later in ("md_v5a.0.0.pt", "MDV5A", "v1000-redwood", "v5b.0.1", "our v40", *OTHERS):
         found = reading(tmp_path, MEGADETECTOR | {"info": {"format_version": "1.2", "detector": later}})
         assert "detector-before-5" not in codes(found.notes)
 

@@ -31,7 +31,8 @@ NO_DETECTOR = Note(
     "detector-not-named",
     f"the results do not name their detector; that is so with MegaDetector 4, whose confidences {HIGHER}",
 )
-BEFORE_5 = re.compile(r"(^|[^a-z]|md)v[1-4](?!\d)", re.IGNORECASE)  # megadetector_v4.1, md_v4.1.0.pb
+# megadetector_v4.1, md_v4.1.0.pb, or the version alone; not those of other detectors
+BEFORE_5 = re.compile(r"(^v|(megadetector|(?<![a-z])md)[ _-]*v?)[1-4](?!\d)", re.IGNORECASE)
 TEXTS = {
     "videos-in-results": ("video", "left out of the results"),
     "unknown-categories": ("detection", "left out, because the file does not list the category"),
