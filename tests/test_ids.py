@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from datetime import datetime
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from snowmatch.catalog.records import copy_of, load_records, save_records, take_
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.features.indexing import index_catalog
+from snowmatch.photos.facts import PhotoFacts, are_of_two_photos
 from snowmatch.review.identities import decide, name_sightings, open_identities
 
 ONE, TWO = "ab" * 32, "cd" * 32
@@ -132,6 +134,13 @@ def test_another_photo_under_the_same_path_does_not_get_the_decisions_of_the_fir
     records.photos["a.jpg"] = take_fingerprint(tmp_path / "a.jpg", photo=True)
     save_records(tmp_path, records, known)  # as `screen` does, or an index run that is killed later
     assert index() == (None, 1, [])
+
+
+def test_a_black_photo_whose_time_was_corrected_is_still_the_same_photo():
+    black = PhotoFacts(taken=datetime(2021, 5, 1), time_tag="DateTimeOriginal")
+    later = black._replace(taken=datetime(2022, 5, 1))
+    assert not are_of_two_photos(black, later)
+    assert are_of_two_photos(black, later._replace(likeness=bytes(32)))
 
 
 box = st.none() | st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 80)] * 2)

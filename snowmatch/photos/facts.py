@@ -73,11 +73,12 @@ def read_size(path: Path) -> tuple[int, int]:
 def are_of_two_photos(one: PhotoFacts, other: PhotoFacts) -> bool:
     """Return whether two files are surely of two photos: the camera took them at different times, and they look unlike.
 
-    A photo that was saved again has its time still; one whose time a program has corrected looks as it did.
+    A photo that was saved again has its time still; one whose time a program has corrected looks as it did. Two blank
+    photos, which have no likeness, do not look unlike.
     """
     if one.exposed is None or other.exposed is None or one.exposed == other.exposed:
         return False
-    return difference(one.likeness, other.likeness) > NEARLY_EQUAL
+    return one.likeness != other.likeness and difference(one.likeness, other.likeness) > NEARLY_EQUAL
 
 
 def facts_to_row(facts: PhotoFacts) -> tuple[int | str | None, ...]:
