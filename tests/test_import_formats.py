@@ -602,8 +602,10 @@ def test_numbers_may_be_names_and_a_flag_hides_no_column_of_names(tmp_path, kind
             "animal as individual; names of individuals that are usually those of species: fox",
         ),
         ({"Cat ID": ("fox", "fox")}, ["fox", "fox"], [None, None], "cat_id as individual"),
+        ({"Animal": ("ibex", ""), "Species": ("", "")}, ["", ""], ["ibex", ""], "animal as species; not as individual"),
+        ({"Name": ("Zebra", "Lynx")}, ["Zebra", "Lynx"], [None, None], "usually those of species: lynx, zebra"),
     ],
-    ids=["alone", "beside", "species", "mixed", "surer"],
+    ids=["alone", "beside", "species", "mixed", "surer", "empty", "nicknames"],
 )
 def test_kinds_of_animals_are_no_names(tmp_path, kind, columns, names, species, told):
     report = import_source(two_photos(tmp_path, kind, columns), tmp_path)

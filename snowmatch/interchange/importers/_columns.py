@@ -54,6 +54,7 @@ COPIED = ("location", "station", "camera", "encounter", "mask", "split", "annota
 COORDINATES = ("x", "y", "crs")
 EDGES = {"w", "h", "width", "height"}  # beside them, columns called x and y are of a box
 BARE = ("cat", "leopard", "snow_leopard", "animal", "name")  # may hold names, or say whether or how many are there
+NAME = "name"
 PLACES = ("position", "location")  # may hold coordinates, which are of stations
 # What cells of BARE may hold in place of names: the kinds that camera traps for patterned animals usually meet
 KINDS = {
@@ -186,8 +187,8 @@ def photo_table(
 
     own: heading -> column of those whose meaning is known. A column has one other heading: the one that stands first in
     SPELLINGS. One of BARE is that of names unless its cells are yes and no, or whole numbers with a 0 among them, or
-    all are kinds of animals: it then holds the species, if no other one does. One of PLACES with a position in a cell
-    is left out, unless it is among `own`.
+    all are kinds of animals: it then holds the species, if no other one has a text. `name` is never one of kinds: an
+    animal may be called Lynx. One of PLACES with a position in a cell is left out, unless it is among `own`.
     """
     found = dict(own or {})
     rows = list(rows)
@@ -195,7 +196,7 @@ def photo_table(
     found |= dict.fromkeys(placed, "-")
     texts = {} if "individual" in found.values() else _texts(headings, rows)
     counts = [heading for heading, seen in texts.items() if _are_counts(seen)]
-    kinds = [heading for heading, seen in texts.items() if KINDS & seen and seen <= KINDS | BLANK | NO_ANIMAL]
+    kinds = [h for h, seen in texts.items() if h != NAME and KINDS & seen and seen <= KINDS | BLANK | NO_ANIMAL]
     for column, words in SPELLINGS.items():
         if column in found.values():
             continue
@@ -203,8 +204,9 @@ def photo_table(
         heading = next(able, None)
         if heading is not None:
             found[heading] = column
-    if "species" not in found.values():
-        found |= dict.fromkeys(kinds[:1], "species")
+    species = next((heading for heading, column in found.items() if column == "species"), None)
+    if kinds and (species is None or (species not in (own or {}) and not any(cells[species] for cells in rows))):
+        found |= {kinds[0]: "species"} | ({} if species is None else {species: "-"})
     used = {*found, *found.values()}
     if {"x", "y"} <= set(headings) and not {"x", "y"} & used and not EDGES & set(headings):
         found |= {"x": "x", "y": "y"}
