@@ -23,7 +23,7 @@ import numpy as np
 from datasets import contents_of, described, prepare
 from engine_cases import engine_cases, settings_of
 from figures import rounded, with_interval
-from measure import RESULTS, circumstances, command_line, engine_commit, run_command
+from measure import RESULTS, circumstances, command_line, engine_commit, is_current, run_command
 from store import put_run
 from suites import source_of
 
@@ -61,8 +61,9 @@ def present_table(path: Path, folder: Path) -> ScoreTable:
     if not told.is_file():
         raise SnowmatchError(f"{path} has no run.json beside it, expected scores that run.py made")
     made = json.loads(told.read_text(encoding="utf-8"))
-    if (commit := made["commit"]) != engine_commit():
-        raise SnowmatchError(f"{path} is of commit {commit}, expected {engine_commit()}: run its suite again")
+    if not is_current(commit := made["commit"]):
+        right = f"{engine_commit()}, without changes"
+        raise SnowmatchError(f"{path} is of commit {commit}, expected {right}: run its suite again")
     if made.get("contents") != contents_of(folder):
         raise SnowmatchError(f"{path} is of other photos or rows than {folder.name}: run its suite again")
     return load_table(path)

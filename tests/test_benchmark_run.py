@@ -111,13 +111,14 @@ def test_scores_are_of_the_rows_and_photos_that_a_catalog_has_now(tmp_path, monk
 
 def test_levels_take_only_scores_of_this_engine_and_these_photos(tmp_path, monkeypatch):
     folder, path = small_catalog(tmp_path / "catalog", "Aika", 50), tmp_path / "0.npz"
+    monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
     monkeypatch.setattr(levels, "engine_commit", lambda: "abc1234")
     monkeypatch.setattr(levels, "load_table", lambda path: path)
     with pytest.raises(SnowmatchError, match=r"0\.npz has no run\.json beside it"):
         levels.present_table(path, folder)
     right = {"commit": "abc1234", "contents": datasets.contents_of(folder)}
     for wrong, message in (
-        ({"commit": "0ld5678"}, "is of commit 0ld5678, expected abc1234: run its suite again"),
+        ({"commit": "0ld5678"}, "is of commit 0ld5678, expected abc1234, without changes: run its suite again"),
         ({"contents": "another"}, "is of other photos or rows than catalog"),
     ):
         (tmp_path / "run.json").write_text(json.dumps(right | wrong), encoding="utf-8")
@@ -125,6 +126,10 @@ def test_levels_take_only_scores_of_this_engine_and_these_photos(tmp_path, monke
             levels.present_table(path, folder)
     (tmp_path / "run.json").write_text(json.dumps(right), encoding="utf-8")
     assert levels.present_table(path, folder) == path
+    (tmp_path / "run.json").write_text(json.dumps(right | {"commit": "abc1234+"}), encoding="utf-8")
+    monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234+")
+    with pytest.raises(SnowmatchError, match=r"is of commit abc1234\+"):
+        levels.present_table(path, folder)
 
 
 def test_drawn_cats_are_not_judged_by_models_of_the_same_cats():
