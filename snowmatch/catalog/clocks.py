@@ -29,7 +29,9 @@ def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[C
 
     A clock was set back if times in a folder decrease by more than `gap` while the file numbers increase, and if
     earlier times then appear again. Files whose names differ in more than digits are looked at apart: they may be of
-    two cameras. Photos of different runs are never one encounter. Without a reset, all photos are of run 0.
+    two cameras. Each such series counts its own runs. So frames of videos that begin only after a reset are of run 0,
+    apart from the photos of run 1. Photos of different runs are never one encounter. Without a reset, all photos of a
+    series are of run 0.
     """
     runs = [0] * len(shots)
     resets: list[ClockReset] = []
