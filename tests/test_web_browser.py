@@ -113,6 +113,22 @@ def test_four_pairs_by_keys_and_two_taken_back(state, page):
     until(lambda: page.get_attribute('.side[data-side="0"] .animal', "src") == shown[2])
 
 
+def test_a_late_reply_about_a_question_does_not_take_it_away_when_it_is_asked_again(state, page):
+    late = []
+    page.route("**/review/open", lambda route: route.continue_() if late else late.append(route))
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    shown = page.get_attribute('.side[data-side="0"] .animal', "src")
+    for count, key in enumerate("su", start=1):
+        page.keyboard.press(key)
+        until(lambda count=count: len(state.identities().rows) == count)
+    until(lambda: page.get_attribute('.side[data-side="0"] .animal', "src") == shown)
+    with page.expect_response("**/review/open"):
+        late[0].fulfill(json={"free": False, "answered": True})
+    page.wait_for_timeout(300)
+    assert page.get_attribute('.side[data-side="0"] .animal', "src") == shown
+
+
 def test_lines_marks_and_note_by_keys(state, page):
     page.goto(page.url + "review?lang=ru")
     page.wait_for_selector(".question:not([hidden])", timeout=30_000)

@@ -91,10 +91,10 @@ class Way:
         self.page.wait_for_selector("#preview[open]")
         assert self.page.inner_text("#preview ul")
         assert len(self.rows()) == before
-        self.page.keyboard.press("Enter")
-        until(lambda: len(self.rows()) > before)
+        with self.page.expect_navigation():  # the page is loaded again when the change is stored
+            self.page.keyboard.press("Enter")
+        assert len(self.rows()) > before
         self.page.wait_for_selector("#preview:not([open])", state="attached")
-        self.page.wait_for_load_state()
 
     def answer(self, key=None):
         """Answer the question on the screen: by its key, or as the photos look. Returns the new decision."""

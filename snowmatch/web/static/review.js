@@ -189,8 +189,9 @@
     held = null;
     if (keep) lines();
     setTimeout(() => { if (now === question) warmNear(); }, 400);
+    const since = opened; // a question that was taken back is on the screen again: an older reply is not about it
     snowmatch.post("/review/open", { mode, pair: question.pair }).then((answer) => {
-      if (answer.free || now !== question) return;
+      if (answer.free || now !== question || opened !== since) return;
       snowmatch.say(answer.answered ? words.answered : words.held);
       if (mode === "training") answered.set(keyOf(question), never); // elsewhere the server asks it again when it is free
       next();
