@@ -127,8 +127,8 @@ def foreground_weights_of(
 
 def _cells_of(boxes: Sequence[BBox | None], image_sizes: np.ndarray, shapes: np.ndarray) -> list[list[int]]:
     """Return the first and the last column and row of each box in a map: (left, top, right, bottom); of None, all."""
-    whole = np.hstack([np.zeros_like(image_sizes), image_sizes]).tolist()
-    areas = np.array([box or all_ for box, all_ in zip(boxes, whole, strict=True)], np.float64).reshape(-1, 2, 2)
+    photos = np.hstack([np.zeros_like(image_sizes), image_sizes]).tolist()
+    areas = np.array([box or photo for box, photo in zip(boxes, photos, strict=True)], np.float64).reshape(-1, 2, 2)
     corners = np.stack([areas[:, 0] + 0.5, areas.sum(axis=1) - 0.5], axis=1) / image_sizes[:, None]
     cells = np.clip((corners * shapes[:, None]).astype(np.int64), 0, shapes[:, None] - 1)
     return cells.reshape(-1, 4).tolist()

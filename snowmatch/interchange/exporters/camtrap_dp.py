@@ -277,10 +277,13 @@ def _deployments(given: Export, zone: tzinfo, degrees: Mapping[str, tuple[float,
         times[p.label] = [*own] or [(span, "", session, ()) for span, session in survey.spans[p.label]]
     note_cut(given, (span for whole in times.values() for span, *_ in whole))
     periods = {
-        label: [(part, camera, session, inside(problems, part))
-                for span, camera, session, problems in whole for part in in_sessions(survey, span)]
+        label: [
+            (part, camera, session, inside(problems, part))
+            for span, camera, session, problems in whole
+            for part in in_sessions(survey, span)
+        ]
         for label, whole in times.items()
-    }  # fmt: skip
+    }
     if not any(periods.values()):
         raise SnowmatchError("no camera worked in the sessions: choose other sessions")
     if without := [label for label, own in periods.items() if own and label not in degrees]:
