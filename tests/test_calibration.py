@@ -370,7 +370,7 @@ def test_a_catalog_keeps_one_calibration_of_each_method_and_its_levels(tmp_path)
     assert calibration_path(tmp_path).read_bytes() == content
 
 
-DAMAGED = '{"schema": "snowmatch.calibration/3", "methods": [], "levels": {"excellent": 0.1, "good": 0.5, "fair": 0.4}}'
+DAMAGED = '{"schema": "snowmatch.calibration/4", "methods": [], "levels": {"excellent": 0.1, "good": 0.5, "fair": 0.4}}'
 
 
 @pytest.mark.parametrize("version", [2, 9])
@@ -386,7 +386,7 @@ def test_levels_of_a_file_of_another_version_are_kept_also_by_the_next_calibrati
     save_calibrations(tmp_path, CalibrationFile(Levels(0.98, 0.9, 0.7), (method_calibration(),)))
     held = json.loads(calibration_path(tmp_path).read_text())
     for levels, kept in ((held["levels"], Levels(0.98, 0.9, 0.7)), ({"good": "x"}, Levels()), (None, Levels())):
-        other = held | {"schema": "snowmatch.calibration/4", "levels": levels}
+        other = held | {"schema": "snowmatch.calibration/5", "levels": levels}
         calibration_path(tmp_path).write_text(json.dumps(other))
         assert load_calibrations(tmp_path).levels == kept
         update_calibrations(tmp_path, lambda stored: stored.put(method_calibration()))

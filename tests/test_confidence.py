@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snowmatch.confidence.background import MOST, OTHERS, USUAL, USUAL_WEIGHT, beside_others
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import (
     Calibration,
@@ -22,6 +23,7 @@ from snowmatch.confidence.model import (
     says_nothing,
 )
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.matching.scores import VERIFIED
 
 PLAIN = Model(
     knots=(0.0,),
@@ -63,9 +65,12 @@ def test_invalid_limits_of_levels_are_refused(bands):
 
 
 def test_the_probabilities_of_two_candidates_are_as_computed_by_hand():
-    """The first candidate scores e: 1 for verified, 2 x 1.5 below the knot, 3 x 1 above it. The second has no vote."""
+    """The first candidate scores e: 1 for verified, 2 x 1.5 below the knot, 3 x 1 above it. The second has no vote, so
+    the first has the other one's 0 and five of 0.2 beside it: its score counts as divided by the root of 5/6.
+    """
     found = ask([math.e, 0.0], new_share=0.2)
-    first, against = math.exp(1 + 2 * 1.5 + 3 * 1), math.exp(5) / 10  # the model learned from ten individuals
+    above = 1 + math.log(6 / 5) / 2
+    first, against = math.exp(1 + 2 * 1.5 + 3 * above), math.exp(5) / 10  # the model learned from ten individuals
     weights = np.array([0.4 * first, 0.4, 0.2 * against])
     assert [*found.individuals, found.new] == pytest.approx(weights / weights.sum())
     assert found.expected_new == 0.2
@@ -161,11 +166,39 @@ def test_a_higher_score_never_lowers_the_probability(model, scores, factor):
     assert after.new <= before.new + 1e-12
 
 
-@given(models, st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=6), st.integers(1, 300))
-def test_probability_falls_as_the_gallery_grows_at_equal_score(model, scores, strangers):
-    few = ask(scores, models=(model,))
-    many = ask([*scores, *[0.0] * strangers], models=(model,))
+@given(models, st.floats(1e-3, 1e3), st.integers(1, 300), st.floats(MOST, 9.0))
+def test_probability_falls_as_the_gallery_grows_by_animals_that_match_too(model, score, strangers, other):
+    few = ask([score], models=(model,))
+    many = ask([score, *[other] * strangers], models=(model,))
     assert many.careful[0] <= few.careful[0] + 1e-12
+
+
+@given(st.lists(st.tuples(st.one_of(st.just(0.0), st.floats(1e-7, 20)), st.booleans()), max_size=30))
+def test_scores_beside_the_others_are_as_computed_one_by_one_and_keep_their_order(query):
+    scores, named = np.array([s for s, _ in query], float), np.array([n for _, n in query], bool)
+    found = beside_others(scores, named)
+    for n, score in enumerate(scores):
+        others = sorted((min(s, MOST) for m, (s, known) in enumerate(query) if m != n and known), reverse=True)[:OTHERS]
+        background = (sum(others) + USUAL * USUAL_WEIGHT) / (len(others) + USUAL_WEIGHT)
+        expected = score / math.sqrt(background / USUAL) if score > VERIFIED else score
+        assert found[n] == pytest.approx(max(expected, score if score <= VERIFIED else VERIFIED), abs=1e-12)
+    assert ((found > VERIFIED) == (scores > VERIFIED)).all()
+    if named.all():
+        order = np.argsort(scores, kind="stable")
+        assert (np.diff(found[order]) >= -1e-12).all()
+
+
+def test_a_score_means_more_where_nothing_else_matches():
+    """Equal scores, beside ten others that match nothing, as usual by accident, much, and very much."""
+    among = [ask([2.0, *[others] * 10]).individuals[0] for others in (0.0, 0.2, 0.5)]
+    assert among == sorted(among, reverse=True)
+    assert beside_others(np.array([2.0, *[0.2] * 10]))[0] == pytest.approx(2.0)
+    assert beside_others(np.array([2.0, *[MOST] * 10]))[0] == beside_others(np.array([2.0, *[9.0] * 10]))[0]
+    unnamed = np.array([True, *[False] * 10])
+    assert beside_others(np.array([2.0, *[9.0] * 10]), unnamed)[0] == 2.0  # they may be the same animal
+    weak = np.full(40, 0.05)
+    assert beside_others(np.array([2.0, *weak[:10]]))[0] == beside_others(np.array([2.0, *weak]))[0]
+    assert beside_others(np.array([2.0]))[0] == 2.0
 
 
 def test_a_score_means_less_in_a_gallery_of_hundreds_than_of_ten():
@@ -193,7 +226,7 @@ def test_new_is_less_probable_if_few_new_animals_are_expected():
     often, rarely = ask([0.3] * 10, new_share=0.5), ask([0.3] * 10, new_share=0.1)
     assert rarely.new < often.new
     assert (rarely.individuals > often.individuals).all()
-    assert (rarely.careful == often.careful).all()  # a careful value does not gain
+    assert rarely.careful == pytest.approx(often.careful)  # a careful value does not gain
     mostly = ask([0.3] * 10, new_share=0.9)
     assert mostly.new > often.new
     assert (mostly.individuals < often.individuals).all()

@@ -21,7 +21,7 @@ from snowmatch.core.locks import file_lock
 from snowmatch.core.plugins import plain_settings
 
 CUSTOMARY = Levels()
-SCHEMA = "snowmatch.calibration/3"
+SCHEMA = "snowmatch.calibration/4"
 LARGEST = 100 << 20  # bytes: a larger file is not one of snowmatch
 WAIT = 60.0  # seconds that a process waits for another one
 

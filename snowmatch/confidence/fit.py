@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import minimize
 
+from snowmatch.confidence.background import beside_others
 from snowmatch.confidence.cases import Case
 from snowmatch.confidence.model import Model, evidence, richness
 from snowmatch.core.threads import one_thread
@@ -42,7 +43,7 @@ def fit(cases: Sequence[Case], shipped: Sequence[Case] = ()) -> Model:
     new = [case for case in cases if case.right < 0] or [case for case in shipped if case.right < 0]
     if not new:
         raise ValueError("no case of a new animal: nothing to tell them from")
-    best = np.array([case.scores.max() for case in new])
+    best = np.array([beside_others(case.scores).max() for case in new])
     best = np.log(best[best > VERIFIED])
     knots = tuple(np.unique(np.quantile(best, KNOTS).round(6)).tolist()) if len(best) else (0.0,)
     rich = [case.features for case in cases if case.features > 0]
@@ -84,7 +85,8 @@ def _maximise(
     for start in range(0, len(cases), AT_ONCE):  # the inputs of all scores at once would need twice the memory of rows
         some = slice(start, start + AT_ONCE)
         part = starts[start] + np.flatnonzero(others[starts[start] : last[some][-1] + 1])
-        rows[part, :pieces] = evidence(np.concatenate([case.scores for case in cases[some]]), knots)
+        beside = np.concatenate([beside_others(case.scores) for case in cases[some]])
+        rows[part, :pieces] = evidence(beside, knots)
         rows[part, pieces + 2] = np.concatenate([_met(case.encounters) for case in cases[some]])
     rows[last, pieces] = 1
     rows[last, pieces + 1] = richness(np.array([case.features for case in cases]), usual)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from snowmatch.confidence.background import beside_others
 from snowmatch.confidence.levels import Levels
 from snowmatch.matching.scores import VERIFIED
 
@@ -217,7 +218,8 @@ def probabilities(
     """
     compared = ~np.isnan(scores)
     met = np.ones(len(scores)) if encounters is None else np.maximum(encounters, 1)
-    given = scores[compared], named[compared], features, new_share
+    known = named[compared]
+    given = beside_others(scores[compared], known), known, features, new_share
     posteriors = [_posterior(model, *given, met[compared], spots) for model in models]
     bounds = [_bounds(model, *given) for model in models]
     individuals, careful = np.full(len(scores), np.nan), np.full(len(scores), np.nan)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from snowmatch.confidence.background import beside_others
 from snowmatch.confidence.model import Model, evidence, richness
 from snowmatch.core.types import BODY_PARTS, Matches, same_part
 from snowmatch.identify.foreground import OUTLINED
@@ -148,8 +149,9 @@ def _log_odds(models: Sequence[Model], scores: np.ndarray, features: float) -> n
     each = [np.zeros(len(scores))]
     if models:
         each = []
+    beside = beside_others(scores)
     for model in models:
-        speaks = evidence(scores, model.knots) @ np.array([model.accepted, *model.slopes])
+        speaks = evidence(beside, model.knots) @ np.array([model.accepted, *model.slopes])
         against = model.new + model.features * float(richness(features, model.usual_features))
         each.append(speaks - np.logaddexp(0.0, against - np.log(model.individuals)) + np.log(2.0))
     both = np.stack([np.mean(each, axis=0), np.min(each, axis=0)])
