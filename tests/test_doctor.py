@@ -759,6 +759,27 @@ def test_names_by_decisions_are_not_corrected_in_the_table(tmp_path):
     assert "rows or folders" in advised()["individuals-same-name"]
 
 
+@pytest.mark.parametrize("kind", ["rename", "merge"])
+def test_a_chosen_name_that_newer_rows_have_is_to_check_until_its_advice_is_followed(tmp_path, kind):
+    table = tmp_path / "catalog.csv"
+    table.write_text("path,individual,body_part,encounter,annotation\np0,Aika,,e0,a0\np1,Bars,,e1,a1\n")
+    sides = {"rename": {"side_a": ("a0",), "side_b": ("Aika",)}, "merge": {"side_a": ("a0",), "side_b": ("a1",)}}
+    decide(open_identities(tmp_path), [draft(kind, "Anna", "Cat7", **sides[kind])])
+    assert not {"names-refused", "idle-decisions"} & seen(tmp_path).keys()
+    table.write_text(table.read_text() + "p2,Cat7,,e2,a2\n")
+    found = seen(tmp_path)
+    assert "idle-decisions" not in found
+    assert (found["names-refused"].severity, found["names-refused"].annotations) == ("check", ("a0", "a2"))
+    (case,) = found["names-refused"].cases
+    assert case.startswith("'Aika' should be called 'Cat7' (")
+    assert case.endswith(" of Anna), but that is a name of 'Cat7'")
+    told = finding_advice("names-refused", {"catalog": "c", **found["names-refused"].data})
+    assert told == "if they are one animal: snowmatch identities c merge OLD NEW --into NEW, else rename one"
+    command = [str(tmp_path), "merge", "Aika", "Cat7", "--into", "Cat7", "--observer", "Anna"]
+    assert CliRunner().invoke(main, ["identities", *command]).exit_code == 0
+    assert not {"names-refused", "idle-decisions"} & seen(tmp_path).keys()
+
+
 def test_what_is_no_name_is_taken_away_where_it_was_given(tmp_path):
     lines = "p0.png,unknown,e0,a0", "p1.png,,e1,a1"
     (tmp_path / "catalog.csv").write_text("\n".join(["path,individual,encounter,annotation", *lines]) + "\n")

@@ -184,6 +184,20 @@ def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_pa
     assert "1 new decision without effect here: its photos are not in the catalog" in told
 
 
+def test_a_name_that_the_other_file_gave_first_is_told_to_be_refused_here(catalog, tmp_path):
+    one, other, third, *_ = encounters(catalog)
+    for name, encounter in (("Aika", one), ("Bars", other)):
+        run(catalog, "name", name, encounter, "--observer", "Anna")
+    who, path = open_identities(catalog), tmp_path / "other.sqlite"
+    append(path, [name_sightings(who, [find_sighting_named(who, third)], "Cat7", "Bob")])
+    run(catalog, "merge", "Aika", "Bars", "--into", "Cat7")
+    told = run(catalog, "merge-files", str(path))
+    assert "1 earlier decision without effect here: the merged individual is not called 'Cat7'" in told
+    assert "is not called 'Cat7', a name that existed already: merge, or choose another name" in run(catalog, "check")
+    (note,) = (note for note in open_catalog(catalog).data.notes if note.code == "decisions-idle")
+    assert "is not called 'Cat7'" in note.text
+
+
 def test_a_change_that_came_too_late_is_told_to_have_no_effect(catalog, monkeypatch):
     one, other, *_ = encounters(catalog)
     run(catalog, "name", "Aika", one, "--observer", "Anna")

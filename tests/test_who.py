@@ -235,6 +235,43 @@ def test_a_name_that_exists_is_not_taken_by_renaming():
     who = who_is_who(photos, rows_of(act("rename", ["a00"], ["Aika"], "Bars")))
     assert [each.name for each in who.individuals] == ["Aika", "Bars"]
     assert "existed already" in who.idle[0][1]
+    assert who.refused == {"0000": (0, 1)}
+
+
+CHOSEN = [
+    act("merge", ["a00"], ["a01"], "Cat7"),
+    act("rename", ["a00"], ["Aika"], "Cat7"),
+    act("merge", ["a02"], ["a03"], "Cat7"),
+]
+
+
+@pytest.mark.parametrize("chosen", CHOSEN, ids=["merge", "rename", "merge without names"])
+def test_a_chosen_name_that_newer_rows_have_is_told_until_one_name_is_merged_or_another_one_chosen(chosen):
+    photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Bars"), photo(2, "e2"), photo(3, "e3")]
+    newer = [*photos, photo(4, "e4", "Cat7")]
+    first, *_ = chosen.side_a
+    rows = rows_of(chosen)
+    assert of(who_is_who(photos, rows), first).name == "Cat7"
+    assert not who_is_who(photos, rows).idle
+    who = who_is_who(newer, rows)
+    now = "Aika" if first == "a00" else None
+    assert (of(who, first).name, of(who, "a04").name) == (now, "Cat7")
+    assert [(row, "existed already" in reason) for row, reason in who.idle] == [(rows[0], True)]
+    ends = {who.individuals[who.of[number]].handle for number in who.refused["0000"]}
+    assert ends == {of(who, first).handle, "Cat7"}
+    last = act("rename", [first], ["Aika"], "Dara") if now else act("name", [first], answer="Dara")
+    for then in (act("merge", ["a04"], [first], "Cat7"), last, act("undo", answer="0000")):
+        after = who_is_who(newer, rows_of(*rows, then))
+        assert not after.idle
+        assert not after.refused
+
+
+def test_a_name_that_a_merge_of_several_gives_at_last_was_not_refused():
+    photos = [photo(n, f"e{n}", name) for n, name in enumerate(["Aika", "Bars", "Cat7"])]
+    rows = rows_of(act("merge", ["a00"], ["a01"], "Cat7"), act("merge", ["a00"], ["a02"], "Cat7"))
+    who = who_is_who(photos, rows)
+    assert [each.names for each in who.individuals] == [("Cat7",)]
+    assert not who.idle
 
 
 def test_a_rename_of_another_catalog_changes_nothing():
@@ -485,7 +522,7 @@ def test_taking_back_the_last_decision_restores_the_state(made, at):
 
 def same_state(one, other):
     names = "sightings", "of", "individuals", "links", "parted", "one_photo", "idle", "boxes", "values"
-    names += ("disputed_names",)
+    names += ("disputed_names", "refused")
     return all(getattr(one, name) == getattr(other, name) for name in names) and list(one.pairs.items()) == list(
         other.pairs.items()
     )

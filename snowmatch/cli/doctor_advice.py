@@ -170,6 +170,9 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "disagreements": lambda data: _command(data, "identities", "ask --mode adjudicate"),
     "disputed-names": lambda data: _command(data, "identities", "name NAME ENCOUNTER --adjudicator"),
     "several-names": lambda data: _command(data, "identities", "merge NAME NAME"),
+    "names-refused": lambda data: (
+        "if they are one animal: " + _command(data, "identities", "merge OLD NEW --into NEW") + ", else rename one"
+    ),
     "idle-decisions": _check,
     "names-unseen": lambda data: _command(data, "doctor", "--deep"),
 }

@@ -124,13 +124,13 @@ def say_merged(before: Identities, after: Identities, merged: Merged) -> None:
 
 
 def say_effect(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
-    """Say what new decisions changed, and which of them have no effect."""
+    """Say what new decisions changed, and which of them, or because of them of earlier ones, have no effect."""
     from snowmatch.core.text import counted
     from snowmatch.review.identities import change_of
     from snowmatch.views.identities import format_change
 
     print_text(format_change(change_of(before.who, after.who)))
-    added = {decision.id for decision in decisions}
-    reasons = Counter(reason for decision, reason in after.who.idle if decision.id in added)
-    for reason, count in sorted(reasons.items()):
-        say(f"{counted(count, 'new decision')} without effect here: {reason}")
+    added, idle = {decision.id for decision in decisions}, {decision.id for decision, _ in before.who.idle}
+    fresh = [(decision.id in added, reason) for decision, reason in after.who.idle if decision.id not in idle]
+    for (new, reason), count in sorted(Counter(fresh).items(), reverse=True):
+        say(f"{counted(count, 'new decision' if new else 'earlier decision')} without effect here: {reason}")

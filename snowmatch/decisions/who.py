@@ -65,11 +65,13 @@ class Who:
     one individual. pairs: the pairs that were answered, in the order of their first answers. links: pairs that are
     joined by a merge or by a split's sides. parted: the sides of each split, without those that left them since: every
     sighting of the one is another animal than every one of the other. one_photo: pairs boxed in one photo. idle:
-    decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge of
-    two files, the decision itself may come later. boxes: those that persons corrected, by annotation. values: the body
-    part and species that persons corrected, by annotation and field. former: names that were changed, by a rename or a
-    merge, and for each the text of which `labels` has the present one. disputed_names: sightings that observers named
-    differently, by number, each with the last name of each observer; the last one counts.
+    decisions without effect, and merges whose name had none, each with the reason. undone: the ids that rows of the
+    kind undo name; after a merge of two files, the decision itself may come later. boxes: those that persons corrected,
+    by annotation. values: the body part and species that persons corrected, by annotation and field. former: names that
+    were changed, by a rename or a merge, and for each the text of which `labels` has the present one. disputed_names:
+    sightings that observers named differently, by number, each with the last name of each observer; the last one
+    counts. refused: by id, those of `idle` of which another individual has the name, with a sighting of the animal that
+    does not get it, and one of that other.
     """
 
     sightings: tuple[Sighting, ...]
@@ -90,6 +92,7 @@ class Who:
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     former: Mapping[str, str] = field(default_factory=dict)
     disputed_names: Mapping[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    refused: Mapping[str, Pair] = field(default_factory=dict)
 
     def named(self, name: str) -> Individual | None:
         """Return the individual with this name or handle; None if there is none."""
@@ -131,6 +134,19 @@ def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision], also:
     return _joined(sightings, number_of, state, in_one_photo(annotations, sightings))
 
 
+class _Refusal(NamedTuple):
+    """A decision that does not give an animal a name, since another individual has it.
+
+    number: of a sighting of the animal. called: the animal's name then, or None. other: the key of the name.
+    """
+
+    decision: Decision
+    reason: str
+    number: int
+    called: str | None
+    other: str
+
+
 class _Replay:
     """The names and links of sightings after the decisions that were taken so far."""
 
@@ -150,6 +166,7 @@ class _Replay:
         self.parted: list[tuple[set[int], set[int]]] = []
         self.splits_of: dict[int, list[int]] = defaultdict(list)  # of a sighting: the places in `parted` that it got
         self.idle: list[tuple[Decision, str]] = []
+        self.refusals: list[_Refusal] = []
 
     def take(self, decisions: Iterable[Decision]) -> None:
         """Take decisions in their order. Answers in a row are taken together: there may be 200,000 of them."""
@@ -240,15 +257,35 @@ class _Replay:
         key, other = self.key_of.get(old), self.key_of.get(new)
         if key is None:
             self.idle.append((decision, f"nobody has the name {old!r}"))
-        elif new != old and other is not None and self._has(other):
-            self.idle.append((decision, f"the name {new!r} existed already: merge, or choose another name"))
+        elif new != old and other is not None and self.first(other) is not None:
+            reason = f"the name {new!r} existed already: merge, or choose another name"
+            number = self.first(key)
+            if number is None:
+                self.idle.append((decision, reason))
+            else:
+                self.refusals.append(_Refusal(decision, reason, number, self._called(number), other))
         else:
             self._label(key, new)
 
-    def _has(self, key: str) -> bool:
-        """Return whether a sighting has the name with this key, or one that merges made one with it."""
+    def first(self, key: str) -> int | None:
+        """Return the first sighting that has the name with this key, or one that merges made one with it."""
         chosen = chosen_key(key, self.merged)
-        return any(name is not None and chosen_key(name, self.merged) == chosen for name in self.name_of)
+        having = (n for n, name in enumerate(self.name_of) if name is not None)
+        return next((n for n in having if chosen_key(self.name_of[n] or "", self.merged) == chosen), None)
+
+    def _called(self, number: int) -> str | None:
+        key = self.name_of[number]
+        return self.label[chosen_key(key, self.merged)] if key is not None else None
+
+    def refused(self) -> list[_Refusal]:
+        """Return the refusals of names that still hold: the animal has neither got the name since, nor another one."""
+        found = []
+        for each in self.refusals:
+            key = self.name_of[each.number]
+            one = key is not None and chosen_key(key, self.merged) == chosen_key(each.other, self.merged)
+            if not one and self._called(each.number) == each.called:
+                found.append(each)
+        return found
 
     def _merge(self, decision: Decision, *sides: Sequence[int]) -> None:
         a, b = find_sightings(self.number_of, (decision.side_a, decision.side_b))
@@ -259,7 +296,12 @@ class _Replay:
         had = {n: name for n in numbers if (name := self.name_of[n]) is not None}
         given = dict.fromkeys(chosen_key(name, self.merged) for name in had.values())
         own, key = next(iter(given), None), self.key_of.get(decision.answer)
-        if key is not None and chosen_key(key, self.merged) not in given and self._has(key):
+        if key is not None and chosen_key(key, self.merged) not in given and self.first(key) is not None:
+            reason = f"the merged individual is not called {decision.answer!r}, a name that existed already"
+            number = next(iter(had), a)
+            self.refusals.append(
+                _Refusal(decision, f"{reason}: merge, or choose another name", number, self._called(number), key)
+            )
             key = own  # the name of another individual
         elif key is None and decision.answer:
             key = own if own is not None else self._key(decision.answer)
@@ -412,7 +454,16 @@ def _joined(
     place = {first: n for n, first in enumerate(groups)}
     numbers = tuple(place[first] for first in of)
     found = (sightings, number_of, numbers, *shown, individuals, pairs, frozenset(links), parted, one_photo)
-    return Who(*found, tuple(state.idle), former=state.former, disputed_names=state.disputed_names())
+    refusals = state.refused()
+    idle = [*state.idle, *((each.decision, each.reason) for each in refusals)]
+    ends = {each.decision.id: (each.number, state.first(each.other)) for each in refusals}
+    return Who(
+        *found,
+        tuple(sorted(idle, key=lambda each: each[0].id)),
+        former=state.former,
+        disputed_names=state.disputed_names(),
+        refused={name: (a, b) for name, (a, b) in ends.items() if b is not None},
+    )
 
 
 def parted_in(parted: Iterable[Sides], of: Sequence[int]) -> set[Pair]:

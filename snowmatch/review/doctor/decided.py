@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from snowmatch.core.text import counted
 from snowmatch.decisions.who import DISPUTED, Who
@@ -46,16 +47,29 @@ def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
         members = _faces(who, (n for each in who.individuals if len(each.names) > 1 for n in each.sightings))
         text = f"{counted(len(several), 'individual')} with several names: decisions joined them without a merge"
         yield Finding("several-names", CHECK, text, tuple(several), annotations=members)
-    if who.idle:
-        cases = tuple(f"{row.id[-8:]} of {row.observer}: {reason}" for row, reason in who.idle)
-        text = f"{counted(len(who.idle), 'decision')} without effect"
-        yield Finding("idle-decisions", HINT, text, cases)
+    refused = {name: pair for name, pair in who.refused.items() if who.of[pair[0]] != who.of[pair[1]]}
+    if refused:
+        names = tuple(
+            f"{_handle(who, refused[row.id][0])!r} should be called {row.answer!r} ({row.id[-8:]} of {row.observer}), "
+            f"but that is a name of {_handle(who, refused[row.id][1])!r}"
+            for row, _ in who.idle
+            if row.id in refused
+        )
+        text = f"{counted(len(names), 'name')} that a decision chose, and that another individual has"
+        yield Finding("names-refused", CHECK, text, names, annotations=_faces(who, chain(*refused.values())))
+    idle = tuple(f"{row.id[-8:]} of {row.observer}: {reason}" for row, reason in who.idle if row.id not in refused)
+    if idle:
+        yield Finding("idle-decisions", HINT, f"{counted(len(idle), 'decision')} without effect", idle)
 
 
 def _faces(who: Who, numbers: Iterable[int]) -> tuple[str, ...]:
     """Return the first annotation of each of these sightings, each once."""
     found = (who.sightings[n].annotations[:1] for n in numbers)
     return tuple(dict.fromkeys(name for names in found for name in names))
+
+
+def _handle(who: Who, number: int) -> str:
+    return who.individuals[who.of[number]].handle
 
 
 def _encounter(who: Who, number: int) -> str:

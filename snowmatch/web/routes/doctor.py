@@ -27,6 +27,7 @@ PAGES = {
     "disagreements": "/agreement",
     "disputed-names": "/contradictions",
     "several-names": "/contradictions",
+    "names-refused": "/contradictions",
     "idle-decisions": "/contradictions",
     "half-named": "/review",
     "look-like-one": "/review",
