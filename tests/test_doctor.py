@@ -780,6 +780,35 @@ def test_a_chosen_name_that_newer_rows_have_is_to_check_until_its_advice_is_foll
     assert not {"names-refused", "idle-decisions"} & seen(tmp_path).keys()
 
 
+def test_the_name_of_a_renamed_animal_is_not_written_in_the_table(tmp_path):
+    head = "path,individual,body_part,station,timestamp,encounter,annotation\n"
+    lines = [
+        "a.jpg,Aika,left_flank,S0,2023-03-01T03:00:00,e0,a0\n",
+        "b.jpg,Aika,left_flank,S1,2023-03-01T03:00:30,e1,a1\n",
+        "c.jpg,umut,left_flank,S1,2023-03-09T03:00:00,e2,a2\n",
+        "d.jpg,Bars,left_flank,S1,2023-03-19T03:00:00,e3,a3\n",
+    ]
+    (tmp_path / "catalog.csv").write_text(head + "".join(lines))
+    for name in "abcd":
+        (tmp_path / f"{name}.jpg").write_text("one" if name in "bd" else name)
+
+    def advised(code):
+        return finding_advice(code, {"catalog": "c", **seen(tmp_path)[code].data})
+
+    codes = "two-places", "copies-with-two-names"
+    assert all("column individual" in advised(code) or "correct individual" in advised(code) for code in codes)
+    decide(open_identities(tmp_path), [draft("rename", "Anna", "Umut", side_a=("a0", "a1"), side_b=("Aika",))])
+    assert advised("individuals-same-name") == "snowmatch identities c merge NAME NAME"
+    for code in codes:
+        assert "snowmatch identities c name NAME PHOTO" in advised(code)
+        assert "individual" not in advised(code)
+    for command in (["merge", "Umut", "umut"], ["name", "Umut", "a3"]):
+        command = [str(tmp_path), *command, "--observer", "Anna"]
+        assert CliRunner().invoke(main, ["identities", *command]).exit_code == 0
+    assert not {"individuals-same-name", "copies-with-two-names"} & seen(tmp_path).keys()
+    assert [each.name for each in open_identities(tmp_path).who.individuals] == ["Umut"]
+
+
 def test_what_is_no_name_is_taken_away_where_it_was_given(tmp_path):
     lines = "p0.png,unknown,e0,a0", "p1.png,,e1,a1"
     (tmp_path / "catalog.csv").write_text("\n".join(["path,individual,encounter,annotation", *lines]) + "\n")

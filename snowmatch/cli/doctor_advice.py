@@ -35,17 +35,24 @@ def _rename(data: Data) -> str:
 
 
 def _one_name(data: Data) -> str:
-    return _command(data, "identities", "merge NAME NAME") if data.get("decided") else _rename(data)
+    return _command(data, "identities", "merge NAME NAME") if _by_decisions(data) else _rename(data)
 
 
 def _name(data: Data) -> str:
     return f"compare the photos, and {_individual(data)}"
 
 
+def _by_decisions(data: Data) -> bool:
+    """Return whether decisions named or renamed an animal: to write its name in the table does nothing, or harm."""
+    return bool(data.get("decided") or data.get("renamed"))
+
+
 def _individual(data: Data) -> str:
     """Return how a person corrects the name of an animal: the table does not change what a decision says."""
-    if data.get("decided"):
-        return _command(data, "identities", "name NAME PHOTO")
+    return _command(data, "identities", "name NAME PHOTO") if _by_decisions(data) else _in_table(data)
+
+
+def _in_table(data: Data) -> str:
     return f"correct the column individual of {_table(data)}"
 
 
@@ -60,7 +67,7 @@ def _apart(data: Data) -> str:
     data: has the identifiers of the two annotations as `pair`, "" if they were never indexed.
     """
     if not data.get("decided"):
-        return _individual(data)
+        return _in_table(data)
     one, other = (each or "ANNOTATION" for each in data["pair"])
     decide = _command(data, "identities", f"decide {one} {other} different")
     return f"{decide}, then: {_command(data, 'identities', f'name NAME {other}')}"
@@ -76,7 +83,7 @@ def _regroup(data: Data) -> str:
 
 
 def _move(data: Data) -> str:
-    if data.get("decided"):
+    if _by_decisions(data):
         return f"{_name(data)}, or correct station or timestamp in {_table(data)}"
     return f"compare the photos, and correct individual, station or timestamp in {_table(data)}"
 

@@ -98,6 +98,13 @@ class Patient:
             if self.identifiers[a.row] in named or a.individual != labels.get(old.individual or "", old.individual)
         )
 
+    @cached_property
+    def renamed(self) -> frozenset[int]:
+        """The numbers of the annotations with another name than in the table: there it may mean a second animal."""
+        who = self.identities
+        pairs = zip(self.data.annotations, who.annotations, strict=False) if who is not None else ()
+        return frozenset(a.row for a, old in pairs if a.individual != old.individual)
+
     def taken(self, a: Annotation) -> datetime | None:
         """Return the time of an annotation; None without one, or if it is a date alone."""
         return None if a.dated else a.timestamp
@@ -117,10 +124,11 @@ class Patient:
     ) -> Finding:
         """Return a finding about some annotations, with their photos, identifiers and encounters.
 
-        Its data has `decided` if one of them has its name by decisions.
+        Its data has `decided` if one of them has its name by decisions, and `renamed` if that is not the table's.
         """
         rows = {a.row: a for a in about}
         data |= {"decided": True} if rows.keys() & self.decided else {}
+        data |= {"renamed": True} if rows.keys() & self.renamed else {}
         return Finding(
             code,
             severity,
