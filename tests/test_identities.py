@@ -198,6 +198,24 @@ def test_a_name_that_the_other_file_gave_first_is_told_to_be_refused_here(catalo
     assert "is not called 'Cat7'" in note.text
 
 
+def test_all_annotations_of_a_photo_leave_a_sighting_that_it_divides(tmp_path):
+    lines = [f"{photo}.jpg,aika,{part},e0,{photo}-{part}\n" for photo in "ab" for part in ("left_flank", "head")]
+    (tmp_path / "catalog.csv").write_text("path,individual,body_part,encounter,annotation\n" + "".join(lines))
+
+    def parts():
+        return {sighting.annotations for sighting in open_identities(tmp_path).who.sightings}
+
+    assert len(parts()) == 1
+    for one, other in (("a.jpg", "a-head"), ("a.jpg", "a.jpg"), ("a.jpg", "e0")):
+        told = run(tmp_path, "decide", one, other, "different", "--observer", "Anna", code=1)
+        assert "name two of its photos or annotations" in told
+    run(tmp_path, "decide", "a.jpg", "b.jpg", "different", "--observer", "Anna")
+    assert parts() == {("a-left_flank", "a-head"), ("b-left_flank", "b-head")}
+    run(tmp_path, "undo")
+    run(tmp_path, "decide", "a.jpg", "b-head", "different")
+    assert parts() == {("a-left_flank", "a-head", "b-left_flank"), ("b-head",)}
+
+
 def test_a_change_that_came_too_late_is_told_to_have_no_effect(catalog, monkeypatch):
     one, other, *_ = encounters(catalog)
     run(catalog, "name", "Aika", one, "--observer", "Anna")

@@ -297,15 +297,21 @@ def answer_pair(identities: Identities, a: int, b: int, answer: str, observer: s
 
 
 def find_sides(identities: Identities, one: str, other: str, answer: str, observer: str, **values: Any) -> Decision:
-    """Return the draft of an answer about two photos or annotations of one sighting.
+    """Return the draft of an answer about two photos or annotations of one sighting. A photo means all its annotations.
 
     Raises SnowmatchError if both are the same photo, or if one is the whole sighting.
     """
-    photos = {a.path: a.annotation for a in identities.annotations}
-    sides = [photos.get(_photo_named(identities, name), name) for name in (one, other)]
-    if sides[0] == sides[1] or any(name not in identities.who.number_of for name in sides):
+    known = identities.who.number_of
+    sides = [(name,) if name in known else _of_photo(identities, name) for name in (one, other)]
+    if not all(sides) or set(sides[0]) & set(sides[1]):
         raise SnowmatchError(f"{one} and {other} are one sighting; to divide it, name two of its photos or annotations")
-    return draft("pair", observer, answer, side_a=(sides[0],), side_b=(sides[1],), **values)
+    return draft("pair", observer, answer, side_a=sides[0], side_b=sides[1], **values)
+
+
+def _of_photo(identities: Identities, name: str) -> tuple[str, ...]:
+    """Return the identifiers of the annotations of the photo that `name` means; () if it means none."""
+    path, known = _photo_named(identities, name), identities.who.number_of
+    return tuple(a.annotation for a in identities.annotations if a.path == path and a.annotation in known)
 
 
 def name_sightings(identities: Identities, sightings: Sequence[int], name: str, observer: str) -> Decision:
