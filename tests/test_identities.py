@@ -309,6 +309,24 @@ def test_a_preview_tells_new_contradictions(catalog):
     assert change.quarrels == ((0, 1),)
 
 
+def test_a_preview_tells_individuals_that_get_several_names(catalog):
+    who = open_identities(catalog)
+    named = [name_sightings(who, [number], "Aika", "Anna") for number in (0, 2)]
+    who, _ = decide(who, [*named, answer_pair(who, 0, 1, "same", "Anna")])
+    change = preview(who, [name_sightings(who, [1], "Bars", "Anna")])
+    assert (change.sightings, change.several) == (0, (("Aika", "Bars"),))
+    told = run(catalog, "name", "Bars", who.who.sightings[1].key, "--observer", "Anna")
+    assert "Aika has several names then (Aika, Bars): merge them, or split the individual" in told
+    who = open_identities(catalog)
+    assert not preview(who, [name_sightings(who, [2], "", "Anna")]).several  # as before
+    assert not preview(who, [rename(who, "Aika", "Umut", "Anna")]).several
+    assert not preview(who, merge(who, ["Aika", "Bars"], "Anna")).several
+    who, _ = decide(who, merge(who, ["Aika", "Bars"], "Anna"))
+    assert preview(who, undo(who, last_of(who, "Anna"), "Anna")).several == (("Aika", "Bars"),)
+    change = preview(who, [name_sightings(who, [3], "Cat7", "Anna"), answer_pair(who, 3, 0, "same", "Anna")])
+    assert change.several == (("Aika", "Cat7"),)
+
+
 def test_merge_and_split_any_number(catalog):
     who = open_identities(catalog)
     who, _ = decide(who, [name_sightings(who, [n], f"Cat{n}", "Anna") for n in range(4)])

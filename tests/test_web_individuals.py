@@ -206,6 +206,15 @@ def test_names_in_dispute_are_listed_and_settled_by_naming_the_sighting_on_its_p
         assert page.post("/changes", json={"kind": "name", **wrong}).status_code == 400
 
 
+def test_a_name_for_a_sighting_that_answers_join_to_another_name_is_told(state, page):
+    old = first_named(state)
+    one, other = old.sightings[:2]
+    state.append(lambda now: [name_sightings(now, [one], "", "Boris"), answer_pair(now, one, other, "same", "Boris")])
+    photos = list(state.identities().who.sightings[one].annotations)
+    lines = page.post("/changes", json={"kind": "name", "photos": photos, "name": "Umai"}).json()["lines"]
+    assert f"One individual has several names then: {old.name}, Umai. Merge them, or split the individual." in lines
+
+
 def test_quality_sex_remark_and_the_picture_that_represents(state, page):
     old = first_named(state)
     key = key_of(state, old)

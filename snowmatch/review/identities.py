@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -513,6 +513,7 @@ class Change:
     their number before and after. names: for each pair of names (before, after; "" for none), how many sightings.
     quarrels: new pairs of sightings in one individual that must be different. alike: new names, each with the names of
     other individuals that it resembles. disputed: number of sightings that newly have different names of observers.
+    several: the names of each individual that has more of them than before, and more than one.
     """
 
     sightings: int
@@ -522,6 +523,7 @@ class Change:
     quarrels: tuple[tuple[int, int], ...]
     alike: tuple[tuple[str, ...], ...] = ()
     disputed: int = 0
+    several: tuple[tuple[str, ...], ...] = ()
 
 
 def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
@@ -558,7 +560,18 @@ def change_of(before: Who, after: Who) -> Change:
     had, has = ({each.name for each in who.individuals if each.name is not None} for who in (before, after))
     alike = tuple(tuple(group) for group in alike_names(has) if not had.issuperset(group))
     disputes = [{who.sightings[n].key for n in who.disputed_names} for who in (before, after)]
-    return Change(sum(moved.values()), captures, counts, told, tuple(fresh), alike, len(disputes[1] - disputes[0]))
+    disputed, several = len(disputes[1] - disputes[0]), tuple(_several_names(before, after))
+    return Change(sum(moved.values()), captures, counts, told, tuple(fresh), alike, disputed, several)
+
+
+def _several_names(before: Who, after: Who) -> Iterator[tuple[str, ...]]:
+    """Yield the names of each individual that has several, and more than each that had one of its sightings before."""
+    for individual in after.individuals:
+        if len(individual.names) > 1:
+            keys = (after.sightings[n].key for n in individual.sightings)
+            earlier = {before.of[number] for key in keys if (number := before.number_of.get(key)) is not None}
+            if all(len(before.individuals[n].names) < len(individual.names) for n in earlier):
+                yield individual.names
 
 
 def _keys(who: Who, individual: Individual) -> list[tuple[str, str]]:

@@ -133,6 +133,9 @@ def format_change(change: Change) -> str:
     if change.disputed:
         told = counted(change.disputed, "more sighting")
         lines.append(f"{told} with different names of observers: `check` shows them, `name --adjudicator` settles it")
+    for names in change.several:
+        name, listed = printable(names[0]), printable(", ".join(names))
+        lines.append(f"{name} has several names then ({listed}): merge them, or split the individual")
     for names in change.alike:
         listed = " and ".join(repr(printable(name)) for name in names)
         lines.append(f"{listed} are nearly the same name, and count as different animals: rename one, or merge them")
