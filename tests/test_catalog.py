@@ -299,6 +299,11 @@ def test_names_that_are_no_names_are_noted(tmp_path):
     assert "100RECNX looks like a camera's folder" in note_of(data, "camera-folders")
 
 
+def test_names_that_stand_for_animals_without_a_name_are_noted(tmp_path):
+    data = load_text(tmp_path, "path,individual\na.jpg,unnamed 1\nb.jpg,Unnamed\n")
+    assert "unnamed 1: names that begin with 'unnamed ' stand for animals without" in note_of(data, "unnamed-names")
+
+
 def test_errors_of_a_spreadsheet_and_russian_words_are_noted_as_names(tmp_path):
     data = load_text(tmp_path, "path,individual\na.jpg,#N/A\nb.jpg,#N/A\nc.jpg,Неизвестно\n")
     assert "#N/A, Неизвестно is read as the name of one animal" in note_of(data, "doubtful-names")

@@ -222,11 +222,16 @@ def no_box(rows):
     rows[6]["bbox"] = ""
 
 
+def unnamed(rows):
+    rows[0]["individual"] = "unnamed 1"
+
+
 FAULTS = [
     (same_name, "individuals-same-name", "serious", "'Aika' and 'aika'"),
     (marks, "individuals-alike", "check", "'ai-ka' and 'aika'"),
     (station_names, "stations-same-name", "check", "'S0' and 's0'"),
     (no_name, "doubtful-names", "check", "unknown"),
+    (unnamed, "unnamed-names", "check", "unnamed 1"),
     (two_boxes, "one-animal-twice", "serious", "S0/IMG_0001.JPG (aika)"),
     (two_parts, "same-animal-rows", "hint", "S0/IMG_0001.JPG (aika)"),
     (two_names, "two-names", "serious", ""),
@@ -757,6 +762,19 @@ def test_names_by_decisions_are_not_corrected_in_the_table(tmp_path):
     assert "correct station or timestamp in catalog.csv" in told["two-places"]
     decide(open_identities(tmp_path), [draft("undo", "Anna", row.id) for row in open_identities(tmp_path).rows])
     assert "rows or folders" in advised()["individuals-same-name"]
+
+
+def test_a_name_that_stands_for_none_is_told_until_it_is_another_one(tmp_path):
+    lines = [f"p{n}.png,{name},e{n},a{n}\n" for n, name in enumerate(["unnamed 1", "", "", "aika"])]
+    (tmp_path / "catalog.csv").write_text("".join(["path,individual,encounter,annotation\n", *lines]))
+    for act in (
+        draft("pair", "Anna", "same", side_a=("a1",), side_b=("a2",)),
+        draft("name", "Anna", "bars", side_a=("a3",)),
+    ):
+        decide(open_identities(tmp_path), [act])
+        assert seen(tmp_path)["unnamed-names"].cases == ("unnamed 1",)
+    decide(open_identities(tmp_path), [draft("rename", "Anna", "umut", side_a=("a0",), side_b=("unnamed 1",))])
+    assert "unnamed-names" not in seen(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["rename", "merge"])

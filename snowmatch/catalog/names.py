@@ -12,6 +12,7 @@ from snowmatch.core.home import CSV_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import some
 
+UNNAMED = "unnamed "  # the beginning of what stands for an individual without a name
 # Usual texts for an animal without a name
 _NO_NAMES = {"unknown", "unidentified", "unid", "unk", "none", "nan", "null", "na", "n/a", "?", "-", "new", "tbd"}
 _NO_NAMES |= {"#n/a", "#name?", "#ref!", "#value!", "#н/д", "#имя?", "#ссылка!", "#знач!"}  # errors of a spreadsheet
@@ -22,8 +23,8 @@ _CAMERA_FOLDER = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}", re.IGNORECASE)  # 100RECN
 
 
 def name_notes(rows: Iterable[Fields]) -> list[Note]:
-    """Return notes on individuals with names such as "unknown", and on names that probably mean the same; none if
-    all are fine.
+    """Return notes on individuals with names such as "unknown" or "unnamed 1", and on names that probably mean the
+    same; none if all are fine.
     """
     rows = list(rows)
     notes = []
@@ -34,6 +35,12 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
             f"{CSV_NAME} empty, or use the folder {UNIDENTIFIED}"
         )
         notes.append(Note("doubtful-names", text, {"names": doubtful}))
+    if reserved := [name for name in individuals if name.startswith(UNNAMED)]:
+        text = (
+            f"{some(reserved)}: names that begin with {UNNAMED!r} stand for animals without a name, so some numbers "
+            f"count these individuals and others do not; give them other names, or leave the cell in {CSV_NAME} empty"
+        )
+        notes.append(Note("unnamed-names", text, {"names": reserved}))
     if folders := [name for name in individuals if _CAMERA_FOLDER.fullmatch(name)]:
         text = f"{some(folders)} looks like a camera's folder, and is read as the name of one animal"
         notes.append(Note("camera-folders", text, {"names": folders}))

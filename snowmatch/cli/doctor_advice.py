@@ -150,6 +150,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "one-animal-twice": _apart,
     "same-animal-rows": lambda data: f"if one row is a mistake, remove it from {_table(data)}",
     "doubtful-names": lambda data: _unnamed(data, "leave the column individual empty, or use the folder _unidentified"),
+    "unnamed-names": lambda data: f"give them other names, or none, in the column individual of {_table(data)}",
     "camera-folders": lambda data: _unnamed(
         data, "put the photos into a folder with the animal's name, or into _unidentified"
     ),

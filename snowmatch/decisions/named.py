@@ -20,7 +20,7 @@ from snowmatch.decisions.row import Decision
 from snowmatch.decisions.who import Who, is_name, who_is_who, with_names
 
 # Codes of the notes on names of individuals
-NAMES = ("doubtful-names", "camera-folders", "individuals-alike", "individuals-in-several-locations")
+NAMES = ("doubtful-names", "unnamed-names", "camera-folders", "individuals-alike", "individuals-in-several-locations")
 
 
 def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
@@ -49,9 +49,9 @@ def with_rows(data: CatalogData, rows: Sequence[Decision]) -> CatalogData:
     return replace(data, annotations=named, notes=(*data.notes, *told))
 
 
-def _name_notes(annotations: tuple[Annotation, ...]) -> list[Note]:
-    """Return notes on names by decisions that are probably mistakes."""
-    named = (a for a in annotations if is_name(a.individual))
+def _name_notes(before: tuple[Annotation, ...], after: tuple[Annotation, ...]) -> list[Note]:
+    """Return notes on names that are probably mistakes: those by decisions, and those that they left as they were."""
+    named = (a for old, a in zip(before, after, strict=True) if is_name(a.individual) or a.individual == old.individual)
     rows = [{"individual": a.individual, "location": a.location} for a in named]
     return [note for note in name_notes(rows) if note.code in NAMES]
 
@@ -60,7 +60,7 @@ def _notes(before: tuple[Annotation, ...], after: tuple[Annotation, ...], who: W
     notes = []
     changed = sum(a.individual != b.individual for a, b in zip(before, after, strict=True))
     if changed:
-        notes += _name_notes(after)
+        notes += _name_notes(before, after)
         text = f"decisions name {counted(changed, 'annotation')} otherwise than the table"
         notes.append(Note("named-by-decisions", text, {"count": changed}))
     if quarrels := [each.handle for each in who.individuals if each.quarrels]:

@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple, TypeGuard
 
+from snowmatch.catalog.names import UNNAMED
 from snowmatch.core.collection import without_collection
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.core.unions import Unions
@@ -22,7 +23,6 @@ from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, find_sightings, in_one_photo, last_answers, make_sightings
 
 DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has decided
-UNNAMED = "unnamed "  # the beginning of what stands for an individual without a name
 GONE = "its photos are not in the catalog, not indexed, or do not count because of their species"
 Pair = tuple[int, int]  # numbers of two sightings, the smaller one first
 Sides = tuple[frozenset[int], frozenset[int]]  # numbers of the sightings on either side of a split

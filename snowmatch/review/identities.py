@@ -12,6 +12,7 @@ from typing import Any
 from snowmatch.api import Catalog
 from snowmatch.catalog.ids import with_ids
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.names import UNNAMED as UNNAMED
 from snowmatch.catalog.names import alike_names
 from snowmatch.catalog.opened import open_data
 from snowmatch.catalog.records import current_status, load_records
@@ -33,7 +34,6 @@ from snowmatch.decisions.merge import Exported, export_lines, import_lines, merg
 from snowmatch.decisions.merge import Merged as Merged
 from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
-from snowmatch.decisions.who import UNNAMED as UNNAMED
 from snowmatch.decisions.who import Individual as Individual
 from snowmatch.decisions.who import Who, chosen_key, who_is_who, with_names
 from snowmatch.decisions.who import is_name as is_name

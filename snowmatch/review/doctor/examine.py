@@ -46,6 +46,7 @@ CLOSER = {
     "locations-alike",
     "stations-alike",
     "doubtful-names",
+    "unnamed-names",
     "camera-folders",
     "no-times",
     "early-times",

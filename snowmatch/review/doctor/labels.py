@@ -28,7 +28,7 @@ def findings_of_labels(patient: Patient) -> Iterator[Finding]:
     for note in patient.notes("two-names"):
         yield Finding(note.code, SERIOUS, note.text, data=note.data)
     yield from _twice(patient)
-    for note in patient.notes("doubtful-names", "camera-folders"):
+    for note in patient.notes("doubtful-names", "unnamed-names", "camera-folders"):
         about = [a for a in patient.data.annotations if a.individual in note.data["names"]]
         yield patient.finding(note.code, CHECK, note.text, note.data["names"], about, **note.data)
     yield from _half_named(patient)
