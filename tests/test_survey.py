@@ -571,6 +571,52 @@ def test_a_station_with_neither_dates_nor_photos_is_told(tmp_path):
     assert "stations-without-dates" not in {note.code for note in survey.notes}
 
 
+def located(folder, photos, table):
+    """Write a catalog of photos (individual, location, station, day of May, species) and a table of stations."""
+    lines = ["path,individual,body_part,location,station,timestamp,species"]
+    lines += [
+        f"p{n}.jpg,{who},left_flank,{location},{station},2023-05-{day:02}T10:00,{species}"
+        for n, (who, location, station, day, species) in enumerate(photos)
+    ]
+    folder.mkdir()
+    (folder / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if table:
+        (folder / "stations.csv").write_text(table, encoding="utf-8")
+    return folder
+
+
+def effort_of(survey):
+    return {p.label: each.sum() for p, each in zip(survey.places, survey.effort["1"], strict=True)}
+
+
+def test_photos_tell_the_effort_of_the_station_that_their_sightings_are_at(tmp_path):
+    aika = [("aika", "", station, day, "") for station in ("S01", "S02") for day in (2, 11)]
+    table = "station,location,from,to\nS01,naryn,{},{}\nS02,naryn,,\n"
+    survey = survey_of(located(tmp_path / "no-dates", aika, table.format("", "")))
+    assert effort_of(survey) == {"S01": 10, "S02": 10}
+    assert len(survey.captures) == 4
+    survey = survey_of(located(tmp_path / "dates-of-one", aika, table.format("2023-05-01", "2023-05-20")))
+    assert effort_of(survey) == {"S01": 20, "S02": 10}
+    assert (len(survey.captures), survey.left_out) == (4, ())
+    assert "stations-without-dates" not in {note.code for note in survey.notes}
+    # where two places have the name, photos without a location are at neither, and those with one are at theirs
+    two = "station,location,from,to\nS01,naryn,,\nS01,sarychat,,\n"
+    here = [("aika", "naryn", "S01", 5, "")]
+    assert effort_of(survey_of(located(tmp_path / "two", [*aika, *here], two))) == {"naryn/S01": 1, "sarychat/S01": 0}
+    one = "station,location,from,to\nS01,,,\nS01,naryn,,\n"
+    assert effort_of(survey_of(located(tmp_path / "one", [*aika, *here], one))) == {"/S01": 10, "naryn/S01": 1}
+    with pytest.raises(SnowmatchError, match="has both a time and a station of the table of stations, so there are"):
+        survey_of(located(tmp_path / "none", aika, two))
+
+
+@pytest.mark.parametrize(("here", "there"), [("naryn", ""), ("", "naryn")])
+def test_without_a_table_a_photo_of_other_species_is_at_the_station_of_its_name(tmp_path, here, there):
+    photos = [("aika", here, "S1", 3, "snow leopard"), ("", there, "S1", 12, "ibex")]
+    survey = survey_of(located(tmp_path / "c", photos, ""))
+    assert effort_of(survey) == {"S1": 10}
+    assert "photos-outside" not in {note.code for note in survey.notes}
+
+
 def test_captures_without_a_body_part_are_told(tmp_path):
     rows = [(name, "unknown" if n in (2, 3, 4) else part, *more) for n, (name, part, *more) in enumerate(ROWS)]
     notes = {note.code: note.text for note in survey_of(write_catalog(tmp_path / "a", rows)).notes}

@@ -73,8 +73,7 @@ def find_places(
                 groups[s.location if site != s.location else "", site] = []
                 replaced += not s.station
         if groups and not asked:
-            times = _photo_times(data)
-            within = span_of_photos([t for key in groups for t in times.get(key, ())])
+            within = span_of_photos([t for times in _photo_times(data, groups).values() for t in times])
         if groups:
             added, outside = _of_others(sightings, groups, data, within)
         groups.update((key, []) for key in sorted(added))
@@ -127,10 +126,13 @@ def _of_others(
     added: set[tuple[str, str]] = set()
     outside: set[str] = set()
     seen = {row for s in sightings for row in s.rows}
+    listed = _locations(groups)
     for a in data.annotations:
         site = a.station or a.camera
         key = a.location if site != a.location else "", site
-        if a.row in seen or a.timestamp is None or not _is_timed(a) or not site or key in groups:
+        if a.row in seen or a.timestamp is None or not _is_timed(a) or not site:
+            continue
+        if _key_of(a.location, site, listed) is not None:
             continue
         if within is None or a.timestamp in within:
             added.add(key)
@@ -181,7 +183,7 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
     undated: list[str] = []
     unknown: list[str] = []
     longest = 0
-    times_of = _photo_times(data)
+    times_of = _photo_times(data, [(place.location, place.station) for place in places])
     for place in places:
         if not place.from_photos:
             undated += ["/".join(filter(None, (place.label, d.camera))) for d in place.deployments if not d.working]
@@ -218,14 +220,32 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
     return found
 
 
-def _photo_times(data: CatalogData) -> Mapping[tuple[str, str], list[datetime]]:
-    """Return the possible times of the photos of each site, by location and site; of all locations under ""."""
+def _photo_times(data: CatalogData, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], list[datetime]]:
+    """Return the possible times of the photos of each place, by its location and station: one of `keys`."""
     found: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    listed = _locations(keys)
     for a in data.annotations:
-        if a.timestamp is not None and _is_timed(a):
-            for location in {a.location, ""}:
-                found[location, _site(a)].append(a.timestamp)
+        if a.timestamp is not None and _is_timed(a) and (key := _key_of(a.location, _site(a), listed)) is not None:
+            found[key].append(a.timestamp)
     return found
+
+
+def _locations(keys: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
+    """Return under which locations each station is listed. keys: location and station of places."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for location, station in keys:
+        found[station].append(location)
+    return found
+
+
+def _key_of(location: str, site: str, listed: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
+    """Return location and station of the place of a photo; None if no place, or more than one, may be it.
+
+    A station of the same location is it. Else it may be each of this name, if the photo or the place has no location.
+    """
+    under = listed.get(site, [])
+    alike = [location] if location in under else [each for each in under if not each or not location]
+    return (alike[0], site) if len(alike) == 1 else None
 
 
 def _is_timed(a: Annotation) -> bool:
@@ -250,10 +270,8 @@ class Finder:
         spans: Mapping[str, Sequence[tuple[Span, str]]],
     ) -> None:
         self.sessions, self.effort, self.spans = sessions, effort, spans
-        self.exact = {(p.location, p.station): n for n, p in enumerate(places)}
-        self.by_station: dict[str, list[int]] = defaultdict(list)
-        for n, p in enumerate(places):
-            self.by_station[p.station].append(n)
+        self.numbers = {(p.location, p.station): n for n, p in enumerate(places)}
+        self.listed = _locations(self.numbers)
         self.places = places
 
     def find(self, s: Sighting) -> tuple[str, int, int] | str:
@@ -263,13 +281,10 @@ class Finder:
         site = site_of(s)
         if not site:
             return "no station"
-        number = self.exact.get((s.location, site))
-        if number is None:
-            listed = self.by_station.get(site, [])
-            alike = [n for n in listed if not self.places[n].location or not s.location]
-            if len(alike) != 1:
-                return _not_listed(site, s.location, sorted(self.places[n].location for n in listed))
-            number = alike[0]
+        key = _key_of(s.location, site, self.listed)
+        if key is None:
+            return _not_listed(site, s.location, sorted(self.listed.get(site, [])))
+        number = self.numbers[key]
         inside = False
         worked: list[tuple[str, int, int]] = []
         for session in self.sessions:

@@ -33,10 +33,11 @@ def find_sessions(
     if not 0 <= start_hour <= 23:
         raise SnowmatchError(f"start hour {start_hour}, expected 0 to 23")
     if not any(spans.values()):
+        of_table = " of the table of stations" if any(place.deployments for place in places) else ""
         raise SnowmatchError(
-            "no sighting has both a time and a station, so there are no occasions: fill in the columns timestamp and "
-            "station of catalog.csv, or from and to of stations.csv; if the survey has no stations, write one common "
-            "name in the column station",
+            f"no sighting has both a time and a station{of_table}, so there are no occasions: fill in the columns "
+            "timestamp and station of catalog.csv, or from and to of stations.csv; if the survey has no stations, "
+            "write one common name in the column station",
             "no-occasions",
         )
     if asked:
