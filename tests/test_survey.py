@@ -201,10 +201,38 @@ def test_positions_are_known_by_many_headings(heading):
 
 def test_a_clock_that_was_reset_makes_no_survey_of_fifty_years(tmp_path):
     rows = [*ROWS, ("aika", "left_flank", "S1", "1970-01-01T00:00:00", "x1", "")]
-    with pytest.raises(SnowmatchError, match="correct the clock"):
+    photos = (
+        "it begins with the photos of S1 and ends with the photos of S3; correct the clock of the camera, or choose"
+    )
+    with pytest.raises(SnowmatchError, match=f"from 1970-01-01 to 2023-05-28, expected 7306 days at most: {photos}"):
         survey_of(write_catalog(tmp_path / "c", rows, None))
     folder = write_catalog(tmp_path / "d", [*ROWS, ("aika", "left_flank", "S1", "9999-12-31T23:59:59", "x1", "")])
     assert [e.reason for e in survey_of(folder).left_out] == ["outside all sessions"]
+
+
+def test_a_wrong_year_in_the_table_is_told_with_its_station(tmp_path):
+    table = STATIONS.replace("41.52,2023-05-01", "41.52,2003-05-01")
+    told = "S2 in the table of stations and ends with S1 in the table of stations; correct the table, or choose a"
+    with pytest.raises(SnowmatchError, match=f"from 2003-05-01 to 2023-05-30, .* it begins with {told} session"):
+        survey_of(write_catalog(tmp_path / "c", stations=table))
+    table = table.replace("S3,naryn,76.15,41.45,2023-05-01T12:00,2023-05-30", "S3,naryn,76.15,41.45,,")
+    rows = [*ROWS, ("bars", "left_flank", "S3", "2023-06-28T05:00:00", "e9", "")]
+    told = (
+        "S2 in the table of stations and ends with the photos of S3; correct the clock of the camera or the table, or"
+    )
+    with pytest.raises(SnowmatchError, match=f"to 2023-06-28, .* it begins with {told} choose"):
+        survey_of(write_catalog(tmp_path / "d", rows, table))
+    with pytest.raises(SnowmatchError, match="from 1990-01-01 to 2023-05-30, expected 7306 days at most: choose a"):
+        survey_of(write_catalog(tmp_path / "e"), sessions=["1=1990-01-01..2023-05-30"])
+
+
+def test_a_short_occasion_is_told_as_the_last_or_the_only_one(tmp_path):
+    for number, (last, told) in enumerate({
+        "2023-05-06": "the last occasion of session 1 has 1 day, the others 5",
+        "2023-05-01": "the only occasion of session 1 has 1 day, not 5",
+    }.items()):  # fmt: skip
+        folder = write_catalog(tmp_path / str(number), ROWS[:2], f"station,from,to\nS1,2023-05-01,{last}\n")
+        assert [note.text for note in survey_of(folder).notes if note.code == "short-occasion"] == [told]
 
 
 @pytest.mark.parametrize(

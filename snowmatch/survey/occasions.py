@@ -45,15 +45,15 @@ class Session:
         return Span(self.first + number * DAY, self.first + (number + 1) * DAY)
 
 
-def make_session(name: str, span: Span, length: int, start_hour: int) -> Session:
+def make_session(name: str, span: Span, length: int, start_hour: int, cause: str = "") -> Session:
     """Return the session of whole days that contains `span`. length: days of an occasion. start_hour: 0 to 23.
 
-    Raises SnowmatchError for a session of more than LONGEST days.
+    Raises SnowmatchError for a session of more than LONGEST days. cause: what made it so long, and how to mend it.
     """
     if span.end - span.start > LONGEST * DAY:
         raise SnowmatchError(
-            f"the session {name} lasts from {span.start.date()} to {span.end.date()}, expected {LONGEST} days at most: "
-            "correct the clock of that camera, or choose a session such as 2023=2023-05-01..2023-08-31"
+            f"the session {name} lasts from {span.start.date()} to {(span.end - datetime.resolution).date()}, expected "
+            f"{LONGEST} days at most: {cause}choose a session such as 2023=2023-05-01..2023-08-31"
         )
     first = datetime.combine(span.start.date(), time(start_hour))
     if first > span.start:

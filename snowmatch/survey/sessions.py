@@ -52,14 +52,28 @@ def find_sessions(
         for each in spans.values():
             each[:] = [(span, "") for span, _ in each]
         return tuple(sorted(sessions, key=lambda s: s.name))
-    groups: dict[str, list[Span]] = defaultdict(list)
+    groups: dict[str, list[tuple[Span, Place]]] = defaultdict(list)
     for place in places:
         for span, name in spans[place.label]:
-            groups[name].append(span)
+            groups[name].append((span, place))
     if "" in groups and len(groups) > 1:
         raise SnowmatchError("some rows of the table of stations have a session and others none: fill in all of them")
-    whole = {name: Span(min(s.start for s in own), max(s.end for s in own)) for name, own in groups.items()}
-    return tuple(make_session(name or "1", span, length, start_hour) for name, span in sorted(whole.items()))
+    sessions = []
+    for name, own in sorted(groups.items()):
+        start, first = min(((span.start, place) for span, place in own), key=lambda each: each[0])
+        end, last = max(((span.end, place) for span, place in own), key=lambda each: each[0])
+        sessions.append(make_session(name or "1", Span(start, end), length, start_hour, _cause(first, last)))
+    return tuple(sessions)
+
+
+def _cause(first: Place, last: Place) -> str:
+    """Return what tells the beginning and the end of a session, and what to correct if one is wrong."""
+    begins, ends = (
+        f"the photos of {place.label}" if place.from_photos else f"{place.label} in the table of stations"
+        for place in (first, last)
+    )
+    wrong = {"the clock of the camera" if place.from_photos else "the table" for place in (first, last)}
+    return f"it begins with {begins} and ends with {ends}; correct {' or '.join(sorted(wrong))}, or "
 
 
 def short_occasions(sessions: Iterable[Session]) -> list[Note]:
@@ -67,7 +81,8 @@ def short_occasions(sessions: Iterable[Session]) -> list[Note]:
     notes = []
     for s in sessions:
         if rest := s.days % s.length:
-            text = f"the last occasion of session {s.name} has {counted(rest, 'day')}, the others {s.length}"
+            which, others = ("last", "the others") if s.occasions > 1 else ("only", "not")
+            text = f"the {which} occasion of session {s.name} has {counted(rest, 'day')}, {others} {s.length}"
             notes.append(Note("short-occasion", text, {"session": s.name, "days": rest}))
     return notes
 
