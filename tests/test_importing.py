@@ -1307,6 +1307,29 @@ def test_a_table_of_stations_with_dates_takes_the_positions_of_the_photo_table(t
     ]
 
 
+def test_one_position_that_two_tables_write_otherwise_is_no_other_position(tmp_path):
+    rows = [{"File": f"{n}.jpg", "Station": n, "Long": "75.5", "Lat": "41.5"} for n in "abc"]
+    others = [("a", "75.50", "41,5", ""), ("b", "75.5", "41.5", "4326"), ("c", "75.6", "41.5", "")]
+    posts = [
+        {"Station": name, "Long": x, "Lat": y, "CRS": crs, "Setup_date": "2021-05-01", "Retrieval_date": "2021-06-01"}
+        for name, x, y, crs in others
+    ]
+    source, table = simple(tmp_path, rows), write_csv(tmp_path / "posts.csv", posts)
+    reports = [import_source(source, tmp_path, stations=stations) for stations in (None, table, None)]
+    told = [[note.text for note in report.notes if note.code.startswith("station-")] for report in reports]
+    moved = "1 station with another position than in the import before; the source's stay: {}; if two surveys name "
+    moved += "their stations alike, give each its location"
+    left_out = "positions left out, since the table of stations has others: c"
+    assert told == [[], [left_out, moved.format("c/2021-05-01")], [moved.format("c")]]
+
+
+def test_one_position_that_two_rows_of_a_deployment_write_otherwise_is_not_told(tmp_path):
+    posts = [{"deployment": "d1", "Site": S01, "Longitude": x, "Latitude": "41.5", "EPSG": crs}
+             for x, crs in (("76.1", ""), ("76.10", "4326"))]  # fmt: skip
+    report = import_source(megadetector(tmp_path), tmp_path, stations=write_csv(tmp_path / "posts.csv", posts))
+    assert "station-cells-left-out" not in {note.code for note in report.notes}
+
+
 @pytest.mark.parametrize("with_location", ["photos", "stations"])
 def test_a_station_is_one_where_only_one_of_two_tables_tells_its_location(tmp_path, with_location):
     """But not where the station may be in two locations."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import plain_heading
@@ -89,6 +90,14 @@ def read_position(
         problems.add(line, "crs", f"x, y look like degrees, not EPSG:{crs}; expected 4326 or metres")
         return None, None
     return x, y
+
+
+def same_coordinate(column: str, one: str, other: str) -> bool:
+    """Return whether two cells of the column `x`, `y` or `crs` say the same, such as 76.1 and 76.10."""
+    if one == other:
+        return True
+    values = [read_crs(text, 0, Problems(Path())) if column == "crs" else _number(text)[0] for text in (one, other)]
+    return values[0] is not None and values[0] == values[1]
 
 
 def _number(text: str) -> tuple[float | None, str]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from snowmatch.catalog.cells import CellError, read_body_part
-from snowmatch.catalog.positions import holds_position, is_position, read_crs, read_position
+from snowmatch.catalog.positions import holds_position, is_position, read_crs, read_position, same_coordinate
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone, zone_text
 from snowmatch.core.errors import SnowmatchError
@@ -182,7 +182,7 @@ def checked_stations(
                 continue
             if is_period(column):
                 other.append(f"{column} of {name} is {stays!r} in {origins[name]}, {text!r} in {file}")
-            elif text:
+            elif text and not (column in POSITION and same_coordinate(column, text, stays)):
                 lost.append(f"{column} of {name} in {file}")
         origins.setdefault(name, file)
     if other:

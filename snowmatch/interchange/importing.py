@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from snowmatch.catalog.positions import same_coordinate
 from snowmatch.catalog.problems import SHOWN
 from snowmatch.catalog.records import current_status, load_records
 from snowmatch.core.errors import SnowmatchError
@@ -401,7 +402,10 @@ def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
         )
         text += f"old {CSV_NAME} if the identifiers of this source mean others"
         notes.append(Note("photos-replaced", text, {"count": len(photos)}))
-    if moved := sorted({each[0] for each in sites.replaced if each[1] in POSITION}):
+    moved = sorted(
+        {key for key, c, before, now in sites.replaced if c in POSITION and not same_coordinate(c, before, now)}
+    )
+    if moved:
         text = f"{counted(len(moved), 'station')} with another position than in the import before; the source's stay: "
         text += f"{some(moved)}; if two surveys name their stations alike, give each its location"
         notes.append(Note("station-positions-replaced", text, {"stations": moved}))

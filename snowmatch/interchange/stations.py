@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from snowmatch.catalog.positions import same_coordinate
 from snowmatch.catalog.stations import meanings, unread_dates
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._tables import read_rows
+from snowmatch.interchange.merging import POSITION
 
 
 def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> list[dict[str, str]]:
@@ -80,11 +82,11 @@ def without_dated(
         if row.get("from") or row.get("to") or not same:
             kept.append(dict(row))
             continue
-        position = {column: row.get(column, "") for column in ("x", "y", "crs")}
+        position = {column: row.get(column, "") for column in POSITION}
         for cells in same:
             if not cells.get("x") and not cells.get("y"):
                 cells.update(position)
-            elif any(cells.get(column, "") != text for column, text in position.items()):
+            elif not all(same_coordinate(column, cells.get(column, ""), text) for column, text in position.items()):
                 other.append(row.get("station", ""))
     if other:
         text = f"positions left out, since the table of stations has others: {some(sorted(set(other)))}"
