@@ -43,9 +43,9 @@ class Spacecap:
         names: dict[str, Mapping[str, object]] = {"session": endings}
         for s in survey.sessions:
             ending, of = (f"-{endings[s.name]}", f" of session {s.name}") if endings else ("", "")
-            detectors, effort = given.detectors(s.name), survey.occasion_effort(s)
             if s.name not in held:
                 continue
+            detectors, effort = given.detectors(s.name), survey.occasion_effort(s)
             cells = sorted({c.cell for c in survey.captures if c.session == s.name})
             # SPACECAP takes a number for the row of the table of traps, and the largest for the number of animals
             animals, traps = numbers(name for *_, name in cells), numbers(p.label for _, p in detectors)
