@@ -511,6 +511,16 @@ def test_sessions_come_from_the_table_or_from_the_option(tmp_path):
         survey_of(folder, sessions=["a=2023-05-01..2023-05-03", "b=2023-05-03..2023-05-04"])
 
 
+def test_the_end_of_a_session_is_that_of_the_guide_and_the_tables_are_those_of_the_export(tmp_path):
+    survey = survey_of(write_catalog(tmp_path / "c", stations="station,from,to\nS1,2023-05-01,2023-05-30\n"))
+    guide = (Path(__file__).parents[1] / "docs" / "survey.md").read_text(encoding="utf-8")
+    head, (row,) = survey_tables(survey, None)["sessions.csv"]
+    assert dict(zip(head, row, strict=True))["end"] == datetime(2023, 5, 31)
+    assert "`end`, the moment after its last day" in guide
+    assert "best-practice.csv" not in survey_tables(survey, None)
+    assert "the tables of `snowmatch survey`, without `best-practice.csv` and those of `--draws`" in guide
+
+
 @pytest.mark.parametrize(
     ("flanks", "names"),
     [
