@@ -18,6 +18,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.file import append, decisions_path, read_head
 from snowmatch.decisions.row import Decision
 from snowmatch.interchange.exporting import export_survey
+from snowmatch.review import identities
 from snowmatch.review.alpha import identification_rate
 from snowmatch.review.identities import open_identities
 from snowmatch.review.likely import Evidence, Likely
@@ -69,6 +70,24 @@ def test_a_survey_is_never_drawn_with_the_photos_of_another_reading(tmp_path):
     (folder / "catalog.csv").write_text("\n".join([head, *reversed(rows)]) + "\n", encoding="utf-8")
     with pytest.raises(SnowmatchError, match="changed at this very moment"):
         draw_survey(survey, 2)
+
+
+@pytest.mark.parametrize("changed", [lambda rows: rows[::-1], lambda rows: rows[:2]])
+def test_a_survey_has_one_reading_of_the_catalog(tmp_path, monkeypatch, changed):
+    folder = catalog(tmp_path)
+    decide(folder, Decision("", "", "ann", "name", ("a3",), (), "dastan"))
+    before = captures_table(open_survey(folder))
+    table, read = folder / "catalog.csv", opening.open_data
+
+    def read_before_a_change(folder):
+        data = read(folder)
+        head, *rows = table.read_text(encoding="utf-8").splitlines()
+        table.write_text("\n".join([head, *changed(rows)]) + "\n", encoding="utf-8")
+        return data
+
+    monkeypatch.setattr(identities, "open_data", read_before_a_change)
+    monkeypatch.setattr(opening, "open_data", read_before_a_change)
+    assert captures_table(open_survey(folder)) == before
 
 
 # --- how captures were identified ------------------------------------------------------------------------------------
@@ -419,13 +438,13 @@ def test_the_manifest_tells_the_decisions_that_were_counted(tmp_path, monkeypatc
     assert survey_manifest(open_survey(folder), None, {})["decisions_hash"] is None
     decide(folder, Decision("", "", "ann", "name", ("a8",), (), "dastan"))
     head = read_head(decisions_path(folder))
-    read = opening.open_data
+    named = opening.with_rows
 
-    def others_decide(folder):
+    def others_decide(data, rows):
         decide(folder, Decision("", "", "ann", "name", ("a8",), (), "elmira"))
-        return read(folder)
+        return named(data, rows)
 
-    monkeypatch.setattr(opening, "open_data", others_decide)
+    monkeypatch.setattr(opening, "with_rows", others_decide)
     survey = open_survey(folder)
     assert "dastan" in {c.individual for c in survey.captures}
     assert survey_manifest(survey, None, {})["decisions_hash"] == head != read_head(decisions_path(folder))

@@ -93,10 +93,13 @@ def open_identities(folder: str | Path | Catalog, decisions: Path | None = None)
 
     Raises SnowmatchError if there is no catalog, or if the file of decisions is damaged.
     """
-    folder = folder.folder if isinstance(folder, Catalog) else Path(folder)
-    data = open_data(folder)
-    data = replace(data, annotations=with_ids(folder, data.annotations, data.annotations))
-    path = decisions or decisions_path(folder)
+    return identities_of(open_data(folder.folder if isinstance(folder, Catalog) else Path(folder)), decisions)
+
+
+def identities_of(data: CatalogData, decisions: Path | None = None) -> Identities:
+    """Return the identities of a catalog as it was read. decisions: as of `open_identities`, which raises as this."""
+    data = replace(data, annotations=with_ids(data.folder, data.annotations, data.annotations))
+    path = decisions or decisions_path(data.folder)
     stored = read_decisions(path)
     return Identities(data, path, stored, who_is_who(data.annotations, stored.rows))
 

@@ -10,7 +10,7 @@ from snowmatch.api import open_catalog
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.opened import open_data
 from snowmatch.decisions.named import with_rows
-from snowmatch.review.identities import Identities, open_identities
+from snowmatch.review.identities import Identities, identities_of, open_identities
 from snowmatch.review.likely import check_one_reading, gather_evidence
 from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
 from snowmatch.survey.run import Survey, SurveyOptions, make_survey, uncounted_survey
@@ -30,9 +30,12 @@ def open_uncounted(folder: Path, decisions: Path | None = None) -> Survey:
 
 
 def _read(folder: Path, decisions: Path | None) -> tuple[CatalogData, Identities]:
-    """Return the catalog in `folder` and who is who in it, by the same decisions: others may be stored meanwhile."""
-    identities = open_identities(folder, decisions)
-    return with_rows(open_data(folder), identities.rows), identities
+    """Return the catalog in `folder` and who is who in it, by one reading of its rows and of the decisions: others may
+    be stored meanwhile.
+    """
+    data = open_data(folder)
+    identities = identities_of(data, decisions)
+    return with_rows(data, identities.rows), identities
 
 
 def draw_survey(
