@@ -308,6 +308,33 @@ def test_a_location_and_an_animal(tmp_path):
         select(survey, date(2024, 1, 1))
 
 
+def test_a_location_has_what_is_left_out_there_and_no_station_of_the_same_name_elsewhere(tmp_path):
+    rows = [("naryn", "S01", 2), ("sarychat", "S01", 3), ("osh", "S02", 2), ("osh", "S03", 3)]  # these count
+    rows += [("naryn", "S01", 20), ("sarychat", "S01", 21), ("naryn", "S09", 2), ("sarychat", "", 2), ("", "S01", 2)]
+    rows += [("", "S09", 2), ("osh", "S02", 20), ("", "S02", 21), ("naryn", "S02", 22)]
+    lines = ["path,individual,body_part,location,station,timestamp,encounter"]
+    for n, (location, station, day) in enumerate(rows):
+        lines.append(f"p{n}.jpg,aika,left_flank,{location},{station},2023-05-{day:02}T10:00,e{n}")
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    places = ("S01,naryn", "S01,sarychat", "S02,", "S03,", "S03,osh")
+    table = ["station,location,from,to", *(f"{place},2023-05-01,2023-05-05" for place in places)]
+    (tmp_path / "stations.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    survey = make_survey(snowmatch.open_catalog(tmp_path).data)
+    assert len(survey.captures) == 4
+    parts = {location: select(survey, location=location) for location in ("naryn", "sarychat", "osh")}
+    assert {location: [p.label for p in part.places] for location, part in parts.items()} == {
+        "naryn": ["S02", "naryn/S01"],
+        "sarychat": ["sarychat/S01"],
+        "osh": ["S02", "osh/S03"],
+    }
+    assert {location: {e.encounter for e in part.left_out} for location, part in parts.items()} == {
+        "naryn": {"e4", "e6", "e8", "e10", "e11", "e12"},  # e8 may be of both; S02 is one station of two locations
+        "sarychat": {"e5", "e7", "e8"},
+        "osh": {"e10", "e11", "e12"},
+    }
+    assert len(survey.left_out) == 9
+
+
 def test_both_sides_as_sessions_can_be_cut(folder):
     sides = make_survey(snowmatch.open_catalog(folder).data, flanks="sessions")
     part = select(sides, date(2023, 5, 5), date(2023, 5, 25))

@@ -90,6 +90,7 @@ class LeftOut:
 
     individual: str
     encounter: str
+    location: str
     station: str
     start: datetime | None
     reason: str

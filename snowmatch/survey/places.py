@@ -126,13 +126,13 @@ def _of_others(
     added: set[tuple[str, str]] = set()
     outside: set[str] = set()
     seen = {row for s in sightings for row in s.rows}
-    listed = _locations(groups)
+    listed = locations_of(groups)
     for a in data.annotations:
         site = a.station or a.camera
         key = a.location if site != a.location else "", site
         if a.row in seen or a.timestamp is None or not _is_timed(a) or not site:
             continue
-        if _key_of(a.location, site, listed) is not None:
+        if key_of(a.location, site, listed) is not None:
             continue
         if within is None or a.timestamp in within:
             added.add(key)
@@ -223,14 +223,14 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
 def _photo_times(data: CatalogData, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], list[datetime]]:
     """Return the possible times of the photos of each place, by its location and station: one of `keys`."""
     found: dict[tuple[str, str], list[datetime]] = defaultdict(list)
-    listed = _locations(keys)
+    listed = locations_of(keys)
     for a in data.annotations:
-        if a.timestamp is not None and _is_timed(a) and (key := _key_of(a.location, _site(a), listed)) is not None:
+        if a.timestamp is not None and _is_timed(a) and (key := key_of(a.location, _site(a), listed)) is not None:
             found[key].append(a.timestamp)
     return found
 
 
-def _locations(keys: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
+def locations_of(keys: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
     """Return under which locations each station is listed. keys: location and station of places."""
     found: dict[str, list[str]] = defaultdict(list)
     for location, station in keys:
@@ -238,7 +238,7 @@ def _locations(keys: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
     return found
 
 
-def _key_of(location: str, site: str, listed: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
+def key_of(location: str, site: str, listed: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
     """Return location and station of the place of a photo; None if no place, or more than one, may be it.
 
     A station of the same location is it. Else it may be each of this name, if the photo or the place has no location.
@@ -271,7 +271,7 @@ class Finder:
     ) -> None:
         self.sessions, self.effort, self.spans = sessions, effort, spans
         self.numbers = {(p.location, p.station): n for n, p in enumerate(places)}
-        self.listed = _locations(self.numbers)
+        self.listed = locations_of(self.numbers)
         self.places = places
 
     def find(self, s: Sighting) -> tuple[str, int, int] | str:
@@ -281,7 +281,7 @@ class Finder:
         site = site_of(s)
         if not site:
             return "no station"
-        key = _key_of(s.location, site, self.listed)
+        key = key_of(s.location, site, self.listed)
         if key is None:
             return _not_listed(site, s.location, sorted(self.listed.get(site, [])))
         number = self.numbers[key]

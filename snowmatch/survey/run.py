@@ -166,7 +166,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     for s in (s for s in sightings if s.individual is None):
         found = finder.find(s)
         if isinstance(found, str):
-            left_out.append(LeftOut("", s.encounter, site_of(s), s.start, found, s.dated))
+            left_out.append(LeftOut("", s.encounter, s.location, site_of(s), s.start, found, s.dated))
             continue
         session, occasion, number = found
         assert s.start is not None
@@ -273,7 +273,7 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
             continue
         found = finder.find(s)
         if isinstance(found, str):
-            left_out.append(LeftOut(s.individual, s.encounter, site_of(s), s.start, found, s.dated))
+            left_out.append(LeftOut(s.individual, s.encounter, s.location, site_of(s), s.start, found, s.dated))
         else:
             usable.append(s)
     for group in independent(usable, apart):

@@ -9,9 +9,9 @@ import numpy as np
 
 from snowmatch.catalog.stations import DAY
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.survey.captures import Capture, Unnamed, flank_choices
+from snowmatch.survey.captures import Capture, LeftOut, Unnamed, flank_choices
 from snowmatch.survey.occasions import Session
-from snowmatch.survey.places import Place
+from snowmatch.survey.places import Place, key_of, locations_of
 from snowmatch.survey.run import Survey
 
 
@@ -19,13 +19,16 @@ def select(survey: Survey, first: date | None = None, last: date | None = None, 
     """Return the part of a survey from `first` to `last` (both belong to it; None: open) in one location ("": all).
 
     Sessions are cut to the whole days inside, and their occasions are counted anew. Working periods of cameras
-    (`spans`) and notes stay as they are. A station whose location no table tells is where its photos are. Raises
+    (`spans`) and notes stay as they are. A station whose location no table tells is where its photos are. A
+    sighting that is left out is where its station is; without one of the survey, in its own location. Raises
     SnowmatchError if no day or no station is left.
     """
     if first is None and last is None and not location:
         return survey
-    there = {a.station or a.camera or a.location for a in survey.data.annotations if a.location == location}
-    inside = [p.location == location if p.location else p.station in there for p in survey.places]
+    listed = locations_of((p.location, p.station) for p in survey.places)
+    here = (a for a in survey.data.annotations if a.location == location)
+    there = {key_of(location, a.station or a.camera or location, listed) for a in here}
+    inside = [p.location == location if p.location else ("", p.station) in there for p in survey.places]
     rows = [n for n, within in enumerate(inside) if within or not location]
     if not rows:
         raise SnowmatchError(f"no station is in the location {location!r}: choose another one", "nothing-selected")
@@ -47,7 +50,14 @@ def select(survey: Survey, first: date | None = None, last: date | None = None, 
     unnamed = tuple(
         u for u in survey.unnamed if u.place in labels and u.session in by_name and u.start in by_name[u.session].span
     )
+    chosen = {(p.location, p.station) for p in places}
     stations = {p.station for p in places}
+
+    def is_here(e: LeftOut) -> bool:
+        if (key := key_of(e.location, e.station, listed)) is not None:
+            return key in chosen
+        return e.location == location if e.location else e.station in stations
+
     return replace(
         survey,
         sessions=tuple(sessions),
@@ -62,7 +72,7 @@ def select(survey: Survey, first: date | None = None, last: date | None = None, 
         left_out=tuple(
             e
             for e in survey.left_out
-            if (not location or e.station in stations)
+            if (not location or is_here(e))
             and (e.start is None or any(e.start in s.span for s in sessions) or (first is None and last is None))
         ),
         settings={**survey.settings, "from": str(first or ""), "to": str(last or ""), "location": location},
