@@ -149,6 +149,30 @@ def test_sightings_at_a_station_without_a_position_are_counted(made, tmp_path):
     assert map_of(state, state.identities())[1] == 1
 
 
+@pytest.mark.parametrize(
+    ("locations", "table", "expected"),
+    [
+        ("naryn naryn", "st0,,76.1,41.4 st1,,76.2,41.5", "st0: 76.1, 41.4; st1: 76.2, 41.5"),  # none in the table
+        ("- -", "st0,naryn,76.1,41.4 st1,naryn,76.2,41.5", "st0: 76.1, 41.4; st1: 76.2, 41.5"),  # none in the catalog
+        ("naryn s", "st0,naryn,76.1,41.4 st0,s,76.2,41.5", "naryn/st0: 76.1, 41.4; s/st0: 76.2, 41.5"),
+        ("naryn naryn", "st0,naryn,76.1,41.4 st1,naryn,,", "st0: 76.1, 41.4; without a position: naryn st1"),
+        ("naryn naryn", "", "without a position: naryn st0, naryn st1"),
+    ],
+)
+def test_a_passport_tells_of_each_station_the_position_or_that_it_has_none(made, tmp_path, locations, table, expected):
+    folder = shutil.copytree(made, tmp_path / "catalog")
+    (folder / "stations.csv").write_text("\n".join(["station,location,x,y", *table.split()]), encoding="utf-8")
+    if not table:
+        (folder / "stations.csv").unlink()
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    own = [line.replace("naryn", where.strip("-")) for line, where in zip(lines[1:], locations.split(), strict=False)]
+    if locations == "naryn s":  # the same name of a station in both
+        own[1] = own[1].replace("st1", "st0")
+    (folder / "catalog.csv").write_text("\n".join([lines[0], *own, *lines[3:]]), encoding="utf-8")
+    text = client_of(folder).get("/individuals/aika/passport?coordinates=exact&lang=en").text
+    assert re.findall(r"WGS 84[^<]*</dt><dd>([^<]*)", text) == [expected]
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlencode
 
 from snowmatch.core.errors import SnowmatchError
@@ -48,18 +48,18 @@ def map_of(
     layout, problem = layout_of(state, identities)
     sightings = identities.who.sightings
     chosen = sightings if numbers is None else [sightings[n] for n in numbers]
-    sites = [_site(layout, s.location, s.station) for s in chosen]
+    sites = [site_among(layout.places, s.location, s.station) for s in chosen]
     visits = [] if numbers is None else [(s.time, site) for s, site in zip(chosen, sites, strict=True)]
     made = make_map(layout, Counter(sites), visits)
     lost = {site for site, s in zip(sites, chosen, strict=True) if s.station and site not in layout.places}
     return made, len(lost), problem
 
 
-def _site(layout: Layout, location: str, station: str) -> Site:
-    """Return the station of the table that a sighting means: either may leave the location out."""
-    if (location, station) in layout.places:
+def site_among(sites: Collection[Site], location: str, station: str) -> Site:
+    """Return the station of the table, among `sites`, that a sighting means: either may leave the location out."""
+    if (location, station) in sites:
         return location, station
-    alike = [site for site in layout.places if site[1] == station and not (site[0] and location)]
+    alike = [site for site in sites if site[1] == station and not (site[0] and location)]
     return alike[0] if len(alike) == 1 else (location, station)
 
 
@@ -69,7 +69,8 @@ def metres_apart(state: State, identities: Identities, one: int, other: int) -> 
     It is rounded: distances to the metre would tell more of the positions than the map of stations does.
     """
     layout, _ = layout_of(state, identities)
-    sites = [_site(layout, s.location, s.station) for s in (identities.who.sightings[n] for n in (one, other))]
+    pair = [identities.who.sightings[n] for n in (one, other)]
+    sites = [site_among(layout.places, s.location, s.station) for s in pair]
     if sites[0] == sites[1] or not all(site in layout.places for site in sites):
         return None
     metres = math.dist(*(layout.places[site] for site in sites))

@@ -33,7 +33,7 @@ from snowmatch.web.page import language_of, problem, render, state_of, takes_end
 from snowmatch.web.pairs import label_of
 from snowmatch.web.past import past_of
 from snowmatch.web.people import ADMINISTRATOR, need
-from snowmatch.web.places import exactness_of, map_of, photos_at
+from snowmatch.web.places import exactness_of, map_of, photos_at, site_among
 from snowmatch.web.state import State
 from snowmatch.web.surveys import survey_of
 from snowmatch.web.texts import translator
@@ -142,22 +142,35 @@ def passport(request: Request) -> Response:
         today=time.strftime("%Y-%m-%d"),
         coordinates="" if how is None else how.text,
         exactness=exactness_of(how, translator(language_of(request))),
-        positions=[] if how is None else _positions(state, identities, number, how),
+        positions=None if how is None else _positions(state, identities, number, how),
         **values,
     )
 
 
-def _positions(state: State, identities: Identities, number: int, how: Coordinates) -> list[str]:
-    """Return a line for each station of an individual with its longitude and latitude, if it has them."""
+def _positions(state: State, identities: Identities, number: int, how: Coordinates) -> tuple[list[str], list[str]]:
+    """Return a line for each station of an individual with its longitude and latitude, and the stations without."""
     survey = survey_of(state, DAYS, "both")
     shown = shown_degrees(survey, how)
+    labels = {(place.location, place.station): place.label for place in survey.places}
+    found: dict[str, str] = {}
+    without: list[str] = []
+    for location, station in _stations(identities, number):
+        label = labels.get(site_among(labels, location, station), "")
+        if label in shown:
+            found[label] = f"{printable(label)}: {shown[label][0]}, {shown[label][1]}"
+        else:
+            without.append(_place(location, station))
+    return [found[label] for label in sorted(found)], without
+
+
+def _stations(identities: Identities, number: int) -> list[tuple[str, str]]:
+    """Return location and station of the sightings of an individual, each once."""
     of = [identities.who.sightings[n] for n in identities.who.individuals[number].sightings]
-    seen = {(s.location, s.station) for s in of}
-    return [
-        f"{printable(place.station)}: {shown[place.label][0]}, {shown[place.label][1]}"
-        for place in survey.places
-        if (place.location, place.station) in seen and place.label in shown
-    ]
+    return sorted({(s.location, s.station) for s in of if s.station})
+
+
+def _place(location: str, station: str) -> str:
+    return " ".join(filter(None, map(printable, (location, station))))
 
 
 def _values(identities: Identities, known: Known, number: int, weak: set[int]) -> dict[str, Any]:
@@ -165,13 +178,12 @@ def _values(identities: Identities, known: Known, number: int, weak: set[int]) -
     found = who.individuals[number]
     photos = photos_of(identities, number)
     order = sorted(found.sightings, key=lambda n: (who.sightings[n].time or "9", n))
-    stations = sorted({(s.location, s.station) for s in (who.sightings[n] for n in order) if s.station})
     remarks = [p.decision for p in history_of(identities, [a.annotation for a in photos]) if p.valid]
     return {
         "card": card_of(identities, known, number),
         "handle": found.handle,
         "sightings": [_sighting(identities, known, n, n in weak) for n in order],
-        "stations": [" ".join(filter(None, map(printable, place))) for place in stations],
+        "stations": [_place(*site) for site in _stations(identities, number)],
         "timeline": make_timeline(who.sightings, order, weak),
         "keys": {n: who.sightings[n].key for n in order},
         "labels": {n: label_of(identities, n) for n in order},
