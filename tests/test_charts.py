@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snowmatch.decisions.sightings import Sighting
 from snowmatch.survey.co_use import CoUse
 from snowmatch.views.charts import ANIMALS, BOTTOM, HEIGHT, TOP, WIDTH, make_bars, make_pairs, make_steps
+from snowmatch.views.timeline import make_timeline
 
 NUMBER = re.compile(r"-?\d+\.?\d*")
 
@@ -60,3 +62,17 @@ def test_pairs_are_drawn_on_both_sides_and_the_rest_is_counted():
     many = make_pairs([met(f"x{n:02d}", f"y{n:02d}", n + 1) for n in range(10)])
     assert len(many.names) == ANIMALS
     assert many.hidden == 20 - ANIMALS
+
+
+def seen(time, location="naryn", station="S1"):
+    return Sighting("k", "e", "e", (0,), ("k",), ("left_flank",), None, location, station, time)
+
+
+@pytest.mark.parametrize(
+    "times", [["9999-12-31"], ["9999-12-31T23:59:59.999999"], ["0001-01-01", "9999-12-31T23:59:59.999999"]]
+)
+def test_sightings_at_the_ends_of_the_calendar_are_drawn(times):
+    drawn = make_timeline([seen(time) for time in times], range(len(times)))
+    assert len(drawn.dots) == len(times)
+    assert all(drawn.left < x <= drawn.width for x, _ in drawn.ticks)
+    assert drawn.ticks

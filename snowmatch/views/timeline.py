@@ -62,7 +62,8 @@ def make_timeline(sightings: Sequence[Sighting], numbers: Sequence[int], weak: C
         )
         for n, m in timed
     )
-    ticks = tuple((x_of(m), f"{m:%Y-%m-%d}") for m in _dates(first, first + timedelta(seconds=span)))
+    end = first + min(timedelta(seconds=span), datetime.max - first)  # 9999-12-31: a day after it is none
+    ticks = tuple((x_of(m), f"{m:%Y-%m-%d}") for m in _dates(first, end))
     rows = tuple((height_of[place], place if len(place) <= 18 else place[:17] + "…") for place in places)
     return Timeline(WIDTH, bottom + 28, LEFT, bottom, rows, ticks, dots)
 
