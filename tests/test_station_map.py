@@ -142,6 +142,22 @@ def test_a_table_of_stations_with_problems_is_told_on_the_page(made, tmp_path):
     assert "No station has a position" in client_of(folder).get("/survey?lang=en").text
 
 
+@pytest.mark.parametrize(
+    "own",  # locations of two photos at stations of one name
+    [["naryn", "naryn"], ["", ""], ["", "naryn"], ["naryn", "s"]],
+)
+@pytest.mark.parametrize("path", ["/survey", "/individuals/aika", "/dashboard/figures"])
+def test_a_station_on_the_map_leads_to_its_photos(made, tmp_path, own, path):
+    folder = shutil.copytree(made, tmp_path / "catalog")
+    (folder / "stations.csv").write_text(STATIONS.replace("st0", "st9"), encoding="utf-8")
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    rows = [re.sub("naryn,st.", f"{where},st9", line) for line, where in zip(lines[1:], own, strict=False)]
+    (folder / "catalog.csv").write_text("\n".join([lines[0], *rows, *lines[3:]]), encoding="utf-8")
+    client = client_of(folder)
+    address = re.search(r'href="(/photos\?[^"]*st9)"', client.get(path).text)[1]
+    assert client.get(address.replace("&amp;", "&")).text.count('data-photo="') == sum(where != "s" for where in own)
+
+
 def test_sightings_at_a_station_without_a_position_are_counted(made, tmp_path):
     folder = shutil.copytree(made, tmp_path / "catalog")
     (folder / "stations.csv").write_text(STATIONS.replace("76.26123,41.50321", ","), encoding="utf-8")

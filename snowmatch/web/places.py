@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import urlencode
 
 from snowmatch.core.errors import SnowmatchError
@@ -85,7 +85,18 @@ def exactness_of(how: Coordinates | None, t: Translate) -> str:
     return t("take.positions.round", km=figures(t, f"{how.step / 1000:g}")) if how.step else t("take.positions.exact")
 
 
-def photos_at(site: Site) -> str:
-    """Return the address of the photos of a station."""
-    location, station = site
-    return "/photos?" + urlencode({"location": location, "station": station} if location else {"station": station})
+def photos_at(identities: Identities) -> Callable[[Site], str]:
+    """Return the function from a station to the address of its photos. The location is left out of it if only the table
+    of stations tells it of some of them: with it, the page would not list them.
+    """
+    locations: dict[str, set[str]] = defaultdict(set)
+    for a in identities.named:
+        locations[a.station].add(a.location)
+
+    def address(site: Site) -> str:
+        location, station = site
+        told = locations.get(station, set())
+        bare = not location or ("" in told and told <= {"", location})
+        return "/photos?" + urlencode({"station": station} if bare else {"location": location, "station": station})
+
+    return address

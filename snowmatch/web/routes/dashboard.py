@@ -52,9 +52,10 @@ def dashboard(request: Request) -> Response:
 
 def figures(request: Request) -> Response:
     """The figures, as a part of the page that a script can fetch again."""
-    wishes, t = read_wishes(request.query_params), translator_of(request)
-    values = figures_of(state_of(request), wishes, t, language_of(request))
-    return render(request, "dashboard_figures.html", query=wishes.query, photos_at=photos_at, **values)
+    state, wishes, t = state_of(request), read_wishes(request.query_params), translator_of(request)
+    values = figures_of(state, wishes, t, language_of(request))
+    at = photos_at(state.identities())
+    return render(request, "dashboard_figures.html", query=wishes.query, photos_at=at, **values)
 
 
 def table(request: Request) -> Response:
@@ -90,7 +91,7 @@ def report(request: Request) -> Response:
         request,
         "report.html",
         query=wishes.query,
-        photos_at=photos_at,
+        photos_at=photos_at(identities),
         coordinates="" if how is None else how.text,
         exactness=exactness_of(how, t),
         paragraph=printable(practice_text(whole, identities)),

@@ -99,7 +99,7 @@ def individual(request: Request) -> Response:
         "past": [past_of(each, t) | {"pair": _pair(identities, each.decision)} for each in past[:HISTORY]],
         "more_past": max(len(past) - HISTORY, 0),
     }
-    values |= {"map": map_of(state, identities, found.sightings), "photos_at": photos_at}
+    values |= {"map": map_of(state, identities, found.sightings), "photos_at": photos_at(identities)}
     values |= {"qualities": QUALITIES, "sexes": SEXES, "longest": LONGEST}
     values |= {"others": sorted(printable(each.name) for each in identities.who.individuals if each.name)}
     return render(request, "individual.html", **values)

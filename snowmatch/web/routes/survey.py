@@ -44,7 +44,7 @@ def survey(request: Request) -> Response:
         "survey.html",
         months=months,
         map=map_of(state, identities),
-        photos_at=photos_at,
+        photos_at=photos_at(identities),
         flanks=FLANKS,
         files=FILES,
         earlier=max(len(by_month) - MONTHS, 0),
