@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snowmatch.core.text import shortened
 from snowmatch.decisions.sightings import Sighting
 from snowmatch.survey.co_use import CoUse
 from snowmatch.views.charts import ANIMALS, BOTTOM, HEIGHT, TOP, WIDTH, make_bars, make_pairs, make_steps
@@ -76,3 +77,27 @@ def test_sightings_at_the_ends_of_the_calendar_are_drawn(times):
     assert len(drawn.dots) == len(times)
     assert all(drawn.left < x <= drawn.width for x, _ in drawn.ticks)
     assert drawn.ticks
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([("naryn", "S1"), ("naryn", "S2")], ["S1", "S2"]),
+        ([("naryn", "S1"), ("sarychat", "S1"), ("", "")], ["naryn/S1", "sarychat/S1", "–"]),
+        ([("naryn", "S1"), ("", "S1"), ("naryn", "")], ["S1", "naryn"]),  # either may leave the location out
+        ([("naryn", "S1"), ("", "S1"), ("sarychat", "S1")], ["S1", "naryn/S1", "sarychat/S1"]),
+    ],
+)
+def test_each_station_has_a_row_of_its_own_by_which_it_can_be_told(places, expected):
+    drawn = make_timeline([seen("2024-05-01", *place) for place in places], range(len(places)))
+    assert [name for _, _, name in drawn.rows] == expected
+    assert {dot.y for dot in drawn.dots} == {y for y, _, _ in drawn.rows}
+
+
+def test_names_that_are_cut_keep_the_beginning_and_the_end():
+    names = [f"sarychat-ertash/S{n:02d}" for n in range(20)] + ["Aika of the north", "Bars of the north"]
+    for most in (13, 14, 18):
+        short = [shortened(name, most) for name in names]
+        assert len(set(short)) == len(names)
+        assert max(map(len, short)) == most
+    assert shortened("sarychat/S1", 14) == "sarychat/S1"

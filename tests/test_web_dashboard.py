@@ -72,6 +72,16 @@ def test_every_figure_has_a_title_a_description_and_its_table(page):
     assert "<b>3</b> individuals<br>" in text  # also those that nobody named yet
 
 
+def test_names_that_differ_at_their_ends_differ_in_the_drawings_and_are_told_whole(tmp_path):
+    long = [(f"sarychat-ertash-{row[0]}", *row[1:]) if row[0] else row for row in ROWS]
+    long = [(*row[:2], f"kumtor-valley-{row[2]}" if row[2] else "", *row[3:]) for row in long]
+    client = client_of(write_catalog(tmp_path / "c", long, STATIONS.replace("\nS", "\nkumtor-valley-S")))
+    text = client.get("/dashboard/figures?lang=en").text
+    whole = re.findall(r">([^<]*…[^<]*)<title>([^<]+)</title></text>", text)
+    assert {"kumtor-valley-S1", "kumtor-valley-S2", "sarychat-ertash-aika"} <= {name for _, name in whole}
+    assert len({short for short, _ in whole}) == len(set(whole))
+
+
 def test_the_map_knows_the_order_of_dates_that_was_set_meanwhile(tmp_path):
     state = State(tmp_path)
     (tmp_path / "stations.csv").write_text("station,x,y,from,to\nst1,76.1,41.5,01/02/2023,03/04/2023\n")

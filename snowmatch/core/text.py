@@ -74,6 +74,12 @@ def listed(names: Iterable[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
+def shortened(text: str, most: int) -> str:
+    """Return `text` with at most `most` characters: of a longer one, its beginning and its end."""
+    head = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}"
+
+
 def counted(number: int, word: str, several: str = "") -> str:
     """Return the number with its noun: "1 photo", "2 photos". several: the plural, if it is not the word with an s."""
     return f"{number} {word}" if number == 1 else f"{number} {several or word + 's'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,14 @@ def station_layout(folder: Path, dates: str = "") -> Layout:
     places = {site: (x - west, y - south) for site, (x, y) in zip(points, moved, strict=True)}
     without = dict.fromkeys((d.location, d.station) for d in rows if (d.location, d.station) not in places)
     return Layout(dict(sorted(places.items())), tuple(without))
+
+
+def site_among(sites: Collection[Site], location: str, station: str) -> Site:
+    """Return the station, among `sites`, that a sighting means: either may leave the location out."""
+    if (location, station) in sites:
+        return location, station
+    alike = [site for site in sites if site[1] == station and not (site[0] and location)]
+    return alike[0] if len(alike) == 1 else (location, station)
 
 
 def _metres(points: Sequence[Point], names: Sequence[str]) -> list[tuple[float, float]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from snowmatch.core.text import printable
+from snowmatch.core.text import printable, shortened
 from snowmatch.survey.co_use import CoUse
 from snowmatch.survey.gaps import runs
 from snowmatch.survey.run import Survey
@@ -106,9 +106,12 @@ def make_steps(series: Mapping[str, Sequence[int]]) -> Steps:
 
 @dataclass(frozen=True)
 class EffortRow:
-    """One station. spans: (x, width, many) of days with effort; many: above one camera. dots: path of its sightings."""
+    """One station. short: what is drawn of its name. spans: (x, width, many) of days with effort; many: above one
+    camera. dots: path of its sightings.
+    """
 
     y: float
+    short: str
     name: str
     spans: tuple[tuple[float, float, bool], ...]
     dots: str
@@ -149,9 +152,9 @@ def make_effort(survey: Survey) -> EffortChart:
                     x = x_of(s.day(start).start)
                     spans.append((x, round(max(x_of(s.day(end).start) - x, 0.5), 1), many))
         name = printable(p.label)
-        name = name if len(name) <= 14 else name[:13] + "…"
         y = TOP + ROW * (n + 0.5)
-        rows.append(EffortRow(y, name, tuple(sorted(spans)), "".join(f"M{x:g} {y:g}h0" for x in sorted(seen[p.label]))))
+        dots = "".join(f"M{x:g} {y:g}h0" for x in sorted(seen[p.label]))
+        rows.append(EffortRow(y, shortened(name, 14), name, tuple(sorted(spans)), dots))
     bottom = TOP + ROW * len(rows)
     marks = [first + (last - first) * k / (DATES - 1) for k in range(DATES - 1)] if days >= DATES else [first]
     ticks = tuple((x_of(day), f"{day:%Y-%m-%d}") for day in marks)
@@ -172,12 +175,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairChart:
-    """A square of animals by animals. names: (position, name). hidden: animals that are not drawn."""
+    """A square of animals by animals. names: (position, short name, name). hidden: animals that are not drawn."""
 
     size: int
     left: int
     cell: int
-    names: tuple[tuple[float, str], ...]
+    names: tuple[tuple[float, str, str], ...]
     pairs: tuple[Pair, ...]
     hidden: int
 
@@ -203,8 +206,7 @@ def make_pairs(met: Sequence[CoUse]) -> PairChart | None:
                 x, y = NAME + number[other] * CELL, number[one] * CELL
                 pairs.append(Pair(x, y, printable(one), printable(other), count, shade))
     shown = [printable(name) for name in names]
-    shown = [name if len(name) <= 13 else name[:12] + "…" for name in shown]
-    marks = tuple((n * CELL + CELL / 2, name) for n, name in enumerate(shown))
+    marks = tuple((n * CELL + CELL / 2, shortened(name, 13), name) for n, name in enumerate(shown))
     return PairChart(len(names) * CELL, NAME, CELL, marks, tuple(pairs), len(total) - len(names))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from snowmatch.core.text import printable
+from snowmatch.core.text import printable, shortened
 from snowmatch.decisions.sightings import Sighting
+from snowmatch.survey.layout import Site, site_among
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 900, 130, 20, 26, 16  # px of the drawing
 TICKS = 6
@@ -29,13 +31,13 @@ class Dot:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A drawing of sightings: time from left to right, a row for each station."""
+    """A drawing of sightings: time from left to right, a row for each station. rows: (y, short name, name)."""
 
     width: int
     height: int
     left: int
     bottom: int
-    rows: tuple[tuple[float, str], ...]
+    rows: tuple[tuple[float, str, str], ...]
     ticks: tuple[tuple[float, str], ...]
     dots: tuple[Dot, ...]
 
@@ -48,7 +50,8 @@ def make_timeline(sightings: Sequence[Sighting], numbers: Sequence[int], weak: C
     moments = [moment for _, moment in timed]
     first, last = min(moments), max(moments)
     span = max((last - first).total_seconds(), 86400.0)
-    places = sorted({_place(sightings[n]) for n, _ in timed})
+    place_of = _places([sightings[n] for n, _ in timed])
+    places = sorted(set(place_of.values()))
     height_of = {place: TOP + ROW * (k + 0.5) for k, place in enumerate(places)}
     bottom = TOP + ROW * len(places)
     room = WIDTH - LEFT - RIGHT - 20
@@ -58,13 +61,18 @@ def make_timeline(sightings: Sequence[Sighting], numbers: Sequence[int], weak: C
 
     dots = tuple(
         Dot(
-            n, x_of(m), height_of[_place(sightings[n])], shows := flanks_of(sightings[n]), SHAPES[shows], n in set(weak)
+            n,
+            x_of(m),
+            height_of[place_of[_site(sightings[n])]],
+            shows := flanks_of(sightings[n]),
+            SHAPES[shows],
+            n in set(weak),
         )
         for n, m in timed
     )
     end = first + min(timedelta(seconds=span), datetime.max - first)  # 9999-12-31: a day after it is none
     ticks = tuple((x_of(m), f"{m:%Y-%m-%d}") for m in _dates(first, end))
-    rows = tuple((height_of[place], place if len(place) <= 18 else place[:17] + "…") for place in places)
+    rows = tuple((height_of[place], shortened(place, 18), place) for place in places)
     return Timeline(WIDTH, bottom + 28, LEFT, bottom, rows, ticks, dots)
 
 
@@ -74,8 +82,19 @@ def flanks_of(sighting: Sighting) -> str:
     return "both" if left and right else "left" if left else "right" if right else "other"
 
 
-def _place(sighting: Sighting) -> str:
-    return printable(sighting.station or sighting.location or "–")
+def _places(sightings: Sequence[Sighting]) -> dict[Site, str]:
+    """Return what the place of each sighting is called: its station, with the location where two have that name."""
+    sites = {_site(s) for s in sightings}
+    located = [site for site in sites if site[0]]
+    meant = {site: site_among(located, *site) if site[1] else site for site in sites}
+    short = {(location, station): station or location or "–" for location, station in meant.values()}
+    often = Counter(short.values())
+    whole = {site: "/".join(filter(None, site)) if often[name] > 1 else name for site, name in short.items()}
+    return {site: printable(whole[meant[site]]) for site in sites}
+
+
+def _site(sighting: Sighting) -> Site:
+    return sighting.location, sighting.station
 
 
 def _dates(first: datetime, last: datetime) -> list[datetime]:

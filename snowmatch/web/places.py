@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlencode
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.review.identities import Identities
 from snowmatch.survey.coordinates import Coordinates
-from snowmatch.survey.layout import Layout, Site, station_layout
+from snowmatch.survey.layout import Layout, Site, site_among, station_layout
 from snowmatch.views.station_map import StationMap, make_map
 from snowmatch.web.state import State
 from snowmatch.web.texts import Translate, figures
@@ -53,14 +53,6 @@ def map_of(
     made = make_map(layout, Counter(sites), visits)
     lost = {site for site, s in zip(sites, chosen, strict=True) if s.station and site not in layout.places}
     return made, len(lost), problem
-
-
-def site_among(sites: Collection[Site], location: str, station: str) -> Site:
-    """Return the station of the table, among `sites`, that a sighting means: either may leave the location out."""
-    if (location, station) in sites:
-        return location, station
-    alike = [site for site in sites if site[1] == station and not (site[0] and location)]
-    return alike[0] if len(alike) == 1 else (location, station)
 
 
 def metres_apart(state: State, identities: Identities, one: int, other: int) -> int | None:

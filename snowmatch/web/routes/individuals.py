@@ -16,6 +16,7 @@ from snowmatch.review.identities import Decision, Identities
 from snowmatch.review.links import links_of
 from snowmatch.review.traits import LONGEST, PORTRAIT, QUALITIES, SEXES
 from snowmatch.survey.coordinates import Coordinates, read_coordinates, shown_degrees
+from snowmatch.survey.layout import site_among
 from snowmatch.views.previews import key_of
 from snowmatch.views.timeline import SHAPES, flanks_of, make_timeline
 from snowmatch.web.animals import (
@@ -33,7 +34,7 @@ from snowmatch.web.page import language_of, problem, render, state_of, takes_end
 from snowmatch.web.pairs import label_of
 from snowmatch.web.past import past_of
 from snowmatch.web.people import ADMINISTRATOR, need
-from snowmatch.web.places import exactness_of, map_of, photos_at, site_among
+from snowmatch.web.places import exactness_of, map_of, photos_at
 from snowmatch.web.state import State
 from snowmatch.web.surveys import survey_of
 from snowmatch.web.texts import translator
