@@ -1,5 +1,6 @@
 """Forms and keys in a real browser: what is sent once, what is forgotten, and keys of another script."""
 
+import re
 import time
 
 import pytest
@@ -100,3 +101,45 @@ def test_undo_shows_the_question_whose_answer_is_taken_back_also_of_another_page
     page.keyboard.press("u")
     until(lambda: len(state.identities().rows) == 4)
     until(lambda: page.get_attribute(LEFT, "src") == shown)
+
+
+def test_an_error_that_a_script_shows_leads_to_the_page_that_helps(state, page):
+    start = page.url
+    refused = {"error": "nothing is indexed", "code": "not-indexed", "link": "/jobs"}
+    page.route(re.compile("/(review/next|identify/ask|changes)"), lambda route: route.fulfill(status=400, json=refused))
+
+    page.goto(start + "review?lang=en")
+    until(lambda: page.locator(".status a[href='/jobs']").count() == 1)
+    assert page.text_content(".status") == "nothing is indexed Go to the page that helps"
+
+    page.goto(start + "identify?lang=en")
+    page.set_input_files("#files", state.folder / "images" / "0.jpg")
+    page.wait_for_selector("#strip button.plain")
+    page.click("#ask")
+    until(lambda: page.locator("#problems a[href='/jobs']").count() == 1)
+
+    page.goto(start + "photos/" + state.identities().annotations[0].annotation + "?lang=en")
+    for _ in "12":  # a repeated message has the link once
+        page.eval_on_selector("form[data-photos-bar]", "form => form.requestSubmit()")
+        until(lambda: page.locator("#said.shown a[href='/jobs']").count() == 1)
+    page.evaluate("snowmatch.say('Stored.')")
+    assert page.locator("#said a").count() == 0
+
+    whole = page.request.get(start + "review?a=x&b=y&lang=en")
+    page.route("**/dashboard/figures*", lambda route: route.fulfill(response=whole))
+    page.goto(start + "dashboard?lang=en")
+    until(lambda: page.locator("#figures .problem a[href='/review']").count() == 1)
+    assert page.text_content("#figures").startswith("this is no pair any more")
+    page.click("#figures a")
+    page.wait_for_selector("#review")
+
+
+def test_the_link_in_a_message_can_be_reached_by_keys_and_goes_with_the_message(page):
+    page.clock.install()
+    page.goto(page.url + "photos?lang=en")
+    page.evaluate("snowmatch.say('nothing is indexed', '/jobs')")
+    page.focus("#said a")
+    page.clock.run_for(60_000)
+    assert page.is_visible("#said a")  # while it has the focus
+    page.focus("#main")
+    assert not page.is_visible("#said a")

@@ -6,15 +6,27 @@
   const CODES = { Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]", Equal: "+", Minus: "-" };
   let went = 0;
   // A screen reader says a text only if it differs from the one before: a space that nobody sees makes a repeated one differ
-  const put = (part, text) => { part.textContent = part.textContent === text ? text + "\u00a0" : text; };
+  const put = (part, text) => {
+    const before = part.firstChild && part.firstChild.data;
+    part.textContent = before === text ? text + "\u00a0" : text;
+  };
 
   window.snowmatch = {
-    // Shows a short message; screen readers say it.
-    say(text) {
+    // Shows a short message; screen readers say it. link: the page that helps.
+    say(text, link) {
       put(said, text);
+      said.append(...this.words("", link));
       said.classList.add("shown");
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => said.classList.remove("shown"), 4000);
+      this.timer = setTimeout(() => said.classList.remove("shown"), link ? 20000 : 4000);
+    },
+    // The words of an error, and a link to the page that helps, as nodes.
+    words(text, link) {
+      if (!link) return [text];
+      const mend = document.createElement("a");
+      mend.href = link;
+      mend.textContent = said.dataset.mend;
+      return [text, " ", mend];
     },
     // Tells screen readers what others see. Lines are read one after the other.
     tell(...lines) { put(told, lines.filter(Boolean).join(". ")); },
@@ -25,7 +37,7 @@
       try { return await fetch(address, options); } catch { throw new Error(said.dataset.away); }
     },
     // Sends an object, with who decided when the page was made, and returns the answer's object. An error has the text of
-    // the server.
+    // the server, and as `link` the page that helps.
     async post(address, values) {
       const answer = await this.reach(address, {
         method: "POST",
@@ -41,20 +53,27 @@
       const text = await answer.text();
       let value;
       try { value = JSON.parse(text); } catch { value = { error: text.trim() }; }
-      if (!answer.ok) throw new Error(value.error || answer.statusText);
+      if (!answer.ok) throw Object.assign(new Error(value.error || answer.statusText), { link: value.link });
       return value;
     },
-    // What the page or the text of a refusal tells, as a node.
+    // What the page or the text of a refusal tells, as an error.
     refusal(text) {
       const page = new DOMParser().parseFromString(text, "text/html");
-      return page.querySelector("main .problem") || document.createTextNode(text);
+      const problem = page.querySelector("main .problem"), mend = page.querySelector("main .mend");
+      return Object.assign(new Error(problem ? problem.textContent : text), { link: mend && mend.getAttribute("href") });
     },
     // Fills a part with what an address answers. An error stands in the part, in words.
     async fill(part, address) {
       try {
         const answer = await this.reach(address), text = await answer.text();
-        if (answer.ok) part.innerHTML = text; else part.replaceChildren(this.refusal(text));
-      } catch (error) { part.textContent = error.message; }
+        if (!answer.ok) throw this.refusal(text);
+        part.innerHTML = text;
+      } catch (error) {
+        const line = document.createElement("p");
+        line.className = "problem";
+        line.append(...this.words(error.message, error.link));
+        part.replaceChildren(line);
+      }
     },
     // Whether a key was typed into a field, where it is a letter and no command.
     typing(event) {

@@ -19,10 +19,10 @@
     if (!part || part.hasAttribute("aria-busy") || part.contains(document.activeElement)) return;
     try {
       const answer = await snowmatch.reach(address), text = await answer.text();
-      if (!answer.ok) throw new Error(snowmatch.refusal(text).textContent);
+      if (!answer.ok) throw snowmatch.refusal(text);
       if (answer.status !== 200 || part.contains(document.activeElement)) return;
       if (text !== before.get(part)) { part.innerHTML = text; before.set(part, text); }
-    } catch (error) { snowmatch.say(error.message); } // the next minute tries again
+    } catch (error) { snowmatch.say(error.message, error.link); } // the next minute tries again
   }
   function renewAll() {
     if (document.hidden) return;

@@ -11,9 +11,9 @@
 
   // --- photos ---------------------------------------------------------------------------------------------------------
 
-  function problem(text) {
+  function problem(text, link) {
     const line = document.createElement("li");
-    line.textContent = text;
+    line.append(...snowmatch.words(text, link));
     at("problems").append(line);
   }
 
@@ -40,7 +40,7 @@
         photos.push(photo);
         fill(photo);
         show(current < 0 ? 0 : current);
-      } catch (error) { problem(error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`); }
+      } catch (error) { problem(error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`, error.link); }
     }
     bar.hidden = true;
   }
@@ -150,7 +150,7 @@
       location.href = found.address;
     } catch (error) {
       at("asking").textContent = at("clock").textContent = "";
-      at("problems").replaceChildren(); problem(error.message);
+      at("problems").replaceChildren(); problem(error.message, error.link);
     } finally { clearInterval(clock); asking = false; at("busy").hidden = true; }
   });
 

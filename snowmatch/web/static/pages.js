@@ -46,7 +46,7 @@
       sessionStorage.setItem("snowmatch-stored", JSON.stringify([path, name, alike(name).indexOf(form)]));
       if (path !== location.pathname) location.href = path;
       else location.reload();
-    } catch (error) { snowmatch.say(error.message); } finally { changing = false; }
+    } catch (error) { snowmatch.say(error.message, error.link); } finally { changing = false; }
   }
 
   // After a change the page is a new one: it says so, and the focus is where it was

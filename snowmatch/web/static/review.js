@@ -115,7 +115,7 @@
   }
   function problem(error) {
     status.hidden = false;
-    status.textContent = error.message;
+    status.replaceChildren(...snowmatch.words(error.message, error.link));
     status.classList.add("problem");
   }
   function finish(skipped) {
@@ -143,7 +143,7 @@
       again.textContent = words.ask_skipped;
       again.className = "main";
       again.addEventListener("click", async () => {
-        try { await snowmatch.post("/review/skip", { mode, again: true }); } catch (error) { return snowmatch.say(error.message); }
+        try { await snowmatch.post("/review/skip", { mode, again: true }); } catch (error) { return snowmatch.say(error.message, error.link); }
         done.hidden = true;
         fetchAhead();
       });
@@ -334,7 +334,7 @@
       answered.delete(keyOf(question));
       past.splice(past.indexOf(kept), 1);
       show(question, mine);
-      snowmatch.say(`${words.not_stored} ${error.message}`);
+      snowmatch.say(`${words.not_stored} ${error.message}`, error.link);
     } finally { sending -= 1; }
   }
   async function skip() {
@@ -343,7 +343,7 @@
     answered.set(keyOf(question), never);
     answers += 1;
     next();
-    try { await snowmatch.post("/review/skip", { mode, pair: question.pair }); } catch (error) { snowmatch.say(error.message); }
+    try { await snowmatch.post("/review/skip", { mode, pair: question.pair }); } catch (error) { snowmatch.say(error.message, error.link); }
     answered.set(keyOf(question), fetches); // it may come again, last
     answers += 1;
     fetchAhead();
@@ -365,7 +365,7 @@
         tellLeft();
       } else { now = null; about = found.undone.pair; }
       fetchAhead();
-    } catch (error) { snowmatch.say(error.message); }
+    } catch (error) { snowmatch.say(error.message, error.link); }
   }
 
   // --- spots and marks ----------------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@
       viewer.shown.spots = found;
       viewer.draw();
       if (!found.length) snowmatch.say(words.spots_none);
-    } catch (error) { snowmatch.say(error.message); } finally { clearTimeout(waiting); }
+    } catch (error) { snowmatch.say(error.message, error.link); } finally { clearTimeout(waiting); }
   }
   async function toggleLines() {
     if (hiddenMode || !now) return hiddenMode && snowmatch.say(words.lines_hidden);
