@@ -143,3 +143,14 @@ def test_the_link_in_a_message_can_be_reached_by_keys_and_goes_with_the_message(
     assert page.is_visible("#said a")  # while it has the focus
     page.focus("#main")
     assert not page.is_visible("#said a")
+
+
+def test_an_empty_file_is_refused_by_its_name(state, page):
+    page.goto(page.url + "identify?lang=en")
+    empty = {"name": "IMG_7.JPG", "mimeType": "image/jpeg", "buffer": b""}
+    whole = {"name": "b.jpg", "mimeType": "image/jpeg", "buffer": (state.folder / "images" / "0.jpg").read_bytes()}
+    for files, count in (([empty], 0), ([empty, whole], 1)):
+        page.set_input_files("#files", files)
+        until(lambda: page.locator("#problems li").count() == 1)
+        until(lambda count=count: page.locator("#strip li").count() == count)
+        assert page.text_content("#problems li").startswith("IMG_7.JPG is empty (0 bytes)")

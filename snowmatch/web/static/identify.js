@@ -18,7 +18,7 @@
   }
 
   function take(files) {
-    const list = [...files].filter((file) => file.size > 0 && !file.name.startsWith("."));
+    const list = [...files].filter((file) => !file.name.startsWith("."));
     at("problems").replaceChildren();
     queue = queue.then(() => send(list));
   }
