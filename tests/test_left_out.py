@@ -139,8 +139,9 @@ def test_a_classifier_of_other_species_leaves_nothing_out(tmp_path):
     photo = draw(tmp_path / "a.png", RED)
     assert screening_answer(session(tmp_path, Others()), group(photo), screened()) == ""
     assert screening_answer(session(tmp_path, Others()), group(photo), replace(screened(), species="fox")) == ""
-    rule = replace(screened(), species="fox", threshold=0.95)
-    assert screening_answer(session(tmp_path, Others()), group(photo), rule) == NOTHING
+    for name in ("fox", "Fox"):
+        rule = replace(screened(), species=name, threshold=0.95)
+        assert screening_answer(session(tmp_path, Others()), group(photo), rule) == NOTHING
 
 
 def test_decisions():

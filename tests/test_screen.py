@@ -6,7 +6,7 @@ import json
 import fake_classifier
 import pytest
 from click.testing import CliRunner
-from fake_classifier import Colours, make_catalog, read_table
+from fake_classifier import Colours, make_catalog, read_table, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +15,7 @@ from snowmatch.catalog.screened import load_screened
 from snowmatch.cli import main
 from snowmatch.screening.passages import DEFAULT, answer_of, choose_threshold, passages_needed
 
+COLUMNS = ("path", "station", "encounter", "individual")
 ROWS = [
     ("a1.jpg", "leopard", "S1", "E1", ""),
     ("a2.jpg", "empty", "S1", "E1", ""),
@@ -73,6 +74,16 @@ def test_named_passages_that_are_mostly_left_out_get_a_note(tmp_path, monkeypatc
     assert "(other mammal 2, nothing 1); is the catalog of another species? (--species NAME; --learn" in text
     half = make_catalog(tmp_path / "half", rows[1:])
     assert "another species?" not in run("screen", half, "--workers", 1).output
+
+
+@pytest.mark.parametrize("species", ["snow leopard", "Snow Leopard ", "Panthera uncia", "argali"])
+def test_a_named_passage_counts_whichever_name_of_its_species_stands_there(catalog, tmp_path, species):
+    write_rows(catalog, [(name, *rest, species) for name, _, *rest in ROWS], (*COLUMNS, "species"))
+    asked = [] if species == "argali" else ["--species", species]
+    result = run("screen", catalog, "--workers", 1, "--out", tmp_path / "out", *asked)
+    assert f"99 passages of named animals, here are {len(asked) // 2}" in result.output
+    assert read_table(tmp_path / "out.csv")["d1.jpg"]["species"] == "snow leopard"  # as the classifier has it
+    assert load_screened(catalog).species == "snow leopard"
 
 
 def test_a_second_run_looks_at_nothing_and_gives_the_same(catalog, tmp_path, monkeypatch):

@@ -100,6 +100,21 @@ def test_labels_come_from_the_column_from_folders_or_from_a_table(catalog, tmp_p
     assert read_labels(open_catalog(folder).data, "folders", []) == {"blank/b.jpg": NOTHING, "ibex/a.jpg": "ibex"}
 
 
+def test_one_species_has_one_label_whatever_it_is_called(catalog):
+    spellings = {"a1.jpg": "Panthera uncia", "c1.jpg": "Ibex", "d1.jpg": "SNOW LEOPARD"}
+    rows = [(name, *rest[:-1], spellings.get(name, rest[-1])) for name, _, *rest in ROWS]
+    write_rows(catalog, [*rows, ("c1.jpg", "S2", "E3", "x", "ibex ")], COLUMNS)
+    found = read_labels(open_catalog(catalog).data, "species", [])
+    assert {path: found[path] for path in spellings} == {
+        "a1.jpg": "snow leopard",
+        "c1.jpg": "ibex",
+        "d1.jpg": "snow leopard",
+    }
+    (trial,) = prove(open_catalog(catalog).data, species="Panthera uncia", workers=1).trials
+    assert trial.kept.figures["recall"][0] == 1
+    assert set(trial.photo.kinds) == {"snow leopard", NOTHING}
+
+
 def test_a_photo_of_two_species_is_left_out_with_a_note(catalog):
     rows = [*[(name, *rest) for name, _, *rest in ROWS], ("c1.jpg", "S2", "E3", "x", "argali")]
     write_rows(catalog, rows, COLUMNS)
@@ -497,6 +512,13 @@ def test_a_model_is_learned_and_told_by_stations_that_it_has_not_seen(lesson, tm
     assert result.exit_code == 0, result.output
     assert "A model learned from the labelled photos" in result.stdout
     assert (tmp_path / "proof" / "pictures" / "learned-right-01.jpg").exists()
+
+
+def test_two_spellings_are_taught_as_one_species(lesson, tmp_path):
+    path = lesson / "catalog.csv"
+    path.write_text(path.read_text().replace("fox", "Fox", 5))
+    result = run("screen", lesson, "--learn", tmp_path / "ours.npz", "--workers", 1)
+    assert "learned from fox 12, nothing 12 photos" in result.output
 
 
 def test_a_photo_is_told_by_the_model_of_its_own_fold(lesson, monkeypatch):

@@ -180,6 +180,17 @@ def test_unidentified_animals_of_other_species_are_no_sightings(tmp_path):
     assert "1 individual with a name, 1 sighting that nobody" in result.stdout
 
 
+def test_an_animal_counts_whichever_name_of_its_species_stands_there(tmp_path):
+    species = ["Panthera uncia", "snow leopard", " Uncia uncia", "ИРБИС", "Panthera pardus", "leopard"]
+    lines = [f"p{n}.png,{'' if n else 'Aika'},e{n},{each},a{n}" for n, each in enumerate(species)]
+    (tmp_path / "catalog.csv").write_text(
+        "\n".join(["path,individual,encounter,species,annotation", *lines, ""]), encoding="utf-8"
+    )
+    identities = open_identities(tmp_path)
+    assert encounters(identities) == {"e0", "e1", "e2", "e3"}
+    assert [note.code for note in species_notes(identities)] == ["other-species"]
+
+
 def test_without_names_only_empty_photos_are_no_sightings(tmp_path):
     identities = of_species(tmp_path, named=0)
     assert encounters(identities) == {f"e{n}" for n in (0, 1, 2, *range(8, 14))}
@@ -245,13 +256,14 @@ def test_the_survey_counts_the_unidentified_animals_that_are_sightings(tmp_path,
     gone = "unidentified sightings of species without individuals: not counted"
     compared, joined = after("decide", "p2.png", "p8.png", "different"), after("decide", "p9.png", "p10.png", "same")
     if named:
-        assert compared == (leopards | {"e8"}, [f"10 {gone}"])
-        assert joined == (leopards | {"e8", "e9", "e10"}, [f"8 {gone}"])  # an individual that nobody has named
-        assert after("name", "Foxy", "p9.png") == (leopards | foxes, [f"5 {gone}"])
+        which = "(Blank, nothing, red fox)"
+        assert compared == (leopards | {"e8"}, [f"10 {gone} {which}"])
+        assert joined == (leopards | {"e8", "e9", "e10"}, [f"8 {gone} {which}"])  # an individual that nobody has named
+        assert after("name", "Foxy", "p9.png") == (leopards | foxes, [f"5 {gone} (Blank, nothing)"])
     else:
-        assert compared == (leopards | foxes, [f"5 {gone}"])
+        assert compared == (leopards | foxes, [f"5 {gone} (Blank, nothing)"])
         told = "no individual has a species: 3 unidentified sightings counted, of snow leopard"
-        assert joined == (leopards | foxes, [told, f"5 {gone}"])
+        assert joined == (leopards | foxes, [told, f"5 {gone} (Blank, nothing)"])
 
 
 def test_a_merge_or_a_split_gives_a_species_a_name_only_if_it_has_one(tmp_path):

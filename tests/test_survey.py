@@ -801,6 +801,7 @@ def test_empty_photos_are_no_sightings_and_other_species_are_told(tmp_path):
     ("words", "told"),
     [
         (["Snow leopard", "snow leopard", "Empty"], None),
+        (["Panthera uncia", "uncia uncia", "Снежный барс"], None),
         (["Snow leopard", "snow leopard", "ibex"], "individuals of 2 species are counted together: ibex, snow leopard"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.sheet import plain_heading, read_sheet
-from snowmatch.catalog.species import NOTHING, label_of
+from snowmatch.catalog.species import NOTHING, species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
@@ -28,10 +28,10 @@ def read_labels(data: CatalogData, source: str, notes: list[Note]) -> dict[str, 
         for a in data.annotations:
             folder, slash, _ = a.path.partition("/")
             if slash:
-                named.setdefault(a.path, set()).add(label_of(folder))
+                named.setdefault(a.path, set()).add(species_key(folder))
     elif source == SPECIES_COLUMN:
         for a in data.annotations:
-            if label := label_of(a.species):
+            if label := species_key(a.species):
                 named.setdefault(a.path, set()).add(label)
     else:
         known = {a.path for a in data.annotations}
@@ -39,7 +39,7 @@ def read_labels(data: CatalogData, source: str, notes: list[Note]) -> dict[str, 
         for _, path, species in _rows(Path(source), ("path", "species"), notes):
             path = path.replace("\\", "/").removeprefix("./")
             if path in known:
-                named.setdefault(path, set()).add(label_of(species))
+                named.setdefault(path, set()).add(species_key(species))
             else:
                 strange.append(path)
         if strange:
@@ -69,7 +69,7 @@ def read_groups(path: Path, notes: list[Note]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for line, species, group in _rows(path, ("species", "group"), notes):
-        species, group = label_of(species), label_of(group)
+        species, group = species_key(species), species_key(group)
         if found.setdefault(species, group) != group:
             raise SnowmatchError(
                 f"{path} line {line}: {species!r} is in the groups {found[species]!r} and {group!r}; expected one"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.screened import KEPT, PERSON, Screened, load_classes, save_classes, seen_instead
-from snowmatch.catalog.species import NOTHING, species_of
+from snowmatch.catalog.species import NOTHING, name_among, species_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Classifier
@@ -145,7 +145,7 @@ def _is_new(told: Sequence[str]) -> bool:
 
 def _knows(names: Collection[str], species: str) -> bool:
     """Return whether a classifier may know a species. names: those that it tells; none is not known."""
-    return not names or species in names
+    return not names or name_among(species, names) is not None
 
 
 def _look(session: Session, classifier: Classifier, photo: BatchPhoto) -> dict[str, float] | Failure:
@@ -175,14 +175,16 @@ def _answers_of_new(
     if classifier is None:
         return []
     seen: list[Mapping[str, float]] = []
+    species = screened.species
     for photo in group.photos:
         classes = known.get(photo.content) or _look(session, classifier, photo)
         if isinstance(classes, Failure):  # the query says what is wrong with the photo
             return []
-        if screened.species not in classes:  # the screening was made with another classifier
+        if (name := name_among(species, classes)) is None:  # the screening was made with another classifier
             return []
+        species = name
         seen.append(classes)
-    return [answer_of(seen, screened.species, screened.threshold)[0]]
+    return [answer_of(seen, species, screened.threshold)[0]]
 
 
 def kept_first(groups: Sequence[Group], answers: Sequence[str]) -> tuple[list[Group], list[str]]:

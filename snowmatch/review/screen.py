@@ -25,7 +25,7 @@ from snowmatch.catalog.screened import (
     seen_instead,
 )
 from snowmatch.catalog.settings import keep_settings
-from snowmatch.catalog.species import NOTHING
+from snowmatch.catalog.species import NOTHING, name_among, species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
@@ -110,7 +110,7 @@ def screen_catalog(
     if finders.classifier is None and detector is None and results is None:
         text = "nothing can tell what the photos show: no classifier, detector or file of results"
         raise without_classifier(data.settings.classifier, text)
-    _check_species(species, getattr(finders.classifier, "names", ()))  # before all photos are looked at
+    species = _name_of(species, getattr(finders.classifier, "names", ()))  # before all photos are looked at
     keep_settings(folder, data.settings)
     processes = cores() if workers is None else workers
     replaced, dropped = mend(folder), drop_damaged(folder)
@@ -184,7 +184,7 @@ def screen_catalog(
             )
             notes.append(Note("threshold-unused", text, {"threshold": threshold}))
     failed |= _unreadable(folder, [path for path in contents if path not in seen])
-    _check_species(species, {name for each in classes.values() for name in each})
+    species = _name_of(species, {name for each in classes.values() for name in each})
     blind = {sha for path in away if (sha := recorded[path]) not in classes}
     told_before = _earlier_answers(folder, blind, species, notes)
     taught = learned_from(finders.classifier)
@@ -203,10 +203,15 @@ def screen_catalog(
     return Screening(answered, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
 
 
-def _check_species(species: str, known: Collection[str]) -> None:
-    """Raise SnowmatchError if the classifier does not know a species. known: those that it tells; none is not known."""
-    if known and species not in (names := sorted({*known} - {NOTHING})):
+def _name_of(species: str, known: Collection[str]) -> str:
+    """Return what the classifier calls a species. known: those that it tells; none is not known.
+
+    Raises SnowmatchError if it does not know the species.
+    """
+    names = sorted({*known} - {NOTHING})
+    if (name := name_among(species, names)) is None and known:
         raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
+    return species if name is None else name
 
 
 def _of_copies(one: str, other: str) -> str:
@@ -222,8 +227,9 @@ def _earlier_answers(folder: Path, contents: Collection[str], species: str, note
     last = load_screened(folder)
     if last is None:
         return {}
+    same = species_key(last.species) == species_key(species)
     answers = {sha: last.answers[sha] for sha in sorted(contents) if last.answers.get(sha, UNKNOWN) != UNKNOWN}
-    answers = {sha: told for sha, told in answers.items() if last.species == species or told == PERSON}
+    answers = {sha: told for sha, told in answers.items() if same or told == PERSON}
     if answers:
         text = f"answers of an earlier screening are used for {counted(len(answers), 'photo')} that cannot be read"
         notes.append(Note("earlier-answers", text, {"count": len(answers)}))
@@ -261,10 +267,10 @@ def _answers(
     def seen_in(paths: Sequence[str]) -> list[Mapping[str, float]]:
         return [classes[contents[path]] for path in paths if contents.get(path) in classes]
 
-    known, learned = [], 0
+    known, learned, own = [], 0, ("", species_key(species))
     lessons = {a.passage for a in data.annotations if taught is None or contents.get(a.path) in taught}
     for rows in passages.values():
-        named = any(is_name(a.individual) and a.species in ("", species) for each in rows.values() for a in each)
+        named = any(is_name(a.individual) and species_key(a.species) in own for each in rows.values() for a in each)
         if named and (photos := seen_in(list(rows))):
             if any(a.passage in lessons for each in rows.values() for a in each):
                 learned += 1

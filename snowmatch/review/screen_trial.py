@@ -12,7 +12,7 @@ import numpy as np
 
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.screened import PERSON, load_detections
-from snowmatch.catalog.species import NOTHING, PEOPLE
+from snowmatch.catalog.species import NOTHING, PEOPLE, species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
@@ -119,9 +119,7 @@ def prove(
     by, folds = hold_out(photos, kinds, first, seen, notes)
     notes += _on_lessons(learned_from(classifier), {seen[path].sha256 for path in photos})
     known = {path: _merged(seen[path].classes, group) for path in photos}
-    trials = [
-        _trial(IN_USE, photos, kinds, first, folds, known, {}, group.get(species, species), keep, threshold, notes)
-    ]
+    trials = [_trial(IN_USE, photos, kinds, first, folds, known, {}, kind_of(species, group), keep, threshold, notes)]
     if unknown := sorted(set(kinds) - set(known[photos[0]])):
         told = some([f"{kind} ({kinds.count(kind)})" for kind in unknown])
         text = (
@@ -147,7 +145,7 @@ def prove(
                 notes.append(Note("no-empty-photos", text))
             rows = [n for n in rows if photos[n] in answers]
             some_photos, some_kinds = [photos[n] for n in rows], [kinds[n] for n in rows]
-            place = group.get(species, species)
+            place = kind_of(species, group)
             trials.append(
                 _trial(
                     LEARNED, some_photos, some_kinds, first, folds[rows], answers, heads, place, keep, threshold, notes
@@ -191,11 +189,17 @@ def _of_people(folder: Path, labelled: Mapping[str, str], seen: Mapping[str, See
     return frozenset(path for path, one in seen.items() if labelled[path].casefold() in PEOPLE or one.sha256 in private)
 
 
+def kind_of(species: str, groups: Mapping[str, str]) -> str:
+    """Return what counts as one kind with a species: its group, or the species as it is compared."""
+    key = species_key(species)
+    return groups.get(key, key)
+
+
 def _merged(classes: Mapping[str, float], groups: Mapping[str, str]) -> dict[str, float]:
     """Return the scores of groups: the highest of their species."""
     found: dict[str, float] = {}
     for name, score in classes.items():
-        kind = groups.get(name, name)
+        kind = kind_of(name, groups)
         found[kind] = max(found.get(kind, 0.0), score)
     return found
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.settings import TAUGHT
-from snowmatch.catalog.species import label_of
+from snowmatch.catalog.species import species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
 from snowmatch.core.files import file_sha256
@@ -95,7 +95,7 @@ def teach(
     place: dict[str, str] = {}
     kinds: dict[str, str] = {}
     for a in data.annotations:
-        if label := label_of(a.species):
+        if label := species_key(a.species):
             named.setdefault(a.path, set()).add(label)
             place[a.path] = f"{a.location}/{a.station}" if a.station else a.encounter
             kinds[a.path] = "stations" if a.station else "encounters"

@@ -247,15 +247,19 @@ def _of_species(sightings: list[Sighting], identities: Identities | None, notes:
         notes.append(Note("several-species", text))
     nameless = {i.handle for i in identities.who.individuals if i.name is None} if identities is not None else ()
     named = species_of(s.species for s in sightings if s.individual is not None and s.individual not in nameless)
-    kept = [s for s in sightings if s.individual is not None or _is_counted(s, named, identities)]
+    kept: list[Sighting] = []
+    gone: list[Sighting] = []
+    for s in sightings:
+        (kept if s.individual is not None or _is_counted(s, named, identities) else gone).append(s)
     if not named:
         others = [s for s in kept if s.individual is None and species_of([s.species]) - told]
         if others and any(s.individual is not None for s in kept):
             text = f"no individual has a species: {counted(len(others), 'unidentified sighting')} counted, of "
             notes.append(Note("species-of-none", text + some(sorted({s.species for s in others}))))
-    if gone := len(sightings) - len(kept):
-        text = f"{counted(gone, 'unidentified sighting')} of species without individuals: not counted"
-        notes.append(Note("other-species", text, {"count": gone}))
+    if gone:
+        which = some(sorted({s.species for s in gone}))
+        text = f"{counted(len(gone), 'unidentified sighting')} of species without individuals: not counted ({which})"
+        notes.append(Note("other-species", text, {"count": len(gone)}))
     return kept
 
 

@@ -21,7 +21,7 @@ from snowmatch.core.outputs import check_file, check_folder, has_mark, make_outp
 from snowmatch.core.text import counted, percent
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.screen_figures import Case, Told
-from snowmatch.review.screen_trial import Proof, Trial
+from snowmatch.review.screen_trial import Proof, Trial, kind_of
 from snowmatch.screening.cam import class_activation
 from snowmatch.screening.classifiers.learned import tell
 from snowmatch.screening.finders import choose_finders
@@ -138,8 +138,8 @@ def _merged(
     names: tuple[str, ...], activations: np.ndarray, groups: Mapping[str, str]
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the names of groups, and the logarithms of the summed scores of their species in each cell."""
-    kinds = tuple(dict.fromkeys(groups.get(name, name) for name in names))
-    members = [[n for n, name in enumerate(names) if groups.get(name, name) == kind] for kind in kinds]
+    kinds = tuple(dict.fromkeys(kind_of(name, groups) for name in names))
+    members = [[n for n, name in enumerate(names) if kind_of(name, groups) == kind] for kind in kinds]
     return kinds, np.stack([log_sum(activations[each]) for each in members])
 
 

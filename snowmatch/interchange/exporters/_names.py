@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from snowmatch.catalog.species import SNOW_LEOPARD, species_key
 from snowmatch.core.notes import Note
 from snowmatch.core.text import number_in, some, transliterated
 from snowmatch.interchange.exporting import Export
@@ -13,7 +14,7 @@ from snowmatch.survey.run import Survey
 from snowmatch.survey.tables import to_csv
 
 SEX = {"female": "F", "male": "M"}
-SCIENTIFIC = {"snow leopard": "Panthera uncia"}  # what imports and screening call it
+SCIENTIFIC = {SNOW_LEOPARD: "Panthera uncia"}
 SPECIES = "[A-Z][a-z]+( [a-z-]+){1,2}"  # a genus alone looks like a common name, such as Ibex
 FAMILY = "[A-Z][a-z]+idae"
 AUTHOR = r" \(?[A-Z][^()]*, [0-9]{4}\)?"
@@ -93,7 +94,7 @@ def _scientific(given: Export, usual: str, pattern: str) -> dict[Capture, str]:
     told: dict[Capture, str] = {}
     for c in given.survey.seen:
         told[c] = next((text for row in c.rows if (text := given.survey.data.annotations[row].species)), "")
-    names = {c: SCIENTIFIC.get(text.lower(), text) for c, text in told.items()}
+    names = {c: SCIENTIFIC.get(species_key(text), text) for c, text in told.items()}
     common = [name for name in names.values() if name and not re.fullmatch(pattern, name)]
     known = dict.fromkeys(common, "")
     if common and len({name.lower() for name in names.values()}) == 1 and usual not in SCIENTIFIC.values():

@@ -16,7 +16,7 @@ from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from snowmatch.catalog.species import PEOPLE
+from snowmatch.catalog.species import PEOPLE, SNOW_LEOPARD, species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
@@ -26,7 +26,7 @@ from snowmatch.interchange.importers._tables import Table, need, read_rows
 from snowmatch.interchange.importers._values import Box, side, with_persons
 
 TABLES = ("deployments", "media", "observations")
-SNOW_LEOPARD, UNCIA = "snow leopard", "Panthera uncia"
+UNCIA = "Panthera uncia"
 NOT_WORKING = "notWorking:"
 MISSING = ("", "NA", "NaN", "nan")  # how the format writes a missing value
 KEPT = ("life_stage", "behavior", "count", "classification_method", "classified_by", "classification_probability",
@@ -340,7 +340,7 @@ def _may_be(one: str, other: str) -> bool:
 
 
 def _species(scientific: str) -> str:
-    return SNOW_LEOPARD if scientific in (UNCIA, "Uncia uncia") else scientific
+    return SNOW_LEOPARD if species_key(scientific) == SNOW_LEOPARD else scientific
 
 
 def _groups(deployment: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from snowmatch.catalog.species import SNOW_LEOPARD, species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
@@ -131,7 +132,7 @@ def _cells(cells: Mapping[str, str], time: str) -> dict[str, str]:
         "station": cells.get("encounter_verbatim_locality", ""),
         "timestamp": time,
         "sex": cells.get("encounter_sex", ""),
-        "species": "snow leopard" if scientific.lower() in ("panthera uncia", "uncia uncia") else scientific,
+        "species": SNOW_LEOPARD if species_key(scientific) == SNOW_LEOPARD else scientific,
         "scientific_name": scientific,
     }
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from snowmatch.catalog.species import NOTHING, is_counted, label_of
+from snowmatch.catalog.species import NOTHING, is_counted, species_key
 from snowmatch.core.boxes import overlap
 from snowmatch.core.text import counted, printable
 from snowmatch.core.types import Annotation
@@ -153,7 +153,7 @@ def _without_box(patient: Patient) -> Iterator[Finding]:
             f"{counted(len(bare), 'annotation')} of {len(animals)} {verb(len(bare), 'has', 'have')} "
             "no box or mask" + (f" ({found} of them a box that snowmatch found)" if found else "")
         )
-        species = sorted({label_of(a.species) for a in animals} - {"", NOTHING})
+        species = sorted({species_key(a.species) for a in animals} - {"", NOTHING})
         about = {"count": len(bare), "found": found, "species": species}
         yield patient.finding("no-box", HINT, text, _paths(bare), bare, **about)
 
