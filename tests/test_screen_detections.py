@@ -316,6 +316,22 @@ def test_pictures_of_an_earlier_run_do_not_stay(catalog, tmp_path, people):
     assert (why / "mine-0008.jpg").read_bytes() == b"mine"
 
 
+def test_pictures_are_of_photos_that_can_be_read(catalog, tmp_path):
+    """The better photo of the first passage is away, and both of another one; the last one shows a person by now."""
+    why = tmp_path / "why"
+    assert run(catalog, "--explain", why, "--threshold", 1, "--out", tmp_path / "out").exit_code == 0
+    scores = {name: float(row["score"]) for name, row in read_table(tmp_path / "out.csv").items()}
+    for name in (max(("p00.jpg", "p01.jpg"), key=scores.__getitem__), "p04.jpg", "p05.jpg"):
+        (catalog / name).unlink()
+    file = results(tmp_path / "md.json", {"p14.jpg": [("2", 0.9, BOX)]})
+    result = run(catalog, "--results", file, "--explain", why, "--threshold", 1)
+    assert result.exit_code == 1
+    assert "with a person or of such a passage" in result.output
+    assert "1 passage without a picture, as no photo of it can be read: E02" in result.output
+    assert "failed: p04.jpg" in result.output
+    assert sorted(path.name[-8:-4] for path in why.iterdir()) == ["0001", "0002", "0004", "0005", "0006", "0007"]
+
+
 def draw_of(tmp_path, catalog):
     """Return the photos that the pictures show."""
     shown = []

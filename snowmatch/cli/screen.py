@@ -184,14 +184,15 @@ def screen(
         raise click.ClickException("stopped; finished work is stored, and the same command continues") from None
     if out is not None:
         write_table(result.photos, out)
-    if explain is not None:
-        drawn = draw_screening(result.photos, data, explain, force=force)
-        bare = any(note.code == "species-not-told" for note in result.notes)
-        why = ": they show where a classifier sees the species, and none was used" if bare else ""
-        print_text(f"{len(drawn)} pictures in {explain}{why}", err=True)
     print_text(result.summary())
     say_notes(result.notes)
     say_failed(result.failed)
+    if explain is not None:
+        drawn, missing = draw_screening(result.photos, data, explain, force=force)
+        bare = any(note.code == "species-not-told" for note in result.notes)
+        why = ": they show where a classifier sees the species, and none was used" if bare else ""
+        print_text(f"{len(drawn)} pictures in {explain}{why}", err=True)
+        say_notes(missing)
     if result.failed:
         sys.exit(1)
 

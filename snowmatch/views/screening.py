@@ -19,10 +19,12 @@ from snowmatch.catalog.screened import PERSON
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_together
 from snowmatch.core.home import CSV_NAME
+from snowmatch.core.notes import Note
 from snowmatch.core.outputs import check_file, check_folder, csv_path, has_mark, jsonl_path, make_output_folder
 from snowmatch.core.plain import plain, read_json
 from snowmatch.core.plugins import Classifier
-from snowmatch.core.text import file_part, percent, plain_cell, printable
+from snowmatch.core.text import counted, file_part, percent, plain_cell, printable, some
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_photo
 from snowmatch.review.screened_photos import COLUMNS, ScreenedPhoto
 from snowmatch.screening.finders import choose_finders
@@ -86,34 +88,50 @@ def _is_unedited(path: Path, jsonl: Path) -> bool:
 
 def draw_screening(
     photos: Sequence[ScreenedPhoto], data: CatalogData, folder: Path, *, force: bool = False
-) -> list[Path]:
-    """Write one picture for each passage into `folder`, and return their paths.
+) -> tuple[list[Path], tuple[Note, ...]]:
+    """Write one picture for each passage into `folder`, and return their paths, and a note on passages without one.
 
-    A picture shows the photo of the passage with the highest score, and beside it where the classifier sees the
-    species. The names of the files begin with the answer. Photos of persons are left out. The pictures of an earlier
-    run are removed: a passage may show a person by now. data: the catalog, whose settings name the classifier;
-    without one, nothing is drawn. force: files that snowmatch did not write are replaced too. Raises SnowmatchError if
-    the folder cannot be written.
+    A picture shows the photo of the passage with the highest score, of those that can be read, and beside it where the
+    classifier sees the species. The names of the files begin with the answer. Photos of persons are left out. The
+    pictures of an earlier run are removed first: a passage may show a person by now. data: the catalog, whose settings
+    name the classifier; without one, nothing is drawn. force: files that snowmatch did not write are replaced too.
+    Raises SnowmatchError if the folder cannot be written.
     """
     check_folder(folder, data.folder)
     classifier = choose_finders(data.settings.classifier).classifier
-    best: dict[str, ScreenedPhoto] = {}
+    for old in folder.glob("*.jpg"):
+        if _DRAWN.fullmatch(old.name) and has_mark(old):
+            old.unlink()
+    passages: dict[str, list[ScreenedPhoto]] = {}
     for photo in photos:
         if photo.score is not None and photo.answer != PERSON and not photo.persons:
-            held = best.get(photo.encounter)
-            if held is None or photo.score > (held.score or 0.0):
-                best[photo.encounter] = photo
+            passages.setdefault(photo.encounter, []).append(photo)
     paths: list[Path] = []
-    if best and classifier is not None:
+    away: list[str] = []
+    if passages and classifier is not None:
         make_output_folder(folder)
-        for number, photo in enumerate(best.values(), start=1):
+        for number, (encounter, seen) in enumerate(passages.items(), start=1):
+            best = _best_readable(seen, data.folder)
+            if best is None:
+                away.append(encounter)
+                continue
+            photo, pixels = best
             path = folder / f"{file_part(photo.answer.replace(' ', '-'))}-{number:04}.jpg"
             check_file(path, data.folder, has_mark, force=force)
-            paths.append(write_picture(_picture(photo, read_photo(data.folder / photo.path), classifier), path))
-    for old in folder.glob("*.jpg"):
-        if old not in paths and _DRAWN.fullmatch(old.name) and has_mark(old):
-            old.unlink()
-    return paths
+            paths.append(write_picture(_picture(photo, pixels, classifier), path))
+    if not away:
+        return paths, ()
+    text = f"{counted(len(away), 'passage')} without a picture, as no photo of it can be read: {some(away)}"
+    return paths, (Note("pictures-missing", text, {"encounters": away}),)
+
+
+def _best_readable(photos: Sequence[ScreenedPhoto], folder: Path) -> tuple[ScreenedPhoto, np.ndarray] | None:
+    """Return the photo with the highest score that can be read, and its pixels; None if none can."""
+    for photo in sorted(photos, key=lambda photo: -(photo.score or 0.0)):
+        pixels = or_failure(folder / photo.path, read_photo)
+        if not isinstance(pixels, Failure):
+            return photo, pixels
+    return None
 
 
 def _picture(photo: ScreenedPhoto, pixels: np.ndarray, classifier: Classifier) -> Image.Image:
