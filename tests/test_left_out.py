@@ -307,6 +307,21 @@ def test_what_the_classifier_sees_in_new_photos_is_kept_and_has_a_bar(catalog, t
     assert sorted(row.decision for row in first.rows) == ["", "not comparable", "nothing", "nothing", "other species"]
 
 
+@pytest.mark.parametrize("told_before", [True, False])
+def test_a_classifier_that_does_not_know_the_species_is_told(catalog, tmp_path, monkeypatch, told_before):
+    """Some classifiers tell before a look which species they know, others only by what they see."""
+    screen(catalog, tmp_path)
+    if told_before:
+        monkeypatch.setattr(Others, "names", ("fox", NOTHING), raising=False)
+    monkeypatch.setattr(finders, "_classifier", lambda name: Others())
+    found = run_batch(snowmatch.open_catalog(catalog), [draw(tmp_path / "new.png", GREY, 50)])
+    assert [row.decision for row in found.rows] == ["not comparable"]
+    (text,) = [note.text for note in found.notes if note.code == "species-not-screened"]
+    assert text.startswith("the classifier does not know the species snow leopard: new photos are not screened")
+    seen_before = run_batch(snowmatch.open_catalog(catalog), [catalog / "a1.png"])
+    assert "species-not-screened" not in [note.code for note in seen_before.notes]
+
+
 def test_a_catalog_that_cannot_be_written_screens_new_photos_with_a_note(catalog, tmp_path, monkeypatch):
     screen(catalog, tmp_path)
 

@@ -272,6 +272,19 @@ def test_photos_that_no_classifier_sees_are_told_in_a_catalog_that_was_screened(
     assert "screen CATALOG --classifier auto" in result.output
 
 
+def test_photos_that_a_classifier_of_another_species_sees_are_told(place, monkeypatch):
+    catalog, folder, photos = place
+    put(folder, photos[0])
+    fake_classifier.use(monkeypatch)
+    monkeypatch.setattr(fake_classifier, "NAMES", ("ibex", *fake_classifier.NAMES[1:]))
+    words = ["watch", str(folder), "--catalog", str(catalog), "--add", "--once", "--quiet", "0", "--every", "0.1"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert "1 photo in the catalog now" in result.output
+    told = "the classifier does not know the species snow leopard: new photos are not screened, but all asked about"
+    assert f"{told} (snowmatch screen CATALOG --species NAME)" in result.output
+
+
 KILLED = """
 import json, os, shutil, signal, sys
 from pathlib import Path

@@ -187,6 +187,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
     "added-unscreened": _screened_by,
+    "species-not-screened": lambda data: "snowmatch screen CATALOG --species NAME",
     "perhaps-same-passage": _passage,
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
     "passages-learned-from": lambda data: "" if data["known"] else "--learn FILE.npz teaches it again",

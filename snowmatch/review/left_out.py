@@ -72,14 +72,18 @@ def look_at_new(
     """Return the probabilities of species in the photos that `screening_answer` gives to the classifier, by sha256.
 
     The catalog keeps them, also those of a stopped run, and photos with kept ones are not looked at again. told: called
-    with (done, total) of the others. A note is added to `notes` if the catalog cannot be written.
+    with (done, total) of the others. A note is added to `notes` if the catalog cannot be written, or if the classifier
+    does not know the species of the screening.
     """
     classifier = session.finders.classifier
-    if screened is None or classifier is None or not _knows(getattr(classifier, "names", ()), screened.species):
+    if screened is None or classifier is None:
         return {}
     new = [group for group in groups if _is_new(_told(group, screened, decided))]
     photos = {photo.content: photo for group in new for photo in group.photos if photo.content}
     if not photos:
+        return {}
+    if not _knows(getattr(classifier, "names", ()), screened.species):
+        notes.append(_not_known(screened.species))
         return {}
     mark = session.finders.mark
     seen = load_classes(session.folder, mark)
@@ -98,6 +102,8 @@ def look_at_new(
                 saved = time.monotonic()
     finally:
         _save(session.folder, mark, found, notes)
+    if any(content in seen and not _knows(seen[content], screened.species) for content in photos):
+        notes.append(_not_known(screened.species))
     return seen
 
 
@@ -146,6 +152,11 @@ def _is_new(told: Sequence[str]) -> bool:
 def _knows(names: Collection[str], species: str) -> bool:
     """Return whether a classifier may know a species. names: those that it tells; none is not known."""
     return not names or name_among(species, names) is not None
+
+
+def _not_known(species: str) -> Note:
+    text = f"the classifier does not know the species {species}: new photos are not screened, but all asked about"
+    return Note("species-not-screened", text, {"species": species})
 
 
 def _look(session: Session, classifier: Classifier, photo: BatchPhoto) -> dict[str, float] | Failure:
