@@ -224,6 +224,29 @@ def test_a_catalog_of_folders_gets_the_photo_in_its_own_form(tmp_path, place):
     assert "no known location" in reason
 
 
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_station_of_a_new_area_gets_its_location_from_the_table_of_stations(tmp_path, place, restarted):
+    survey, folder, photos = place
+    catalog = tmp_path / "folders"
+    for row in read_rows(survey / "catalog.csv")[:2]:
+        (catalog / row["individual"] / "left_flank").mkdir(parents=True, exist_ok=True)
+        shutil.copy(survey / row["path"], catalog / row["individual"] / "left_flank")
+    snowmatch.open_catalog(catalog).index(workers=1)
+    put(folder, photos[0])
+    watch = Watch(folder, catalog, quiet=0, add=True)
+    watch.look(now=1)
+    ((_, reason),) = watch.settle(now=2).failed
+    assert "name its location in stations.csv of the catalog" in reason
+    (catalog / "stations.csv").write_text("station,location\nS09,sarychat\n")
+    if restarted:
+        watch.close()
+        watch = Watch(folder, catalog, quiet=0, add=True)
+    (path,) = watch.settle(now=1e9).added
+    assert path.startswith("sarychat/S09/_unidentified/a-")
+    (new,) = [a for a in snowmatch.open_catalog(catalog).data.annotations if a.individual is None]
+    assert (new.location, new.station) == ("sarychat", "S09")
+
+
 def test_a_spreadsheet_is_not_added_to(tmp_path):
     (tmp_path / "catalog.xlsx").write_bytes(b"x")
     with pytest.raises(SnowmatchError, match="spreadsheet"):

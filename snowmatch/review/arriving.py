@@ -139,9 +139,14 @@ def place_of(path: str, folder: Path, places: Places, station: str = "", locatio
         station = next(iter((*known, *named)), "")
     if not location:
         named = [name for name in (*inside, *above) if name in places.locations and name != station]
-        of_station = sorted({name for name in places.stations.get(station, ()) if name})
-        location = named[0] if named else of_station[0] if len(of_station) == 1 else ""
+        location = named[0] if named else location_of(station, places)
     return station, location
+
+
+def location_of(station: str, places: Places) -> str:
+    """Return the location of a station on record; "" if it has none or several."""
+    found = sorted({name for name in places.stations.get(station, ()) if name})
+    return found[0] if len(found) == 1 else ""
 
 
 def part_of(path: str, folder: Path) -> str:

@@ -11,7 +11,7 @@ from snowmatch.catalog.folders import LAYOUTS
 from snowmatch.catalog.records import paths_with
 from snowmatch.catalog.table import UNIDENTIFIED
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME, path_inside
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, STATIONS_NAME, path_inside
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation
@@ -122,7 +122,8 @@ def _place(photo: ToAdd) -> str:
     if photo.station and not photo.location:
         raise SnowmatchError(
             f"{photo.path} is of the station {photo.station}, but of no known location; this catalog is made of "
-            f"folders {LAYOUTS}: name the location"
+            f"folders {LAYOUTS}: name its location in {STATIONS_NAME} of the catalog, or, if several locations have "
+            "such a station, watch for one location"
         )
     places = [name for name in (photo.location, photo.station) if name]
     if bad := next((name for name in places if not _folder_name(name)), ""):

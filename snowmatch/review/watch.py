@@ -27,7 +27,7 @@ from snowmatch.core.plain import plain
 from snowmatch.core.text import counted
 from snowmatch.decisions.file import decisions_path, read_head
 from snowmatch.photos.facts import read_facts
-from snowmatch.review.arriving import Places, is_whole, list_photos, part_of, place_of, places_of, stamp_of
+from snowmatch.review.arriving import Places, is_whole, list_photos, location_of, part_of, place_of, places_of, stamp_of
 from snowmatch.review.batch import run_batch
 from snowmatch.review.rows import LEFT_OUT, Row
 from snowmatch.review.taking_in import check_can_add, index_added, on_record, take_in
@@ -184,6 +184,9 @@ class Watch:
             return (), ()
         only = self.locations[0] if len(self.locations) == 1 else ""
         photos = [replace(each, location=each.location or only) for each in self.memory.to_add.values()]
+        if not (self.catalog / CSV_NAME).is_file() and any(each.station and not each.location for each in photos):
+            places = self._known_places()  # the folders need the location, which the table of stations may have by now
+            photos = [replace(each, location=each.location or location_of(each.station, places)) for each in photos]
         if not self.memory.to_index:
             self._added_first = now
         taken = take_in(self.catalog, photos)
@@ -349,13 +352,18 @@ class Watch:
 
     def _event(self, row: Row, name: str, before: Sequence[str] = ()) -> Event:
         if not (row.station and row.location):
-            if self._places is None:
-                self._places = places_of(self._catalog().data)
             only = self.locations[0] if len(self.locations) == 1 else ""
-            station, location = place_of(row.photos[0], self.folder, self._places, row.station or self.station,
+            station, location = place_of(row.photos[0], self.folder, self._known_places(), row.station or self.station,
                                          row.location or only)  # fmt: skip
             row = replace(row, station=station, location=location)
         return event_of(row, name, before)
+
+    def _known_places(self) -> Places:
+        """Return the places that the catalog knows now."""
+        data = self._catalog().data
+        if self._places is None:
+            self._places = places_of(data)
+        return self._places
 
     def _screening(self, catalog: Catalog, notes: list[Note]) -> Screened | None:
         """Return how photos are screened in a catalog that was not: by its classifier, if that is on this computer."""
