@@ -379,20 +379,44 @@ def test_a_file_of_events_that_cannot_be_written_holds_nothing_back_for_ever(pla
 
 def test_events_are_added_to_no_other_file(tmp_path):
     events = tmp_path / "events.jsonl"
-    check_events(events)
+    check_events(events, tmp_path / "catalog")
     append_events(events, [{"id": "1", "continues": []}], again=False)
-    check_events(events)
+    check_events(events, tmp_path / "catalog")
     events.write_bytes(b"")
-    check_events(events)
+    check_events(events, tmp_path / "catalog")
     append_events(events, [{"id": "1", "photos": ["IMG_0001.JPG"] * 20_000, "continues": []}], again=False)
-    check_events(events)
+    check_events(events, tmp_path / "catalog")
     for content in (b"path,individual\n", b"[1]\n", b"7\n", b"\xff\xd8\xff", b'{"features": []}\n'):
         events.write_bytes(content)
         with pytest.raises(SnowmatchError, match="is not a file of events"):
-            check_events(events)
+            check_events(events, tmp_path / "catalog")
     for place in (tmp_path, tmp_path / "none" / "events.jsonl"):
         with pytest.raises(SnowmatchError, match="cannot be"):
-            check_events(place)
+            check_events(place, tmp_path / "catalog")
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "images/events.jsonl"])
+def test_events_lie_in_no_catalog(tmp_path, name):
+    folder = tmp_path / "catalog"
+    (folder / "images").mkdir(parents=True)
+    with pytest.raises(SnowmatchError, match="lies in the catalog"):
+        check_events(folder / name, folder)
+
+
+def test_a_run_with_a_photo_that_fails_has_the_status_1_and_names_that_nobody_has_are_told(place):
+    catalog, folder, photos = place
+    shutil.copy(photos[0], folder / "a.jpg")
+    words = ["watch", str(folder), "--catalog", str(catalog), "--once", "--quiet", "0", "--every", "0.1"]
+    name = next(row["individual"] for row in read_rows(catalog / "catalog.csv") if row["individual"])
+    chosen = ["--notify", f"{name}a", "--notify", name, "--notify", "new"]
+    result = CliRunner().invoke(main, [*words, *chosen])
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stderr.splitlines() if "nobody is called" in line]
+    assert f"'{name}a' (did you mean '{name}'?): no notice comes unless somebody is" in line
+    (folder / "b.jpg").write_bytes(b"no photo")
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "failed: " in result.output
 
 
 def test_a_watch_does_not_touch_a_table_named_as_events(tmp_path):
@@ -401,5 +425,5 @@ def test_a_watch_does_not_touch_a_table_named_as_events(tmp_path):
     words = ["watch", str(tmp_path), "--catalog", str(tmp_path), "--once", "--events", str(table)]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
-    assert "is not a file of events" in result.stderr
+    assert "lies in the catalog" in result.stderr
     assert table.read_text() == "path,individual\n"

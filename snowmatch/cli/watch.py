@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -88,9 +89,10 @@ def watch(
     Example:
       snowmatch watch cards/ --catalog catalog/ --bodypart left_flank --add --notify new --events sightings.jsonl
     """
+    from snowmatch.api import open_catalog
     from snowmatch.review.folder_changes import Changes
     from snowmatch.review.hook import read_hook
-    from snowmatch.review.notices import Notices
+    from snowmatch.review.notices import Notices, notes_on_chosen
     from snowmatch.review.watched import check_events
     from snowmatch.review.watching import watch
 
@@ -98,16 +100,19 @@ def watch(
     if hosts and not hook:
         raise click.UsageError("--allow-host belongs to --hook")
     if events is not None:
-        check_events(events)
+        check_events(events, catalog)
     address = read_hook(hook, hosts) if hook else None
+    if notify:
+        say_notes(notes_on_chosen(notify, open_catalog(catalog).data.annotations))
     changes = Changes(folder, every)
     notices = Notices(notify, address)
     told: set[str] = set()
-    something = skipped = False
+    something = skipped = failed = False
 
     def show(arrival: Arrival, again: bool) -> None:
-        nonlocal something, skipped
+        nonlocal something, skipped, failed
         skipped |= bool(arrival.skipped)
+        failed |= bool(arrival.failed)
         something |= again or not arrival.here or replace(arrival, skipped=()).news
         _show(arrival, again, folder, add, events, notices, told)
 
@@ -139,6 +144,8 @@ def watch(
         say("stopped; what was asked is remembered")
     finally:
         _say_notices(notices.close(patience))
+    if once and failed:
+        sys.exit(1)
 
 
 def _show(

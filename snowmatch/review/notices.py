@@ -8,16 +8,20 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
-from snowmatch.core.text import counted
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, did_you_mean
+from snowmatch.core.types import Annotation
+from snowmatch.decisions.who import is_name
 from snowmatch.review.hook import Hook, post
 from snowmatch.review.watched import Event, event_line
 
 WAITS = (1.0, 5.0, 20.0)  # seconds before each further try
 KEPT = 1000  # notices that wait at most
 BELL = "\a"
+NEW = "new"  # what is chosen for new animals; the decision about them
 _STOP = None
 _MAC = (
     "on run argv", "display notification (item 1 of argv) with title (item 2 of argv)", "end run",
@@ -104,9 +108,20 @@ class Notices:
         self._said.put(f"{hook.shown} was not told of {called_of(event) or 'a sighting'} ({event['id']}): {why}")
 
 
+def notes_on_chosen(chosen: Iterable[str], annotations: Iterable[Annotation]) -> tuple[Note, ...]:
+    """Return a note on each chosen name that nobody has. annotations: of the catalog."""
+    known = sorted({a.individual for a in annotations if is_name(a.individual)})
+    notes = []
+    for name in dict.fromkeys(chosen):
+        if name != NEW and name not in known:
+            text = f"nobody is called {name!r}{did_you_mean(name, known)}: no notice comes unless somebody is"
+            notes.append(Note("nobody-called", text, {"name": name}))
+    return tuple(notes)
+
+
 def called_of(event: Event) -> str:
     """Return what an event is called in --notify: the individual, or "new"."""
-    return str(event["decision"] if event["decision"] == "new" else event["individual"])
+    return str(event["decision"] if event["decision"] == NEW else event["individual"])
 
 
 def show_on_desktop(title: str, text: str) -> bool:

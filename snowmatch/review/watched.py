@@ -18,6 +18,7 @@ from typing import Any
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, open_regular, unwritable
 from snowmatch.core.home import home_of
+from snowmatch.core.outputs import check_outside
 from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 
 Stamp = tuple[int, int]  # size (bytes) and time (ns) of a file
@@ -208,8 +209,12 @@ def event_line(event: Event) -> str:
     return json.dumps(event, ensure_ascii=False, allow_nan=False)
 
 
-def check_events(path: Path) -> None:
-    """Raise SnowmatchError unless events may be added to a file of the user: a new one, or one that has events."""
+def check_events(path: Path, catalog: Path) -> None:
+    """Raise SnowmatchError unless events may be added to a file of the user: a new one, or one that has events.
+
+    catalog: the folder of the catalog that is asked; the file may lie in no catalog.
+    """
+    check_outside(path, catalog)
     if not path.exists():
         if not path.parent.is_dir():
             raise SnowmatchError(f"{path.parent} is not a folder, so {path} cannot be written: make the folder first")
