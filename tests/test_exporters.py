@@ -29,6 +29,7 @@ from snowmatch.features.writer import FeatureWriter
 from snowmatch.interchange.exporters import xlsx
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.interchange.importing import import_source
+from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.run import make_survey, uncounted_survey
 
 FORMATS = [name for name in plugin_names("exporters") if name not in ("scr_pairwise", "hloc")]  # scores, an index
@@ -801,12 +802,14 @@ def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):
             {**row, "Collar": f"c{n}", **more, "Position": "" if n else "47.1, 88.2"} for n, row in enumerate(rows)
         )
     survey = make_survey(snowmatch.open_catalog(folder).data)
-    export_survey(survey, "catalog", tmp_path / "out")
-    assert [row["Collar"] for row in read_rows(tmp_path / "out" / "catalog.csv")] == [f"c{n}" for n in range(len(rows))]
-    text = (tmp_path / "out" / "catalog.csv").read_text()
-    assert "41.5" not in text
-    assert "591809" not in text
-    assert "47.1" not in text
+    for name, asked in (("out", None), ("rounded", Coordinates(5000.0))):
+        notes = []
+        export_survey(survey, "catalog", tmp_path / name, coordinates=asked, notes=notes)
+        table = tmp_path / name / "catalog.csv"
+        assert [row["Collar"] for row in read_rows(table)] == [f"c{n}" for n in range(len(rows))]
+        text = table.read_text()
+        assert not any(secret in text for secret in ("41.5", "591809", "47.1"))
+        assert "ask with --coordinates exact: GPS lat, Position, X" in notes[0].text
     export_survey(survey, "catalog", tmp_path / "with", coordinates=EXACT)
     assert {row["GPS lat"] for row in read_rows(tmp_path / "with" / "catalog.csv")} == {"41.5"}
 

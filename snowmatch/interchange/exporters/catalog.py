@@ -30,7 +30,7 @@ class CatalogTable:
     COUNTS: ClassVar[bool] = False
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return catalog.csv with all further columns of the catalog's table; those with positions only if asked.
+        """Return catalog.csv with all further columns of the catalog's table; positions only if they may be exact.
 
         Sex and quality are those that persons decided, where they did.
         """
@@ -41,9 +41,11 @@ class CatalogTable:
                 heading = next((h for h in further if h.lower() in HEADINGS[name]), name)
                 decided = {row: "" if value == "unknown" else value for row, value in values.items()}
                 further[heading] = {**further.get(heading, {}), **decided}
-        kept = [name for name in further if given.coordinates is not None or not _tells_place(name, further[name])]
+        exact = given.coordinates is not None and not given.coordinates.step
+        kept = [name for name in further if exact or not _tells_place(name, further[name])]
         gone = sorted(set(further) - set(kept))
-        given.leave_out(len(gone), "column", f"it may tell where stations are; ask with --coordinates: {some(gone)}")
+        why = f"it may tell where stations are; ask with --coordinates exact: {some(gone)}"
+        given.leave_out(len(gone), "column", why)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*COLUMNS, *kept])
