@@ -795,9 +795,9 @@ def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):
     folder = write_catalog(tmp_path / "catalog")
     rows = read_rows(folder / "catalog.csv")
     with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*HEAD, "Collar", "GPS lat", "X", "Position"])
+        writer = csv.DictWriter(file, [*HEAD, "Collar", "GPS lat", "X", "Position", "N", "E", "Grid"])
         writer.writeheader()
-        more = {"GPS lat": "41.5", "X": "591809"}
+        more = {"GPS lat": "41.5", "X": "591809", "N": "4595123", "E": "590123", "Grid": "43T 590123 4595123"}
         writer.writerows(
             {**row, "Collar": f"c{n}", **more, "Position": "" if n else "47.1, 88.2"} for n, row in enumerate(rows)
         )
@@ -808,8 +808,8 @@ def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):
         table = tmp_path / name / "catalog.csv"
         assert [row["Collar"] for row in read_rows(table)] == [f"c{n}" for n in range(len(rows))]
         text = table.read_text()
-        assert not any(secret in text for secret in ("41.5", "591809", "47.1"))
-        assert "ask with --coordinates exact: GPS lat, Position, X" in notes[0].text
+        assert not any(secret in text for secret in ("41.5", "591809", "47.1", "590123", "4595123"))
+        assert "ask with --coordinates exact: E, GPS lat, Grid, N, Position, ..." in notes[0].text
     export_survey(survey, "catalog", tmp_path / "with", coordinates=EXACT)
     assert {row["GPS lat"] for row in read_rows(tmp_path / "with" / "catalog.csv")} == {"41.5"}
 

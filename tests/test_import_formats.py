@@ -1109,6 +1109,16 @@ def test_a_column_of_coordinates_is_no_body_part_and_no_location(tmp_path, kind,
     assert all(digits not in texts(report.notes) for digits in ("51234", "30.7"))
 
 
+@pytest.mark.parametrize("columns", [{"N": "4595123", "E": "590123"}, {"Note": "43T 590123 4595123"}])
+def test_positions_of_other_columns_are_left_out(tmp_path, columns):
+    source = two_photos(tmp_path, "table", {"Collar": ("c1", "c2"), **{h: (c, "") for h, c in columns.items()}})
+    report = import_source(source, tmp_path)
+    (note,) = [note for note in report.notes if note.code == "positions-left-out"]
+    assert note.data == {"columns": sorted(h.lower() for h in columns)}
+    assert "4595123" not in (tmp_path / "catalog.csv").read_text()
+    assert [row["collar"] for row in read_rows(tmp_path / "catalog.csv")] == ["c1", "c2"]
+
+
 def test_a_location_of_another_program_that_is_a_position_is_left_out(tmp_path):
     source = make_camtrap_dp(tmp_path)
     deployments = read_rows(source / "deployments.csv")

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import snowmatch
-from snowmatch.catalog.positions import holds_position
+from snowmatch.catalog.positions import holds_position, is_position
 from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
 from snowmatch.cli.advice import advice
@@ -182,21 +182,51 @@ def test_impossible_times_and_positions_are_problems(tmp_path, row, told):
     assert "1e300" not in str(error.value)
 
 
-def test_a_column_with_positions_is_no_trait(tmp_path):
-    (row,), _ = stations_of(tmp_path, "station,gps_point,habitat\nA,41.5 N,ridge\n")
+@pytest.mark.parametrize(
+    ("heading", "cell"),
+    [
+        ("gps_point", "41.5 N"),
+        ("position", "41.51234; 76.11234"),
+        ("note", "N 41 30 44 E 76 06 44"),
+        ("N,E", "1.5,2.5"),
+    ],
+)
+def test_a_column_with_positions_is_no_trait(tmp_path, heading, cell):
+    (row,), notes = stations_of(tmp_path, f"station,{heading},habitat\nA,{cell},ridge\n")
     assert row.traits == {"habitat": "ridge"}
+    (note,) = (note for note in notes if note.code == "positions-no-covariates")
+    assert note.data["columns"] == sorted(heading.split(","))
+
+
+def test_n_and_e_are_traits_unless_both_are_numbers(tmp_path):
+    (row,), notes = stations_of(tmp_path, "station,N,E,s\nA,3,yes,4\n")
+    assert row.traits == {"N": "3", "E": "yes", "s": "4"}
+    assert [note.code for note in notes] == ["stations-without-position"]
 
 
 @pytest.mark.parametrize(
     "heading",
     [
         *("latlong", "latlng", "XCoord", "POINT_X", "MGRS", "footprintWKT"),
-        *("Широта", "долгота", "Координаты N", "с.ш."),
+        *("Широта", "долгота", "Координаты N", "с.ш.", "X_WGS84", "x_m", "DD_N", "Latitud", "Rechtswert"),
     ],
 )
 def test_positions_are_known_by_many_headings(heading):
     assert holds_position(heading)
-    assert not holds_position("habitat")
+    assert not any(map(holds_position, ("habitat", "N", "x_max", "elevation_m")))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("N 41 30 44 E 76 06 44", "N41 30 44", "41 30 44 N, 76 06 44 E", "N41 30.733", "N41.51234"),
+        *("43T 590123 4595123", "UTM zone 43 T, 590123E 4595123N"),
+    ],
+)
+def test_positions_are_known_by_cells(cell):
+    assert is_position(cell)
+    words = ("S01", "S01 02", "S1 2 A", "N1 E2", "N2 3", "1d 20m 30s", "43T", "north 12", "S12-03-04", "12CAT1234")
+    assert not any(map(is_position, words))
 
 
 def test_a_clock_that_was_reset_makes_no_survey_of_fifty_years(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from snowmatch.catalog.problems import Problems
@@ -24,11 +25,26 @@ _LETTERS = re.compile(r"([NSEWnsew]?)\s*(.*?)\s*([NSEWnsew]?)")
 _DECIMAL = r"[NSEW]?\s*[-+]?\d{1,8}[.,]\d+\s*[NSEW]?"
 _PAIR = re.compile(rf"[(\[]?\s*{_DECIMAL}\s*[,;/|\s]\s*{_DECIMAL}\s*[)\]]?", re.IGNORECASE)
 _DEGREES = re.compile(r"\d\s*[°º]\s*(\d|[NSEW]\b)", re.IGNORECASE)  # the sign is also that of ordinals: "2º valle"
+# Minutes and perhaps seconds behind degrees, with the letter in front: N41 30 44, or N 41 30 44 E 76 06 44
+_SMALLER = r"[\s:dm'′’]{1,3}\d{1,2}(?:[.,]\d+)?"
+_ARC = rf"\d{{1,3}}(?:{_SMALLER}){{1,2}}\s*[s'′’\"″”]{{0,2}}"
+_FINE = rf"\d{{1,3}}(?:(?:{_SMALLER}){{2}}|[\s:d]{{1,3}}\d{{1,2}}[.,]\d{{2,}}|[.,]\d{{4,}})\s*[sm'′’\"″”]{{0,2}}"
+_LETTERED = rf"(?:[NSEW]\s*{_ARC}|{_ARC}\s*[NSEW])"
+_ANGLES = re.compile(rf"[NSEW]\s*{_FINE}|{_LETTERED}[\s,;/|]*{_LETTERED}", re.IGNORECASE)
+_METRES = r"\d{5,8}(?:[.,]\d+)?\s*m?"
+_ZONED = re.compile(  # 43T 590123 4595123
+    rf"(?:(?:UTM|zone)\s*)*\d{{1,2}}\s*[C-HJ-NP-X][\s,;:]*E?\s*{_METRES}\s*E?[\s,;/|]+N?\s*{_METRES}\s*N?",
+    re.IGNORECASE,
+)
 # Headings of columns that may hold a position
 _HEADING = re.compile(
-    r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*|latlon\w*|"
-    r"latlng\w*|[xy]coord\w*|mgrs|wkt|geohash|geo_?point|широта|шир|долгота|долг|сш|с_ш|вд|в_д|координат\w*)(_.*)?|point_[xy]"
+    r"(.*_)?(lat|latitude?|lon|long|longitude?|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*|latlon\w*|"
+    r"latlng\w*|[xy]coord\w*|mgrs|wkt|geohash|geo_?point|wgs\w*|rechtswert|hochwert|"
+    r"широта|шир|долгота|долг|сш|с_ш|вд|в_д|координат\w*)(_.*)?|point_[xy]|[xy]_(m|metres|meters|dd|deg|degrees)|"
+    r"(dd|dms|ddm|deg)_[nsewxy]"
 )
+# Headings that hold a position only together, and only with numbers: N may also be a number of animals
+_UP, _ACROSS = ("n", "s", "north", "south"), ("e", "w", "east", "west")
 
 
 def holds_position(heading: str) -> bool:
@@ -37,8 +53,37 @@ def holds_position(heading: str) -> bool:
 
 
 def is_position(text: str) -> bool:
-    """Return whether a cell holds two decimal numbers, such as `41.51234, 75.51234`, or degrees with their sign."""
-    return _PAIR.fullmatch(text.strip()) is not None or _DEGREES.search(text) is not None
+    """Return whether a cell holds two decimal numbers, such as `41.51234, 75.51234`, or degrees with their sign.
+
+    So do minutes with the letter of the hemisphere, such as `N41 30 44`, and metres of a UTM zone, such as
+    `43T 590123 4595123`.
+    """
+    plain = " ".join(text.split())
+    return _DEGREES.search(text) is not None or any(p.fullmatch(plain) for p in (_PAIR, _ANGLES, _ZONED))
+
+
+def position_headings(columns: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return the headings that tell of positions, also a pair such as N and E if all their cells are numbers.
+
+    columns: the cells of each heading.
+    """
+    pair = [
+        {heading for heading, texts in columns.items() if plain_heading(heading) in words and _are_numbers(texts)}
+        for words in (_UP, _ACROSS)
+    ]
+    return {heading for heading in columns if holds_position(heading)} | (pair[0] | pair[1] if all(pair) else set())
+
+
+def position_columns(columns: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return the headings of columns that may tell a position, by the heading or by a cell."""
+    by_cell = {heading for heading, texts in columns.items() if any(map(is_position, texts))}
+    return position_headings(columns) | by_cell
+
+
+def _are_numbers(texts: Iterable[str]) -> bool:
+    """Return whether there are filled cells, and all of them are numbers or angles."""
+    filled = [text for text in map(str.strip, texts) if text]
+    return bool(filled) and all(_number(text)[0] is not None for text in filled)
 
 
 def read_crs(text: str, line: int, problems: Problems) -> int | None:

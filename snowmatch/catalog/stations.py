@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise, zip_longest
 from pathlib import Path
 
-from snowmatch.catalog.positions import WGS84, holds_position, read_crs, read_position
+from snowmatch.catalog.positions import WGS84, position_columns, read_crs, read_position
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import Sheet, plain_heading, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone
@@ -102,7 +102,7 @@ def examine_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[tu
     """
     words = {word for each in (*SPELLINGS.values(), *LESS_SURE.values()) for word in each.split()}
     sheet = read_sheet(path, [*words, *COLUMNS], notes)
-    columns, further = _columns(path, sheet)
+    columns, further = _columns(path, sheet, notes)
     problems = Problems(path)
     rows: list[tuple[int, dict[str, list[str]]]] = []
     for line, cells in sheet.rows:
@@ -204,8 +204,11 @@ def _are_times(texts: Iterable[str]) -> bool:
     return bool(filled) and all(time.moment is not None for time in read_times(filled)[0])
 
 
-def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
-    """Return the names of the columns in their normal form, and the names of those that are no columns of ours."""
+def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> tuple[list[str], list[str]]:
+    """Return the names of the columns in their normal form, and the names of the traits of stations.
+
+    Columns that may tell a position are no traits, with a note: traits leave a catalog, exact positions may not.
+    """
     plain = [plain_heading(heading) for heading in sheet.head]
     meaning = meanings(plain, [cells for _, cells in sheet.rows])
     meaning = {heading: re.sub(r"^problem\d+_", "problem_", name) for heading, name in meaning.items()}
@@ -228,7 +231,11 @@ def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
     further = [name for name in names if name and name not in (*COLUMNS, "deployment")]  # that is an import's
     if twice := sorted({name for name in further if further.count(name) > 1}):
         raise SnowmatchError(f"{where}: the column {twice[0]!r} occurs twice: keep one of them")
-    return names, sorted(name for name in further if not holds_position(name))  # traits leave a catalog, positions not
+    texts = {name: [cells[n] for _, cells in sheet.rows if n < len(cells)] for n, name in enumerate(names)}
+    if placed := sorted(position_columns({name: texts[name] for name in further})):
+        text = f"columns of {path.name} that may tell positions are no covariates: {some(placed)}"
+        notes.append(Note("positions-no-covariates", text, {"columns": placed}))
+    return names, sorted({*further} - {*placed})
 
 
 def _spans(

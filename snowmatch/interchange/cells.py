@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from snowmatch.catalog.cells import CellError, read_body_part
-from snowmatch.catalog.positions import holds_position, is_position, read_crs, read_position, same_coordinate
+from snowmatch.catalog.positions import is_position, position_headings, read_crs, read_position, same_coordinate
 from snowmatch.catalog.problems import Problems
+from snowmatch.catalog.table import COLUMNS
 from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone, zone_text
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
@@ -110,6 +111,11 @@ def checked_rows(
     seen: dict[str, str] = {}
     made: list[Cells] = []
     unclear, elsewhere = set(found.unclear), set(found.elsewhere)
+    texts: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for column, text in row.cells.items():
+            texts[column].append(text)
+    positions = position_headings(texts)
     for row in rows:
         if not row.source_id or seen.setdefault(row.source_id, row.where) is not row.where:
             problems.append(
@@ -125,7 +131,7 @@ def checked_rows(
             reason = "it cannot be read" if named in found.files else reason
             failed.append((row.photo, reason))
             continue
-        cells = _cells(row, times, read, counts)
+        cells = _cells(row, times, positions, read, counts)
         if mask := cells.get("mask"):
             cells["mask"] = paths.get((mask, ()), "")
             if not cells["mask"]:
@@ -198,12 +204,19 @@ def checked_stations(
     return list(made.values())
 
 
-def _cells(row: ImportedRow, times: Mapping[str, str], read: Counter[str], counts: dict[str, list[str]]) -> Cells:
+def _cells(
+    row: ImportedRow,
+    times: Mapping[str, str],
+    positions: Collection[str],
+    read: Counter[str],
+    counts: dict[str, list[str]],
+) -> Cells:
+    """Return the cells of a row in the form of a catalog. positions: the columns that hold them, which are left out."""
     cells = {}
     for column, text in row.cells.items():
         if column in ("path", "bbox") or not text.strip():
             continue
-        if holds_position(column) or (column == "location" and is_position(text)):
+        if column in positions or ((column == "location" or column not in COLUMNS) and is_position(text)):
             counts["positions"].append(column)
         else:
             cells[column] = same_name(text.strip())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from snowmatch.catalog.further import read_further
-from snowmatch.catalog.positions import holds_position, is_position
+from snowmatch.catalog.positions import position_columns
 from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
 from snowmatch.interchange.exporting import Export
@@ -42,7 +42,9 @@ class CatalogTable:
                 decided = {row: "" if value == "unknown" else value for row, value in values.items()}
                 further[heading] = {**further.get(heading, {}), **decided}
         exact = given.coordinates is not None and not given.coordinates.step
-        kept = [name for name in further if exact or not _tells_place(name, further[name])]
+        placed = position_columns({name: texts.values() for name, texts in further.items()})
+        placed |= {name for name in further if name.strip().lower() in ("x", "y")}
+        kept = [name for name in further if exact or name not in placed]
         gone = sorted(set(further) - set(kept))
         why = f"it may tell where stations are; ask with --coordinates exact: {some(gone)}"
         given.leave_out(len(gone), "column", why)
@@ -52,12 +54,6 @@ class CatalogTable:
         for a in data.annotations:
             writer.writerow([*_cells(a), *(further[name].get(a.row, "") for name in kept)])
         return {"catalog.csv": text.getvalue().encode()}
-
-
-def _tells_place(heading: str, texts: Mapping[int, str]) -> bool:
-    """Return whether a column may tell where a station is, by its heading (`x` and `y` are some) or its cells."""
-    by_heading = holds_position(heading) or heading.strip().lower() in ("x", "y")
-    return by_heading or any(is_position(text) for text in texts.values())
 
 
 def _cells(a: Annotation) -> list[str]:
