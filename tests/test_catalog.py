@@ -286,10 +286,22 @@ def test_rows_of_one_photo_share_its_place_and_time(tmp_path):
     assert "line 4, column station: 'S2' contradicts line 2 of the same photo" in message
 
 
-def test_a_location_that_is_a_position_is_refused_once(tmp_path):
-    message = error_of(tmp_path, 'path,Location\na.jpg,naryn\nb.jpg,"47.1, 88.2"\nc.jpg,"47.3, 88.1"\n')
-    assert "line 3, column location: '47.1, 88.2' (and 1 more) is a position; expected the name of an area" in message
+@pytest.mark.parametrize(("column", "what"), [("Location", "an area"), ("station", "a camera site")])
+def test_a_place_that_is_a_position_is_refused_once(tmp_path, column, what):
+    message = error_of(tmp_path, f'path,{column}\na.jpg,naryn\nb.jpg,"47.1, 88.2"\nc.jpg,"47.3, 88.1"\n')
+    assert f"line 3, column {column.lower()}: a position (and 1 more); expected the name of {what}" in message
     assert "line 4" not in message
+    assert "47.1" not in message
+
+
+@pytest.mark.parametrize("place", ["41.51234, 75.51234/S01", "naryn/N41 30 44 E75 30 44"])
+def test_a_folder_of_a_place_that_is_a_position_is_refused(tmp_path, place):
+    (tmp_path / place / "aika" / "left_flank").mkdir(parents=True)
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / place / "aika" / "left_flank" / name).touch()
+    with pytest.raises(SnowmatchError, match="is a position; expected that of") as error:
+        load_catalog(tmp_path)
+    assert str(error.value).count("position;") == 1
 
 
 def test_names_that_are_no_names_are_noted(tmp_path):

@@ -1119,6 +1119,13 @@ def test_positions_of_other_columns_are_left_out(tmp_path, columns):
     assert [row["collar"] for row in read_rows(tmp_path / "catalog.csv")] == ["c1", "c2"]
 
 
+def test_a_station_that_is_a_position_is_refused(tmp_path):
+    source = two_photos(tmp_path, "table", {"Station": ("41.51234, 75.51234", "43T 590123 4595123")})
+    with pytest.raises(SnowmatchError, match=r"line 2 \(and 1 more\): the station is a position; expected the name"):
+        import_source(source, tmp_path)
+    assert not (tmp_path / "catalog.csv").exists()
+
+
 def test_a_location_of_another_program_that_is_a_position_is_left_out(tmp_path):
     source = make_camtrap_dp(tmp_path)
     deployments = read_rows(source / "deployments.csv")

@@ -198,6 +198,14 @@ def test_a_column_with_positions_is_no_trait(tmp_path, heading, cell):
     assert note.data["columns"] == sorted(heading.split(","))
 
 
+@pytest.mark.parametrize("column", ["station", "location"])
+def test_a_place_of_the_table_that_is_a_position_is_refused(tmp_path, column):
+    row = {"station": "S1", "location": "naryn"} | {column: "41.51234; 76.11234"}
+    with pytest.raises(SnowmatchError, match=f"column {column}: a position; expected a name") as error:
+        stations_of(tmp_path, f"station,location\n{row['station']},{row['location']}\n")
+    assert "51234" not in str(error.value)
+
+
 def test_n_and_e_are_traits_unless_both_are_numbers(tmp_path):
     (row,), notes = stations_of(tmp_path, "station,N,E,s\nA,3,yes,4\n")
     assert row.traits == {"N": "3", "E": "yes", "s": "4"}

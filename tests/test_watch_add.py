@@ -22,8 +22,9 @@ from snowmatch.core.home import HOME, home_of, path_inside
 from snowmatch.decisions.file import append, decisions_path
 from snowmatch.review.adding import NewPhoto, add_photos
 from snowmatch.review.identities import name_sightings, open_identities
+from snowmatch.review.taking_in import take_in
 from snowmatch.review.watch import Watch
-from snowmatch.review.watched import read_memory
+from snowmatch.review.watched import ToAdd, read_memory
 from snowmatch.views.explorer import states_of
 from snowmatch.views.watch import format_arrival
 
@@ -253,6 +254,19 @@ def test_a_spreadsheet_is_not_added_to(tmp_path):
         Watch(tmp_path, tmp_path, add=True)
     with pytest.raises(SnowmatchError, match="station"):
         Watch(tmp_path, tmp_path / "other", add=True, station="../S01")
+
+
+def test_no_place_of_an_added_photo_is_a_position(place):
+    catalog, _, photos = place
+    before = (catalog / "catalog.csv").read_bytes()
+    position = "41.51234, 75.51234"
+    with pytest.raises(SnowmatchError, match="its location is a position"):
+        add_photos(catalog, [NewPhoto(photos[0], "a.jpg", "0" * 64, location=position)])
+    taken = take_in(catalog, [ToAdd(str(photos[0]), "0" * 64, "left_flank", "", position)])
+    assert "its station is a position" in taken.failed["0" * 64][1]
+    assert (catalog / "catalog.csv").read_bytes() == before
+    with pytest.raises(SnowmatchError, match="cannot be the name of a station"):
+        Watch(catalog, catalog, add=True, station=position)
 
 
 def test_a_photo_with_a_row_in_another_spelling_gets_no_second_one(tmp_path):

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from snowmatch.catalog.cells import SPELLINGS, CellError, read_body_part
+from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.problems import SHOWN
-from snowmatch.catalog.table import Fields, is_unidentified
+from snowmatch.catalog.table import PLACES, Fields, is_unidentified
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, HOME
 from snowmatch.core.notes import Note
@@ -47,7 +48,7 @@ def read_folders(folder: Path, notes: list[Note]) -> list[Fields]:
             rows.append(_nested_fields(parts, spelled))
         except CellError as problem:
             wrong.append(f"{'/'.join(parts)!a} {problem}" if not _is_text(parts) else f"{'/'.join(parts)} {problem}")
-    wrong += _two_meanings(rows)
+    wrong += _two_meanings(rows) + _positions(rows)
     if wrong:
         raise SnowmatchError(_listed(folder, sorted(wrong)), "bad-folders", folder=str(folder), problems=sorted(wrong))
     if spelled:
@@ -112,6 +113,15 @@ def _two_meanings(rows: list[Fields]) -> list[str]:
         f"the folder {name!r} is an individual for some photos and a location for others; expected {LAYOUTS}: put a "
         f"folder of a body part into each individual's folder, or write a {CSV_NAME}"
         for name in sorted(individuals & locations)
+    ]
+
+
+def _positions(rows: list[Fields]) -> list[str]:
+    """Return a problem if names of places are positions: they are shown and exported."""
+    return [
+        f"the name of a folder of a {column} is a position; expected that of {what}: positions belong into stations.csv"
+        for column, what in PLACES.items()
+        if any(map(is_position, {fields[column] for fields in rows}))
     ]
 
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise, zip_longest
 from pathlib import Path
 
-from snowmatch.catalog.positions import WGS84, position_columns, read_crs, read_position
+from snowmatch.catalog.positions import WGS84, is_position, position_columns, read_crs, read_position
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import Sheet, plain_heading, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone
@@ -307,6 +307,9 @@ def _deployment(
 
     if not cell("station"):
         problems.cell(line, "station", "", "expected the name of the station")
+    for column in ("station", "location"):
+        if is_position(cell(column)):
+            problems.add(line, column, "a position; expected a name: positions belong into x and y")
     crs = read_crs(cell("crs"), line, problems)
     x, y = read_position(cell("x"), cell("y"), crs, line, problems)
     if gaps and working is not None:

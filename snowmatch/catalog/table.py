@@ -28,6 +28,7 @@ PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "spl
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation", "species")
 TRAITS = ("sex", "age_class", "quality")  # a survey reads them
 UNIDENTIFIED = "_unidentified"
+PLACES = {"location": "an area", "station": "a camera site"}  # their names are no positions: they leave a catalog
 _TEXTS = ("location", "station", "camera", "encounter", "annotation", "species")
 _Reader = tuple[str, Callable[[str], Any], str | None]
 _READERS: tuple[_Reader, ...] = (  # of other columns, and what an empty cell means
@@ -73,7 +74,8 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
     _fill_times([each.get("timestamp", "") for each in cells], rows, lines, problems, dates, notes)
     _note_counts(path, counts, notes)
     _check_identifiers(rows, lines, problems)
-    _check_locations([each.get("location", "") for each in cells], lines, problems)
+    for column in PLACES:
+        _check_places(column, [each.get(column, "") for each in cells], lines, problems)
     problems.check()
     if len({fields["path"] for fields in rows}) < len(rows):
         rows, lines = _without_repeats(path, rows, lines, notes)
@@ -259,16 +261,15 @@ def _check_identifiers(rows: list[Fields], lines: list[int], problems: Problems)
             )
 
 
-def _check_locations(texts: list[str], lines: list[int], problems: Problems) -> None:
-    """Add a problem if locations are positions: names of locations are shown and exported."""
-    placed = [n for n, text in enumerate(texts) if text and is_position(text)]
-    if placed:
+def _check_places(column: str, texts: list[str], lines: list[int], problems: Problems) -> None:
+    """Add a problem if locations or stations are positions: their names are shown and exported."""
+    positions = {text for text in set(texts) if text and is_position(text)}
+    if placed := [n for n, text in enumerate(texts) if text in positions]:
         more = f" (and {len(placed) - 1} more)" if len(placed) > 1 else ""
         problems.add(
             lines[placed[0]],
-            "location",
-            f"{texts[placed[0]].strip()!r}{more} is a position; expected the name of an area: positions belong into "
-            "stations.csv",
+            column,
+            f"a position{more}; expected the name of {PLACES[column]}: positions belong into stations.csv",
         )
 
 

@@ -116,6 +116,10 @@ def checked_rows(
         for column, text in row.cells.items():
             texts[column].append(text)
     positions = position_headings(texts)
+    places = set(filter(is_position, texts["station"]))
+    if there := [row.where for row in rows if row.cells.get("station") in places]:
+        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+        problems.append(f"{there[0]}{more}: the station is a position; expected the name of a camera site")
     for row in rows:
         if not row.source_id or seen.setdefault(row.source_id, row.where) is not row.where:
             problems.append(
@@ -177,6 +181,8 @@ def checked_stations(
         one = {c: times.get(text, text) if is_period(c) else text for c, text in cells.items() if text}
         if is_position(one.get("location", "")):  # left out of the catalog, too: there is a note
             del one["location"]
+        if is_position(one.get("station", "")):
+            problems.append(f"{file}: a station is a position; expected its name: positions belong into x and y")
         name = one["deployment"] = one.get("deployment") or identifier(one)
         first = made.setdefault(name, one)
         placed = [column for column in POSITION if column in first]

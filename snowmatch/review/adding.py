@@ -15,8 +15,9 @@ from filelock import Timeout
 
 from snowmatch.catalog.cells import CellError, read_path
 from snowmatch.catalog.encounters import passages
+from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.sheet import column_name, separator_of
-from snowmatch.catalog.table import COLUMNS
+from snowmatch.catalog.table import COLUMNS, PLACES
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, read_file, replace_file, unreadable, unwritable
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, home_of
@@ -66,6 +67,8 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
             if kind == "folders"
             else f"{folder / EXCEL_NAME} is {kind}, and photos are added only to a {CSV_NAME}: save it as such a table"
         )
+    for photo in photos:
+        check_places(photo.name, photo.location, photo.station)
     make_folder(home_of(folder))
     with changing_table(folder):
         paths = [photo.inside or copied(folder, FOLDER, photo) for photo in photos]
@@ -82,6 +85,13 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
         content = with_rows(before, rows)
         replace_file(table, lambda file: file.write(content))
     return tuple(paths)
+
+
+def check_places(photo: str, location: str, station: str) -> None:
+    """Raise SnowmatchError if the places of a photo are positions: a catalog with such names is not read."""
+    for column, name in (("location", location), ("station", station)):
+        if is_position(name):
+            raise SnowmatchError(f"{photo}: its {column} is a position; expected the name of {PLACES[column]}")
 
 
 def sent_passages(times: Sequence[datetime | None], gap: timedelta) -> list[list[int]]:

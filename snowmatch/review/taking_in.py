@@ -8,6 +8,7 @@ from pathlib import Path
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.folders import LAYOUTS
+from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.records import paths_with
 from snowmatch.catalog.table import UNIDENTIFIED
 from snowmatch.core.errors import SnowmatchError
@@ -17,7 +18,7 @@ from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation
 from snowmatch.features.extractors import check_extractor
 from snowmatch.identify.method import indexed_extractors
-from snowmatch.review.adding import FOLDER, NewPhoto, add_photos, copied
+from snowmatch.review.adding import FOLDER, NewPhoto, add_photos, check_places, copied
 from snowmatch.review.watched import ToAdd
 
 
@@ -38,7 +39,7 @@ def check_can_add(folder: Path, station: str = "") -> None:
         raise SnowmatchError(
             f"{folder / EXCEL_NAME} is a spreadsheet, and photos are added only to a {CSV_NAME}: save it as one"
         )
-    if station and not _folder_name(station):
+    if station and (not _folder_name(station) or is_position(station)):
         raise SnowmatchError(f"{station!r} cannot be the name of a station: expected a name such as S01")
 
 
@@ -67,6 +68,7 @@ def take_in(folder: Path, photos: Iterable[ToAdd]) -> TakenIn:
         source = Path(photo.path)
         made = NewPhoto(source, source.name, photo.sha256, None, photo.body_part, photo.location, photo.station)
         try:
+            check_places(photo.path, photo.location, photo.station)
             inside = path_inside(folder, photo.path)
             if inside and not source.is_file():
                 raise SnowmatchError(f"{source} does not exist: put the file back")
