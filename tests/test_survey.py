@@ -206,6 +206,28 @@ def test_a_place_of_the_table_that_is_a_position_is_refused(tmp_path, column):
     assert "51234" not in str(error.value)
 
 
+@pytest.mark.parametrize(("x", "y"), [("590,123", "4595123"), ("590123", "495,123"), ("590,123", "495,123")])
+def test_a_comma_of_metres_that_may_separate_thousands_is_a_problem(tmp_path, x, y):
+    with pytest.raises(SnowmatchError, match="comma that may separate thousands; expected metres") as error:
+        stations_of(tmp_path, f'station,x,y,crs\nA,"{x}","{y}",32643\n')
+    assert not any(secret in str(error.value) for secret in ("590,123", "495,123", "590123"))
+    (row,), _ = stations_of(tmp_path, "station;x;y;crs\nA;590123,25;4595123,125;32643\n")
+    assert (row.x, row.y) == (590123.25, 4595123.125)
+    (row,), _ = stations_of(tmp_path, "station;x;y\nA;76,125;41,512\n")
+    assert (row.x, row.y) == (76.125, 41.512)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [(("3,850", "980"), True), (("3,850", "2,5"), False), (("0,123", "0,456"), False), (("ridge", "1,2,3"), False)],
+)
+def test_a_comma_of_a_covariate_that_may_separate_thousands_is_told(tmp_path, cells, told):
+    _, notes = stations_of(tmp_path, f"station;elevation\nA;{cells[0]}\nB;{cells[1]}\n")
+    texts = [note.text for note in notes if note.code == "unclear-commas"]
+    assert bool(texts) is told
+    assert all("3,850 of elevation as 3.850;" in text for text in texts)
+
+
 def test_n_and_e_are_traits_unless_both_are_numbers(tmp_path):
     (row,), notes = stations_of(tmp_path, "station,N,E,s\nA,3,yes,4\n")
     assert row.traits == {"N": "3", "E": "yes", "s": "4"}

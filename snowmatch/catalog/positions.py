@@ -9,6 +9,7 @@ from pathlib import Path
 
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import plain_heading
+from snowmatch.core.text import unclear_comma
 
 WGS84 = 4326
 # EPSG codes of longitude and latitude: WGS 84, ETRS89, NAD83, CGCS2000, Pulkovo 1942, GDA94, WGS 72
@@ -120,6 +121,9 @@ def read_position(
         return None, None
     if max(abs(x), abs(y)) > FARTHEST:
         problems.add(line, "x", "no position on the earth; expected metres, or degrees")
+        return None, None
+    if crs not in DEGREES and (unclear_comma(across) or unclear_comma(up)):
+        problems.add(line, "x", "a comma that may separate thousands; expected metres without one, such as 436500")
         return None, None
     if crs in DEGREES:
         if abs(x) <= 90 < abs(y) <= 180:

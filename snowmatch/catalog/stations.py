@@ -21,7 +21,7 @@ from snowmatch.catalog.sheet import Sheet, plain_heading, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, did_you_mean, printable, same_name, some
+from snowmatch.core.text import counted, did_you_mean, number_in, printable, same_name, some, unclear_comma
 
 COLUMNS = ("station", "location", "camera", "session", "x", "y", "crs", "from", "to", "problem_from", "problem_to")
 DAY = timedelta(days=1)
@@ -124,9 +124,28 @@ def examine_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[tu
     lines = [line for line, _ in rows]
     _check_same_place(found, lines, problems, notes)
     _check_overlaps(found, lines, problems)
+    notes += _unclear_commas(path.name, further, found)
     told = [name for name in columns if name in ("from", "to", *further)]
     notes += unread_dates(path.name, [{name: values.get(name, [""])[0] for name in told} for _, values in rows])
     return tuple(found), problems
+
+
+def _unclear_commas(name: str, traits: Sequence[str], found: Sequence[Deployment]) -> list[Note]:
+    """Return a note on commas of covariates that may separate thousands, if no number beside them shows what they are.
+
+    name: of the file.
+    """
+    unclear: dict[str, str] = {}
+    for trait in traits:
+        texts = [d.traits[trait] for d in found if d.traits[trait]]
+        clear = any(text.count(",") == 1 and number_in(text) and not unclear_comma(text) for text in texts)
+        if not clear and (text := next(filter(unclear_comma, texts), "")):
+            unclear[trait] = text
+    if not unclear:
+        return []
+    read = some([f"{text} of {trait} as {number_in(text)}" for trait, text in unclear.items()])
+    text = f"commas of {name} that may separate thousands count as decimal points: {read}; write thousands without them"
+    return [Note("unclear-commas", text, {"columns": list(unclear)})]
 
 
 def unread_dates(name: str, rows: Sequence[Mapping[str, str]]) -> list[Note]:

@@ -18,6 +18,7 @@ _SPELLINGS = (
 _SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\s[0-9]{3})+(\.[0-9]*)?")  # 1 250
+_UNCLEAR = re.compile(r"[-+\N{MINUS SIGN}]?[1-9][0-9]{0,2},[0-9]{3}")
 JOINERS = "\u200c\u200d"  # invisible characters that join letters or keep them apart
 _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
@@ -158,6 +159,11 @@ def number_in(text: str) -> str:
     plain = text.strip().replace("\N{MINUS SIGN}", "-").replace(",", ".")
     plain = re.sub(r"\s", "", plain) if _GROUPED.fullmatch(plain) else plain
     return plain if _NUMBER.fullmatch(plain) else ""
+
+
+def unclear_comma(text: str) -> bool:
+    """Return whether the comma of a number may be a decimal point or separate thousands, as in 3,850."""
+    return _UNCLEAR.fullmatch(text.strip()) is not None
 
 
 def plain_cell(text: str) -> str:
