@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 
 import openpyxl
@@ -771,15 +772,19 @@ def test_dates_of_wildbook_may_have_the_decimals_of_a_spreadsheet(tmp_path):
 
 
 def test_parts_of_dates_of_wildbook_are_kept_and_told(tmp_path):
-    photos(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    photos(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg", "g.jpg")
     dates = {
         "a.jpg": ("2024.0", "5", ""),
         "b.jpg": ("2023", "", ""),
         "c.jpg": ("2024", "5", "4"),
         "d.jpg": ("", "", ""),
+        "e.jpg": ("2023", "5", "0"),  # what Wildbook writes for unknown parts
+        "f.jpg": ("0", "-1", "0.0"),
+        "g.jpg": ("2023", "5", "4", "-1"),
     }
-    rows = [{"Encounter.mediaAsset0": photo, **dict(zip(("Encounter.year", "Encounter.month", "Encounter.day"), each,
-             strict=True))} for photo, each in dates.items()]  # fmt: skip
+    names = ("Encounter.year", "Encounter.month", "Encounter.day", "Encounter.hour")
+    rows = [{"Encounter.mediaAsset0": photo, **dict(zip_longest(names, each, fillvalue=""))}
+            for photo, each in dates.items()]  # fmt: skip
     report = import_source(write_csv(tmp_path / "wildbook.csv", rows), tmp_path / "catalog")
     found = read_rows(tmp_path / "catalog" / "catalog.csv")
     assert [(row["timestamp"], row["year"], row["month"]) for row in found] == [
@@ -787,9 +792,12 @@ def test_parts_of_dates_of_wildbook_are_kept_and_told(tmp_path):
         ("", "2023", ""),
         ("2024-05-04", "", ""),
         ("", "", ""),
+        ("", "2023", "5"),
+        ("", "", ""),
+        ("2023-05-04", "", ""),
     ]
     (text,) = (note.text for note in report.notes if note.code == "incomplete-dates")
-    assert text.startswith("2 encounters without a year, a month or a day: no time; what is there is kept in the col")
+    assert text.startswith("3 encounters without a year, a month or a day: no time; what is there is kept in the col")
 
 
 def test_two_data_sets_with_photos_of_the_same_names_are_not_mixed(tmp_path):

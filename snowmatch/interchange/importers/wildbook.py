@@ -138,8 +138,13 @@ def _cells(cells: Mapping[str, str], time: str) -> dict[str, str]:
 
 
 def _dates(cells: Mapping[str, str]) -> dict[str, str]:
-    """Return the cells of DATES, without the decimals of a spreadsheet, which writes 5 as 5.0."""
-    return {name: re.sub(r"\.0+$", "", cells.get(f"encounter_{name}", "")) for name in DATES}
+    """Return the cells of DATES, without the decimals of a spreadsheet, which writes 5 as 5.0.
+
+    Unknown parts, which Wildbook writes as year 0, month -1, day 0 and hour -1, are empty.
+    """
+    texts = {name: re.sub(r"\.0+$", "", cells.get(f"encounter_{name}", "")) for name in DATES}
+    unknown = {name: r"-\d+" if name in ("hour", "minutes") else r"-\d+|0+" for name in DATES}
+    return {name: "" if re.fullmatch(unknown[name], text) else text for name, text in texts.items()}
 
 
 def _time(cells: Mapping[str, str], where: str, problems: list[str]) -> tuple[str, bool]:
