@@ -162,10 +162,11 @@ def test_a_format_of_all_annotations_needs_no_station_and_no_time(tmp_path, name
     assert not {"settings", "captures", "individuals", "left_out", "notes"} & set(manifest)
 
 
-def test_a_station_without_a_position_is_an_error(tmp_path):
+@pytest.mark.parametrize("name", ["secr", "camtrapr", "multimark"])
+def test_a_station_without_a_position_is_an_error(tmp_path, name):
     stations = STATIONS.replace("76.15,41.45", ",")
     with pytest.raises(SnowmatchError, match="no position of S3"):
-        export(tmp_path, "secr", stations=stations)
+        export(tmp_path, name, stations=stations)
 
 
 @pytest.mark.parametrize("name", [n for n in FORMATS if plugin_class("exporters", n).COORDINATES == "needed"])

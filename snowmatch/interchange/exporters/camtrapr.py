@@ -45,6 +45,9 @@ class CamtrapR:
             held, why = {s.name for s in survey.sessions if survey.effort[s.name].any()}, "no camera worked"
         names = {name: safe for name, safe in session_names(survey).items() if name in held}
         given.leave_out(len(survey.sessions) - len(names), "session", why)
+        if given.positions:
+            for name in names:
+                given.detectors(name)  # raises an error if one has no position: R would stop
         number = {name: n for n, name in enumerate(names, start=1)}
         cameras = _cameras(given, number)
         return {
