@@ -602,6 +602,20 @@ def test_all_commands_that_tell_who_is_who_read_a_given_file_of_decisions(catalo
     assert "--decisions" in CliRunner().invoke(main, ["doctor", "--system", "--decisions", there]).output
 
 
+def test_a_given_file_of_decisions_that_does_not_exist_is_told_once(tmp_path):
+    catalog, absent, there = write_catalog(tmp_path / "c", ROWS), str(tmp_path / "absent"), str(tmp_path / "there")
+    append(tmp_path / "there", [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
+    for words, code in (
+        (["identities", str(catalog), "list"], 0),
+        (["show", str(catalog)], 0),
+        (["evaluate", str(catalog)], 1),  # also before an error, which it may explain
+    ):
+        for more, count in ([], 0), (["--decisions", absent], 1), (["--decisions", there], 0):
+            found = CliRunner().invoke(main, [*words, *more])
+            assert found.exit_code == code, found.output
+            assert found.output.count("absent does not exist: no decision counts") == count, words
+
+
 def test_lists_as_json(catalog):
     one, other, *_ = encounters(catalog)
     run(catalog, "decide", one, other, "same", "--observer", "Anna", "--certainty", "3")

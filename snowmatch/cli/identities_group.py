@@ -27,9 +27,10 @@ class Place:
     used: bool = False
 
     def open(self) -> Identities:
-        """Return the identities of the catalog."""
-        from snowmatch.review.identities import open_identities
+        """Return the identities of the catalog, and say so if the file of decisions that was given does not exist."""
+        from snowmatch.review.identities import absent_notes, open_identities
 
+        say_notes(absent_notes(self.decisions))
         return open_identities(self.catalog, self.decisions)
 
     def observer(self) -> str:

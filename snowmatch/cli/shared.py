@@ -92,8 +92,20 @@ def _limit_memory(ctx: click.Context, parameter: click.Parameter, value: str | N
     limit_memory(int(number) * unit)
 
 
+def _say_absent(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None:
+        from snowmatch.review.identities import absent_notes
+
+        say_notes(absent_notes(path))
+    return path
+
+
 decisions_option = click.option(
-    "--decisions", type=PATH, metavar="FILE", help="File of decisions.  [default: CATALOG/decisions.sqlite]"
+    "--decisions",
+    type=PATH,
+    callback=_say_absent,
+    metavar="FILE",
+    help="File of decisions.  [default: CATALOG/decisions.sqlite]",
 )
 
 

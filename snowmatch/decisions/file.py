@@ -55,6 +55,16 @@ def decisions_path(folder: Path) -> Path:
     return Path(folder) / NAME
 
 
+def absent_notes(path: Path | None) -> tuple[Note, ...]:
+    """Return a note if a file of decisions that was given does not exist, such as one whose name was mistyped.
+
+    path: None for the catalog's own, which is not there before the first decision. Raises SnowmatchError as `is_there`.
+    """
+    if path is None or is_there(path):
+        return ()
+    return (Note("no-decisions-file", f"{path} does not exist: no decision counts", {"path": str(path)}),)
+
+
 def read_decisions(path: Path) -> Decisions:
     """Read all decisions of a file and check the chain of hashes. A missing file gives no decisions.
 

@@ -27,6 +27,7 @@ from snowmatch.decisions.corrections import corrected, with_corrections
 from snowmatch.decisions.effect import holding, in_effect
 from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_since
 from snowmatch.decisions.file import OvertakenError as OvertakenError
+from snowmatch.decisions.file import absent_notes as absent_notes
 from snowmatch.decisions.file import append as append
 from snowmatch.decisions.file import decisions_path as decisions_path
 from snowmatch.decisions.file import read_head as read_head
