@@ -322,9 +322,15 @@ def test_an_export_replaces_no_file(filled, tmp_path):
     with pytest.raises(SnowmatchError, match="replaces nothing"):
         export_lines(filled, filled)
     assert len(read_decisions(filled).rows) == 9
-    assert export_lines(tmp_path / "none", tmp_path / "out").decisions == 0
+    (tmp_path / "out").write_text("")
     with pytest.raises(SnowmatchError, match="replaces nothing"):
         export_lines(filled, tmp_path / "out")
+
+
+def test_a_file_that_does_not_exist_is_not_exported(tmp_path):
+    with pytest.raises(SnowmatchError, match="none does not exist: there are no decisions to export"):
+        export_lines(tmp_path / "none", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_value_that_was_replaced_is_checked_when_it_is_stored(tmp_path):

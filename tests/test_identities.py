@@ -1,6 +1,8 @@
 """Identities: previews, names, files; the command line; names that the other commands use at once."""
 
 import json
+import shlex
+import sqlite3
 from types import SimpleNamespace
 
 import pytest
@@ -614,6 +616,22 @@ def test_a_given_file_of_decisions_that_does_not_exist_is_told_once(tmp_path):
             found = CliRunner().invoke(main, [*words, *more])
             assert found.exit_code == code, found.output
             assert found.output.count("absent does not exist: no decision counts") == count, words
+
+
+@pytest.mark.parametrize("name", ["laptop.sqlite", "decisions.sqlite"])
+@pytest.mark.parametrize("command", ["list --decisions", "merge-files"])
+def test_the_advice_about_a_damaged_file_exports_that_file(tmp_path, name, command):
+    folder, out = write_catalog(tmp_path / "c", ROWS), tmp_path / "rows"
+    damaged = tmp_path / "my files" / name
+    damaged.parent.mkdir()
+    append(damaged, [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
+    with sqlite3.connect(damaged) as database:
+        database.execute("DROP INDEX decisions_by_id")
+    database.close()
+    told = run(folder, *command.split(), str(damaged), code=1)
+    _, *words = shlex.split(told[told.rindex("(snowmatch") + 1 : told.rindex(")")].replace("FILE", str(out)))
+    assert "1 decisions written" in CliRunner().invoke(main, words).output
+    assert ("--decisions" in words) is (name != "decisions.sqlite")
 
 
 def test_lists_as_json(catalog):

@@ -116,6 +116,16 @@ def _options(changed: Data) -> str:
     return "".join(f" -o {key}={quoted(str(value))}" for key, value in changed.items())
 
 
+def _whole_decisions(data: Data) -> str:
+    """Return the command that writes what is whole of a damaged file of decisions: a catalog's own, or another one."""
+    from snowmatch.review.identities import decisions_path
+
+    path = data.get("path")
+    own = path is None or Path(path) == decisions_path(Path(path).parent)
+    given = decisions_typed({} if own else {"decisions": path})
+    return f"snowmatch identities {_catalog(data)} export-decisions FILE{given}"
+
+
 def _frames(data: Data) -> str:
     return f"snowmatch frames {quoted(str(data.get('folder', 'FOLDER')))} OUT"
 
@@ -182,7 +192,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",
     "merge-instead": _merge,
     "decisions-read-only": lambda data: "--decisions FILE",
-    "decisions-damaged": lambda data: f"snowmatch identities {_catalog(data)} export-decisions FILE",
+    "decisions-damaged": _whole_decisions,
     # notes
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",

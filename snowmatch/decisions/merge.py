@@ -77,11 +77,13 @@ def import_lines(path: Path, source: Path) -> Merged:
 
 
 def export_lines(path: Path, out: Path) -> Exported:
-    """Write all decisions of a file to `out`, one as JSON a line, in the order of their ids. A missing file gives none.
+    """Write all decisions of a file to `out`, one as JSON a line, in the order of their ids.
 
     Of a damaged file, the rows that are still whole are written, and a note says which are not. Raises SnowmatchError
-    if `out` exists, or if either file cannot be used.
+    if the file does not exist, if `out` does, or if either cannot be used.
     """
+    if not is_there(path):
+        raise SnowmatchError(f"{path} does not exist: there are no decisions to export")
     if out.exists() or out.is_symlink():
         raise SnowmatchError(f"{out} exists, and an export replaces nothing: choose another name")
     notes: tuple[Note, ...] = ()
