@@ -40,6 +40,22 @@ def test_a_training_ends_with_q_and_a_number(own_survey):
     assert "Nobody has answered pairs" in told
 
 
+def test_training_ends_when_others_change_which_sightings_there_are(own_survey, monkeypatch):
+    folder = own_survey / "catalog"
+    who = open_identities(folder)
+    parts = next(s.annotations for s in who.who.sightings if len(s.annotations) > 1)
+
+    def boris_divides_a_sighting(*words, **options):
+        decide(open_identities(folder), [find_sides(who, *parts[:2], "different", "Boris")])
+        return "s"
+
+    monkeypatch.setattr("click.prompt", boris_divides_a_sighting)
+    told = run(folder, "train", "--observer", "Anna", "--number", "4")
+    assert "which sightings there are has changed meanwhile: run it again" in told
+    assert told.index("run it again") < told.index("Anna", told.index("run it again"))  # what was measured
+    assert [row.observer for row in open_identities(folder).rows] == ["Boris", "Anna"]
+
+
 def test_an_odd_number_of_pairs_is_told_to_be_odd_not_that_no_more_are_left(own_survey):
     for number, note, other in ((3, "3 is odd", "are left"), (999, "pairs are left to train with", "is odd")):
         told = run(own_survey / "catalog", "train", "--observer", "Anna", "--number", str(number), input="q\n")

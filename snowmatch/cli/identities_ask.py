@@ -165,7 +165,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             after, _ = decide(queue.identities, undo(queue.identities, ids, queue.observer))
             say(_taken_back(after, ids, hidden) if ids else "nothing to take back")
             answered.difference_update(ids)
-            if _other_sightings(queue, after):
+            if other_sightings(queue.identities, after):
                 break
             queue.start_again(after)
             continue
@@ -176,7 +176,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
         after, appended = decide(queue.identities, [draft])
         answered.add(appended.rows[0].id)
-        if _other_sightings(queue, after):
+        if other_sightings(queue.identities, after):
             break
         if len(after.rows) > len(queue.identities.rows) + 1:  # others have decided meanwhile
             queue.start_again(after)
@@ -185,9 +185,9 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
     return len(answered)
 
 
-def _other_sightings(queue: Queue, after: Identities) -> bool:
-    """Return whether decisions changed which sightings there are, and say so: the evidence has their numbers before."""
-    changed = after.who.sightings != queue.identities.who.sightings
+def other_sightings(before: Identities, after: Identities) -> bool:
+    """Return whether decisions changed which sightings there are, and say so: questions have their numbers before."""
+    changed = after.who.sightings != before.who.sightings
     if changed:
         say("which sightings there are has changed meanwhile: run it again")
     return changed

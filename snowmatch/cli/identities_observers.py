@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.identities_ask import again_option, gathered
+from snowmatch.cli.identities_ask import again_option, gathered, other_sightings
 from snowmatch.cli.identities_group import Place, identities, placed
 from snowmatch.cli.shared import PATH, extractor_option, json_option, print_json, print_text, say, setting_option
 
@@ -80,7 +80,9 @@ def train(
             tags=(truth_tag(pair.truth),),
             shown={"hidden": True},
         )
-        who, _ = decide(who, [draft])
+        before, (who, _) = who, decide(who, [draft])
+        if other_sightings(before, who):
+            break
     print_text(format_training(training_results(who.rows), accuracies(who.rows)))
 
 
