@@ -542,13 +542,27 @@ def test_answers_that_saw_the_first_one_measure_nobody():
     assert accuracies(simulated({"good": 0.02, "bad": 0.15}, pairs=50, mode="open")) == {}
 
 
-def test_no_hidden_answer_is_measured_twice_and_undone_ones_never():
+def test_no_hidden_answer_is_measured_twice_and_slips_never():
     book = Book()
     trained(book, 10, 0)
     row = book.pair(50, 51, DIFFERENT, mode="training", tags=(truth_tag(SAME),))
     before = accuracy_by_name(book.rows)("ann")
     book.undo(row)
     assert accuracy_by_name(book.rows)("ann") > before
+
+
+def test_who_takes_a_wrong_answer_in_training_back_has_given_it():
+    who = who_is_who(catalog([None] * 2), [])
+    for minutes, count in ((29, 0), (31, 1)):
+        book = Book()
+        wrong = book.pair(0, 1, DIFFERENT, mode="training", tags=(truth_tag(SAME),))
+        before = accuracies(book.rows), training_results(book.rows)
+        book.add("undo", "ann", wrong.id, decided_at=f"2026-05-04T09:{minutes}:00.000Z")
+        assert len(answered_pairs(book.rows, who, "ann")) == count
+        book.pair(0, 1, SAME, mode="training", tags=(truth_tag(SAME),))
+        (found,) = training_results(book.rows)
+        assert (found.split.count, found.split.of) == (count, 1)
+        assert ((accuracies(book.rows), training_results(book.rows)) == before) is (count == 1)
 
 
 # --- the machine -----------------------------------------------------------------------------------------------------

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, Decision
-from snowmatch.review.readings import by_annotation, decided, independent, read_pairs
+from snowmatch.review.readings import by_annotation, decided, independent, read_pairs, without_slips
 
 ACCURACY = 0.97  # of an observer who was never measured; chosen between the experts and the novices of Bohnett 2023
 PSEUDO = 20.0  # answers that this is worth: after 20 measured answers they count as much as it does; chosen
@@ -31,10 +30,11 @@ def truth_of(row: Decision) -> str:
 def training_answers(rows: Sequence[Decision]) -> list[Decision]:
     """Return each observer's first answer to each pair of known animals: a later one may be remembered.
 
-    rows: the decisions in effect. Rows without the tag of the truth are left out.
+    rows: all decisions, in the order of their identifiers. An answer that was taken back stays the first one, but for a
+    slip. Rows without the tag of the truth are left out.
     """
     first: dict[tuple[str, tuple[str, str]], Decision] = {}
-    for row in rows:
+    for row in without_slips(rows):
         if row.kind == "pair" and row.mode == "training" and truth_of(row):
             first.setdefault((row.observer, by_annotation(row)), row)
     return list(first.values())
@@ -51,10 +51,9 @@ def accuracies(rows: Sequence[Decision]) -> dict[str, float]:
 
     Source: the mean of a beta distribution, as in Gelman et al. 2013, Bayesian Data Analysis, section 2.4.
     """
-    effective = in_effect(rows)
     right: dict[str, float] = defaultdict(float)
     measured: dict[str, int] = defaultdict(int)
-    tested = ((row.observer, float(row.answer == truth_of(row))) for row in training_answers(effective) if decided(row))
+    tested = ((row.observer, float(row.answer == truth_of(row))) for row in training_answers(rows) if decided(row))
     for source in (tested, _compared(rows)):
         for observer, share in source:
             right[observer] += share

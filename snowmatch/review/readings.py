@@ -100,6 +100,16 @@ def read_pairs(rows: Sequence[Decision], place: Place) -> dict[Key, Reading]:
     return {key: Reading(said, answers.get(key, {}), adjudicated.get(key)) for key, said in first.items()}
 
 
+def without_slips(rows: Sequence[Decision]) -> list[Decision]:
+    """Return the decisions but for those that their observer took back within SLIP, in the order of `rows`.
+
+    Those that were taken back later, or by somebody else, are among them. rows: all decisions, in the order of their
+    identifiers.
+    """
+    slips = _slips(rows, holding(rows))
+    return [row for row in rows if row.id not in slips]
+
+
 def _slips(rows: Sequence[Decision], valid: set[str]) -> set[str]:
     """Return the ids of the decisions that their observer took back within SLIP. valid: the ids of what holds.
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import counted
 from snowmatch.core.unions import Unions
-from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, comparable, find_sighting
 from snowmatch.decisions.who import Pair, Who
 from snowmatch.review.accuracy import training_answers, truth_of
 from snowmatch.review.graph import facts_together
 from snowmatch.review.likely import Likely
+from snowmatch.review.readings import without_slips
 from snowmatch.review.shares import Share, make_share
 
 HARD = 0.5  # share of the different pairs that are those which photos take most easily for one animal; chosen
@@ -74,9 +74,12 @@ def _by_another(answers: Sequence[Decision], observer: str) -> bool:
 
 
 def answered_pairs(rows: Sequence[Decision], who: Who, observer: str) -> frozenset[Pair]:
-    """Return the pairs of sightings that an observer has answered in any mode, the smaller number first."""
+    """Return the pairs of sightings that an observer has answered in any mode, the smaller number first.
+
+    rows: all decisions, in the order of their identifiers. An answer that was taken back is one, but for a slip.
+    """
     found = set()
-    for row in in_effect(rows):
+    for row in without_slips(rows):
         if row.kind == "pair" and row.observer == observer:
             a, b = find_sighting(who.number_of, row.side_a), find_sighting(who.number_of, row.side_b)
             if a is not None and b is not None:
@@ -199,7 +202,7 @@ def training_results(rows: Sequence[Decision]) -> tuple[Trained, ...]:
     rows: all decisions, in the order of their identifiers. Without training the tuple is empty.
     """
     own: dict[str, list[Decision]] = defaultdict(list)
-    for row in training_answers(in_effect(rows)):
+    for row in training_answers(rows):
         own[row.observer].append(row)
     return tuple(_trained(name, own[name]) for name in sorted(own))
 
