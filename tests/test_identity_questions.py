@@ -56,6 +56,40 @@ def test_training_ends_when_others_change_which_sightings_there_are(own_survey, 
     assert [row.observer for row in open_identities(folder).rows] == ["Boris", "Anna"]
 
 
+def test_a_photo_that_is_missing_ends_no_training(own_survey, tmp_path):
+    folder = own_survey / "catalog"
+    annotations = open_identities(folder).annotations
+    gone = min(a.individual for a in annotations if a.individual is not None)
+    for a in annotations:
+        if a.individual == gone:
+            (folder / a.path).unlink()
+    words = ("train", "--observer", "Anna", "--number", "8", "--draw", str(tmp_path / "q"))
+    told = run(folder, *words, input="s\n" * 8, code=1)
+    assert "Traceback" not in told
+    out = told.count(" of 8 is left out: ")
+    assert 0 < out < 8
+    assert len(open_identities(folder).rows) == told.count("one animal?") == 8 - out
+    assert f" left out, without a picture: {folder}" in told
+    assert told.index("observer") < told.index(" left out, without")  # after the results
+
+
+def test_a_question_whose_photo_is_missing_is_left_out_and_leaves_no_picture(tmp_path, monkeypatch, capsys):
+    folder, out = tmp_path / "c", tmp_path / "questions"
+    write_two_sightings(folder, ["2023-05-01"] * 2 + ["2023-06-02"] * 4)
+    table = (folder / "catalog.csv").read_text("utf-8")
+    (folder / "catalog.csv").write_text(table.replace(",aika,", ",,"), "utf-8")
+    (folder / "aika-4.png").unlink()
+    likely = [Likely(0, 1, 3.0, 0.6, 0.5, 9, ("a0", "a2")), Likely(1, 2, 2.0, 0.6, 0.5, 9, ("a2", "a4"))]
+    evidence = Evidence({(each.one, each.other): each for each in likely}, 0.3, -6.0, 0)
+    monkeypatch.setattr(pairs, "spots_between", lambda *_: pairs.NO_SPOTS)
+    monkeypatch.setattr("click.prompt", lambda *_, **__: "s")
+    for count, pictures in (1, ["question-lines.jpg", "question.jpg"]), (0, []):
+        answered, undrawn = _ask_all(Queue(open_identities(folder), evidence, "Anna", repeats=0), None, None, out)
+        assert (answered, len(undrawn)) == (count, 1)
+        assert sorted(path.name for path in out.iterdir()) == pictures  # that of another question would mislead
+        assert "left out: " in capsys.readouterr().err
+
+
 def test_an_odd_number_of_pairs_is_told_to_be_odd_not_that_no_more_are_left(own_survey):
     for number, note, other in ((3, "3 is odd", "are left"), (999, "pairs are left to train with", "is odd")):
         told = run(own_survey / "catalog", "train", "--observer", "Anna", "--number", str(number), input="q\n")
@@ -399,7 +433,7 @@ def test_undo_while_asking_takes_back_the_last_answer_of_this_mode_and_tells_it(
     evidence = Evidence({pair: Likely(*pair, of, 0.6, 0.5, 9, ("", "")) for pair, of in odds.items()}, 0.3, -6.0, 0)
     said = iter(["d", "u", "u", "u", "q"])
     monkeypatch.setattr("click.prompt", lambda *words, **options: next(said))
-    assert _ask_all(Queue(who, evidence, "Anna", repeats=0), None, None, None) == 0
+    assert _ask_all(Queue(who, evidence, "Anna", repeats=0), None, None, None) == (0, ())
     told = capsys.readouterr().err
     first, second = told.split("taken back:")[1:]
     assert first.startswith(" different\n  e0")
@@ -424,7 +458,7 @@ def test_asking_ends_when_others_change_which_sightings_there_are(tmp_path, monk
         return "s"
 
     monkeypatch.setattr("click.prompt", boris_divides_the_first)
-    assert _ask_all(Queue(who, evidence, "Anna", repeats=0), None, None, None) == 1
+    assert _ask_all(Queue(who, evidence, "Anna", repeats=0), None, None, None) == (1, ())
     assert "which sightings there are has changed meanwhile: run it again" in capsys.readouterr().err
     assert [row.observer for row in open_identities(tmp_path).rows] == ["Boris", "Anna"]  # the answer is stored
 
@@ -443,6 +477,6 @@ def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):
 
     monkeypatch.setattr("click.prompt", boris_joins_the_first_and_the_third)
     queue = Queue(who, Evidence(pairs, 0.3, -2.0, 0), "Anna", repeats=0)
-    assert _ask_all(queue, None, None, None) == 1
+    assert _ask_all(queue, None, None, None) == (1, ())
     (anna,) = [row for row in open_identities(tmp_path).rows if row.observer == "Anna"]
     assert {*anna.side_a, *anna.side_b} == {"a0", "a1"}  # that a1 and a2 are one animal follows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,8 +105,19 @@ def ask(
     share = REPEATS if repeats is None else repeats
     queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows), mode, share)
     say(KEYS)
-    answered = _ask_all(queue, session, number, draw)
+    answered, undrawn = _ask_all(queue, session, number, draw)
     print_text(f"{answered} answered; {_outlook(queue)}")
+    end_with_undrawn(undrawn)
+
+
+def end_with_undrawn(undrawn: Sequence[str]) -> None:
+    """If pairs were left out, say why their pictures could not be drawn, and end the command with status 1."""
+    from snowmatch.core.text import counted, some
+
+    if undrawn:
+        why = some(list(dict.fromkeys(undrawn)))
+        say(f"{counted(len(undrawn), 'pair was', 'pairs were')} left out, without a picture: {why}")
+        sys.exit(1)
 
 
 def _outlook(queue: Queue) -> str:
@@ -130,8 +142,11 @@ def _left(queue: Queue) -> int:
     return max(queue.left(), waiting) if waiting else 0
 
 
-def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | None) -> int:
-    """Ask until nothing is left, the person quits, or `number` answers are given. Returns the number of answers."""
+def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | None) -> tuple[int, tuple[str, ...]]:
+    """Ask until nothing is left, the person quits, or `number` answers are given.
+
+    Returns the number of answers, and for each pair that was left out why its picture could not be drawn.
+    """
     from snowmatch.review.history import last_answer
     from snowmatch.review.identities import decide, timestamp, undo
     from snowmatch.review.queue import answer_item
@@ -139,17 +154,23 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
     from snowmatch.views.identities import format_item
 
     folder, hidden, answered = queue.identities.data.folder, queue.mode == "blind", set[str]()
+    undrawn: dict[tuple[str, str], str] = {}  # why, by the keys of the pair
     while number is None or len(answered) < number:
-        items = queue.next()
+        items = [item for item in queue.next(1 + len(undrawn)) if queue.keys_of(item) not in undrawn]
         if not items:
             break
-        (item,) = items
+        item = items[0]
         keys = queue.keys_of(item)
         if not take(folder, queue.observer, keys):
             continue
+        drawn = [] if draw is None else _draw(session, queue, item, draw)
+        if isinstance(drawn, str):
+            say(f"left out: {drawn}")
+            undrawn[keys] = drawn
+            continue
         print_text(format_item(queue.identities, item, hidden=hidden))
-        if draw is not None:
-            _draw(session, queue, item, draw)
+        for path in drawn:
+            say(f"picture: {path}")
         opened = timestamp()
         said = click.prompt("one animal?", prompt_suffix=" ", show_default=False, default="k").strip().lower()
         if said == "q":
@@ -182,7 +203,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             queue.start_again(after)
         else:
             queue.take(after, item, appended.rows[0])
-    return len(answered)
+    return len(answered), tuple(undrawn.values())
 
 
 def other_sightings(before: Identities, after: Identities) -> bool:
@@ -205,13 +226,12 @@ def _taken_back(identities: Identities, ids: Sequence[str], hidden: bool) -> str
     return f"{text}\n{format_pair(identities, a, b, hidden=hidden)}"
 
 
-def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> None:
+def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> list[Path] | str:
+    """Write the pictures of a question. Returns their paths, or the reason why there are none."""
     from snowmatch.views.pairs import write_pair
 
     likely = queue.evidence.pairs.get((min(item.a, item.b), max(item.a, item.b)))
-    hidden = queue.mode == "blind"
-    for path in write_pair(session, queue.identities, item.a, item.b, likely, folder, hidden=hidden):
-        say(f"picture: {path}")
+    return write_pair(session, queue.identities, item.a, item.b, likely, folder, hidden=queue.mode == "blind")
 
 
 @identities.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.identities_ask import again_option, gathered, other_sightings
+from snowmatch.cli.identities_ask import again_option, end_with_undrawn, gathered, other_sightings
 from snowmatch.cli.identities_group import Place, identities, placed
 from snowmatch.cli.shared import PATH, extractor_option, json_option, print_json, print_text, say, setting_option
 
@@ -58,10 +58,14 @@ def train(
     elif len(pairs) < number:
         say(f"{number} is odd, and the number of pairs is even: {len(pairs)} are asked")
     say("s same, d different, c cannot tell (with 1-4: your certainty, such as s4), q quit")
+    undrawn = []
     for n, pair in enumerate(pairs, start=1):
+        drawn = [] if draw is None else write_pair(session, who, pair.one, pair.other, None, draw, hidden=True)
+        if isinstance(drawn, str):
+            say(f"{n} of {len(pairs)} is left out: {drawn}")
+            undrawn.append(drawn)
+            continue
         print_text(f"{n} of {len(pairs)}\n{format_pair(who, pair.one, pair.other, hidden=True)}")
-        if draw is not None:
-            write_pair(session, who, pair.one, pair.other, None, draw, hidden=True)
         opened = timestamp()
         said = ""
         while said[:1] not in (*ANSWERS, "q") or said[1:] not in ("", "1", "2", "3", "4"):
@@ -84,6 +88,7 @@ def train(
         if other_sightings(before, who):
             break
     print_text(format_training(training_results(who.rows), accuracies(who.rows)))
+    end_with_undrawn(undrawn)
 
 
 @identities.command()

@@ -17,6 +17,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.identify.session import Session
 from snowmatch.identify.spots import Spots, spots_between
 from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.review.identities import Identities
 from snowmatch.review.likely import Likely
@@ -73,13 +74,13 @@ def draw_question(
 
 def write_pair(
     session: Session, identities: Identities, a: int, b: int, likely: Likely | None, folder: Path, *, hidden: bool
-) -> list[Path]:
+) -> list[Path] | Failure:
     """Write the picture of two sightings into `folder`, question.jpg, and with lines question-lines.jpg.
 
     likely: the evidence, which names the photos that agree best; None: the first photo of either sighting is drawn.
     hidden: the first photos without lines, paths and encounters; they tell neither names nor what the photos say.
-    Earlier pictures of questions are replaced, and one with lines is removed if hidden. Raises SnowmatchError if a
-    photo cannot be read or a file not written.
+    Earlier pictures of questions are removed, also if a photo cannot be read: then the reason is returned. Raises
+    SnowmatchError if a file cannot be written.
     """
     check_folder(folder, identities.data.folder)
     by_name = {x.annotation: identities.corrected(x.row) for x in identities.annotations}
@@ -92,19 +93,21 @@ def write_pair(
     if not hidden:
         kinds.append(("question-lines", spots_between(session, photos[0].row, photos[1].row)))
     make_output_folder(folder)
-    earlier = folder / "question-lines.jpg"
-    if hidden and not earlier.is_symlink() and has_mark(earlier):
-        try:
-            earlier.unlink()
-        except OSError as error:
-            raise unwritable(folder, error) from error
+    for earlier in (folder / "question.jpg", folder / "question-lines.jpg"):
+        if not earlier.is_symlink() and has_mark(earlier):
+            try:
+                earlier.unlink()
+            except OSError as error:
+                raise unwritable(folder, error) from error
     drawn = []
     for name, spots in kinds:
         path = folder / f"{name}.jpg"
         if path.is_file() and not has_mark(path):
             raise SnowmatchError(f"{path} exists, and snowmatch did not write it: choose another folder")
         check_file(path, identities.data.folder, has_mark)
-        picture = draw_question(identities.data.folder, photos, "One animal?", spots, hidden=hidden)
+        picture = or_failure(identities.data.folder, draw_question, photos, "One animal?", spots, hidden=hidden)
+        if isinstance(picture, Failure):
+            return picture
         drawn.append(write_picture(picture, path))
     return drawn
 
