@@ -18,7 +18,7 @@ from snowmatch.features.extractors.sift import Sift
 from snowmatch.review.identities import answer_pair, decide, open_identities
 from snowmatch.review.likely import LEAST, Evidence, Likely, check_one_reading, gather_evidence
 from snowmatch.review.links import links_of
-from snowmatch.review.queue import Queue, answer_item, doubtful_answers
+from snowmatch.review.queue import Queue, _could_tell, answer_item, doubtful_answers
 from snowmatch.screening.stored_maps import StoredMaps
 from snowmatch.views.identities import format_item
 
@@ -105,6 +105,21 @@ def test_photos_that_say_little_contradict_no_answer_but_one_is_looked_at_again(
     who, _ = decide(who, [answer_pair(who, *first, "same", "Anna")])
     individual = who.who.individuals[who.who.of[0]]
     assert {(link.b, link.weak) for link in links_of(who.who, individual, evidence)} == {(1, "single"), (2, "unlikely")}
+
+
+def test_same_of_a_pair_that_no_comparison_lists_is_looked_at_again_if_photos_could_tell(tmp_path):
+    rows = ("left_flank,e0", "left_flank,e1", "left_flank,e2", "right_flank,e3")
+    lines = [f"p{n}.jpg,{row},a{n}" for n, row in enumerate(rows)]
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,body_part,encounter,annotation", *lines]) + "\n")
+    who = open_identities(tmp_path)
+    drafts = [answer_pair(who, *pair, "same", "Anna") for pair in ((0, 1), (0, 2), (0, 3))]
+    who, _ = decide(who, [*drafts, answer_pair(who, 1, 2, "different", "Anna")])
+    evidence = Evidence({(0, 1): Likely(0, 1, LEAST, 0.002, 0.002, 2, ("a0", "a1"))}, 0.001, -8.0, 0)
+    assert doubtful_answers(who, evidence) == [(0, 2), (0, 1)]
+    told = [item.reason for item in Queue(who, evidence, "Boris", mode="adjudicate").next(9)]
+    assert told == ["Anna: same; the photos say next to nothing for it"] * 2
+    one, other = (who.who.sightings[n] for n in (0, 2))
+    assert not _could_tell(one, replace(other, passage=one.passage))
 
 
 @pytest.mark.parametrize(

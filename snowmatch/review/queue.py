@@ -386,11 +386,11 @@ class Queue:
                 told = ", ".join(f"{d.observer}: {d.answer.replace('_', ' ')}" for d in state.answers)
                 yield self._item(*pair, "disagreement", told)
         for pair in doubtful_answers(self.identities, self.evidence):
-            state, likely = self.identities.who.pairs[pair], self.evidence.pairs[pair]
+            state, likely = self.identities.who.pairs[pair], self.evidence.pairs.get(pair)
             first = _first_person(state) or state.answers[0]
-            share = (
-                f"say one animal at {percent(likely.probability)}" if likely.speaks else "say next to nothing for it"
-            )
+            share = "say next to nothing for it"
+            if likely is not None and likely.speaks:
+                share = f"say one animal at {percent(likely.probability)}"
             yield self._item(*pair, "doubtful", f"{first.observer}: {first.answer}; the photos {share}")
 
     def _joins(self, a: int, b: int) -> str:
@@ -546,19 +546,29 @@ def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[i
     """Return the pairs whose answers by persons the photos contradict strongly, and no adjudicator has decided.
 
     Then those of an answer `same` for which the photos say next to nothing: of an observer who is 97 % right, one in
-    four is wrong. The most doubtful first. None give an empty list.
+    four is wrong. A pair that is not in the evidence is one of these, if photos could have said something about it. The
+    most doubtful first. None give an empty list.
     """
+    sightings, unlisted = identities.who.sightings, 1 / (1 + math.exp(-evidence.unlisted))
     found = []
     for pair, state in identities.who.pairs.items():
         likely = evidence.pairs.get(pair)
-        if likely is None or state.answer not in (SAME, DIFFERENT):
+        if state.answer not in (SAME, DIFFERENT):
             continue
         if any(said.role == "adjudicator" for said in state.answers) or _first_person(state) is None:
             continue
-        wrong = likely.probability if state.answer == DIFFERENT else 1 - likely.probability
+        if likely is None and not _could_tell(*(sightings[n] for n in pair)):
+            continue
+        probability = unlisted if likely is None else likely.probability
+        wrong = probability if state.answer == DIFFERENT else 1 - probability
         if wrong >= DOUBT:
-            found.append((state.answer == SAME and not likely.speaks, -wrong, pair))
+            found.append((state.answer == SAME and (likely is None or not likely.speaks), -wrong, pair))
     return [pair for _, _, pair in sorted(found)]
+
+
+def _could_tell(one: Sighting, other: Sighting) -> bool:
+    """Return whether photos may be evidence for a pair: it is of two passages, and shows comparable body parts."""
+    return one.passage != other.passage and comparable(one, other)
 
 
 def _first_person(state: PairState) -> Decision | None:
