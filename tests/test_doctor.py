@@ -502,6 +502,19 @@ def test_equal_files_are_found_with_and_without_an_index(tmp_path, index):
     assert bool(found["copies"].annotations) == index
 
 
+def test_a_copy_that_was_replaced_by_the_right_photo_is_none_before_the_next_index_run(tmp_path):
+    rows = rows_of(tmp_path)
+    lost, copy = rows[0]["path"], "copy.JPG"
+    shutil.copy(tmp_path / lost, tmp_path / copy)
+    write(tmp_path, [*rows, {**rows[2], "path": copy, "timestamp": "2023-05-01T00:01:00"}], STATIONS)
+    found = seen(tmp_path, index=True)["copies-with-two-names"]
+    assert found.cases == (f"{lost} (aika) and {copy} (bars): the same file",)
+    draw(tmp_path / copy, 99)
+    assert "copies-with-two-names" not in seen(tmp_path)
+    (tmp_path / lost).unlink()
+    assert seen(tmp_path)["files-missing"].cases == (f"{lost}: the file does not exist",)
+
+
 def test_nearly_equal_pictures_are_found_once_they_are_indexed(tmp_path):
     rows = rows_of(tmp_path)
     draw(tmp_path / "saved.JPG", 0, quality=60)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from snowmatch.catalog.records import current_status
 from snowmatch.catalog.states import annotation_states
 from snowmatch.confidence.file import load_calibrations
 from snowmatch.core.errors import SnowmatchError
@@ -42,7 +43,7 @@ def _copies(patient: Patient) -> Iterator[Finding]:
         _pair(one, other)
         for note in patient.notes("copies", "copies-with-two-names")
         for one, other in note.data["pairs"]
-        if all(os.path.exists(patient.data.folder / path) for path in (one, other))
+        if all(_unchanged(patient, path) for path in (one, other))  # else it is of what was there before
         if one not in content or content[one] != content.get(other)
     }
     two_names: list[Pair] = []
@@ -83,6 +84,12 @@ def _words(patient: Patient, pair: Pair, equal: bool) -> str:
     return f"{said[0]} and {said[1]}: {'the same file' if equal else 'nearly the same picture'}"
 
 
+def _unchanged(patient: Patient, path: str) -> bool:
+    """Return whether a photo is there and is what its record says: what is known of the record is true of it then."""
+    known = patient.records.photos.get(path)
+    return current_status(os.path.join(patient.data.folder, path), known) is not None
+
+
 def _pair(one: str, other: str) -> Pair:
     return (one, other) if one < other else (other, one)
 
@@ -90,22 +97,24 @@ def _pair(one: str, other: str) -> Pair:
 def _equal_files(patient: Patient) -> Iterator[list[str]]:
     """Yield the groups of photos with the same content, those with a named animal first.
 
-    Recorded photos are known by their content. Of the others, only files of equal size and equal end are read.
+    Recorded photos that are unchanged are known by their content. Of the others, only files of equal size and equal end
+    are read.
     """
     folder = patient.data.folder
     sizes: dict[int, list[str]] = defaultdict(list)
+    recorded: dict[str, str] = {}
     for path in patient.photos:
-        taken = patient.records.photos.get(path)
         try:
-            there = os.stat(os.path.join(folder, path))
-            sizes[taken.size if taken else there.st_size].append(path)
+            sizes[os.stat(os.path.join(folder, path)).st_size].append(path)
         except OSError:
             continue  # a missing photo is a finding of its own
+        if _unchanged(patient, path):
+            recorded[path] = patient.records.photos[path].sha256
     for size, paths in sizes.items():
         if not size or len(paths) < 2:
             continue
         contents: dict[str, list[str]] = defaultdict(list)
-        known = {path: patient.records.photos[path].sha256 for path in paths if path in patient.records.photos}
+        known = {path: recorded[path] for path in paths if path in recorded}
         rest = [path for path in paths if path not in known]
         for path, content in (*known.items(), *_contents(folder, rest, bool(known))):
             contents[content].append(path)
@@ -152,8 +161,8 @@ def _files(patient: Patient) -> Iterator[Finding]:
         except OSError as error:
             problems[path] = error.strerror or str(error)
     for path, known in patient.records.photos.items() if lost else ():
-        if path in patient.photos and path not in problems:
-            for old in lost.get(known.sha256, ()):
+        if path in patient.photos and path not in problems and known.sha256 in lost and _unchanged(patient, path):
+            for old in lost[known.sha256]:
                 problems[old] = f"the file does not exist; {path} is the same photo: if it was renamed, remove this row"
     if problems:
         about = [a for a in annotations if a.path in problems or a.mask in problems]
