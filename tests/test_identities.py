@@ -629,9 +629,17 @@ def test_the_advice_about_a_damaged_file_exports_that_file(tmp_path, name, comma
         database.execute("DROP INDEX decisions_by_id")
     database.close()
     told = run(folder, *command.split(), str(damaged), code=1)
-    _, *words = shlex.split(told[told.rindex("(snowmatch") + 1 : told.rindex(")")].replace("FILE", str(out)))
+    typed = told[told.rindex("(snowmatch") + 1 : told.rindex(")")]
+    _, *words = shlex.split(typed.replace("CATALOG", str(folder)).replace("FILE", str(out)))
     assert "1 decisions written" in CliRunner().invoke(main, words).output
     assert ("--decisions" in words) is (name != "decisions.sqlite")
+
+
+def test_decisions_are_not_exported_into_a_catalog(tmp_path):
+    folder, inside = write_catalog(tmp_path / "c", ROWS), tmp_path / "c" / "out.jsonl"
+    append(folder / "decisions.sqlite", [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
+    assert "choose a place outside the catalog" in run(folder, "export-decisions", str(inside), code=1)
+    assert not inside.exists()
 
 
 def test_lists_as_json(catalog):

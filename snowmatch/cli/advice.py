@@ -122,8 +122,9 @@ def _whole_decisions(data: Data) -> str:
 
     path = data.get("path")
     own = path is None or Path(path) == decisions_path(Path(path).parent)
-    given = decisions_typed({} if own else {"decisions": path})
-    return f"snowmatch identities {_catalog(data)} export-decisions FILE{given}"
+    if own:
+        return f"snowmatch identities {_catalog(data)} export-decisions FILE"
+    return f"snowmatch identities CATALOG export-decisions FILE{decisions_typed({'decisions': path})}"
 
 
 def _frames(data: Data) -> str:

@@ -19,6 +19,7 @@ from snowmatch.catalog.records import current_status, load_records
 from snowmatch.catalog.table import UNIDENTIFIED, is_unidentified
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import path_inside
+from snowmatch.core.outputs import check_outside
 from snowmatch.core.text import choices, counted, did_you_mean, same_name
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
@@ -137,8 +138,9 @@ def merge_other(identities: Identities, other: Path) -> tuple[Identities, Merged
 def export_file(folder: Path, decisions: Path | None, out: Path) -> Exported:
     """Write all decisions of a catalog as JSON lines, also those that are readable of a damaged file.
 
-    Raises SnowmatchError as `export_lines`.
+    Raises SnowmatchError as `export_lines`, and if `out` lies in a catalog.
     """
+    check_outside(out, folder)
     return export_lines(decisions or decisions_path(folder), out)
 
 
