@@ -223,6 +223,15 @@ def test_a_folder_is_not_an_individual_and_a_location_at_once(tmp_path):
         load_catalog(tmp_path)
 
 
+@pytest.mark.parametrize("loose", ["IMG_0001.jpg", "other/IMG_0001.jpg"])
+def test_loose_photos_in_a_folder_of_a_station_are_not_an_animal(tmp_path, loose):
+    photo(tmp_path / "naryn" / "S01" / "aika" / "left_flank" / "a.jpg")
+    photo(tmp_path / "naryn" / "S01" / loose)
+    told = r"'naryn/S01' is an individual for some photos and a station for others.* into naryn/S01/_unidentified"
+    with pytest.raises(SnowmatchError, match=told):
+        load_catalog(tmp_path)
+
+
 def test_special_files_and_deep_or_endless_folders_end_well(tmp_path):
     photo(tmp_path / "Cat1" / "head" / "1.jpg", 0)
     os.mkfifo(tmp_path / "Cat1" / "head" / "pipe.jpg")

@@ -17,7 +17,7 @@ from pathlib import Path
 from snowmatch.catalog.cells import SPELLINGS, CellError, read_body_part
 from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.problems import SHOWN
-from snowmatch.catalog.table import PLACES, Fields, is_unidentified
+from snowmatch.catalog.table import PLACES, UNIDENTIFIED, Fields, is_unidentified
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, HOME
 from snowmatch.core.notes import Note
@@ -106,13 +106,23 @@ def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
 
 
 def _two_meanings(rows: list[Fields]) -> list[str]:
-    """Return problems of folders that are an individual for some photos and a location for others."""
+    """Return problems of folders that are an individual for some photos and a location or station for others."""
     individuals = {fields["individual"] for fields in rows if not fields["location"]}
     locations = {fields["location"] for fields in rows if fields["location"]}
+    within = {(fields["location"], fields["individual"]) for fields in rows if not fields["station"]}
+    stations = {(fields["location"], fields["station"]) for fields in rows if fields["station"]}
+    either = "is an individual for some photos and a"
     return [
-        f"the folder {name!r} is an individual for some photos and a location for others; expected {LAYOUTS}: put a "
-        f"folder of a body part into each individual's folder, or write a {CSV_NAME}"
-        for name in sorted(individuals & locations)
+        *(
+            f"the folder {name!r} {either} location for others; expected {LAYOUTS}: put a folder of a body part into "
+            f"each individual's folder, or write a {CSV_NAME}"
+            for name in sorted(individuals & locations)
+        ),
+        *(
+            f"the folder {'/'.join(place)!r} {either} station for others; expected {LAYOUTS}: put photos that nobody "
+            f"has named into {'/'.join((*place, UNIDENTIFIED))}, or write a {CSV_NAME}"
+            for place in sorted(within & stations)
+        ),
     ]
 
 
