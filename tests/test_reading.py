@@ -232,6 +232,30 @@ def test_loose_photos_in_a_folder_of_a_station_are_not_an_animal(tmp_path, loose
         load_catalog(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "aika/left_flank/2023/a.jpg",
+        "left/aika/a.jpg",
+        "naryn/LF/_unidentified/a.jpg",
+        "_unidentified/left/card1/c.jpg",
+        "naryn/_unidentified/S02/x.jpg",
+        "naryn/_Unidentified/S02/left_flank/x.jpg",
+    ],
+)
+def test_a_body_part_or_an_animal_without_a_name_is_no_place(tmp_path, path):
+    photo(tmp_path / path)
+    with pytest.raises(SnowmatchError, match=f"{path} lies below '.*(reads as a body part|folder of another animal)"):
+        load_catalog(tmp_path)
+
+
+def test_a_station_called_like_a_body_part_is_one_if_the_photos_have_their_own(tmp_path):
+    photo(tmp_path / "naryn" / "L" / "aika" / "right_flank" / "a.jpg")
+    photo(tmp_path / "naryn" / "L" / "_unidentified" / "unknown" / "b.jpg")
+    found = [(a.station, a.individual, a.body_part) for a in load_catalog(tmp_path).annotations]
+    assert found == [("L", None, "unknown"), ("L", "aika", "right_flank")]
+
+
 def test_special_files_and_deep_or_endless_folders_end_well(tmp_path):
     photo(tmp_path / "Cat1" / "head" / "1.jpg", 0)
     os.mkfifo(tmp_path / "Cat1" / "head" / "pipe.jpg")

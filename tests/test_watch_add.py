@@ -14,10 +14,12 @@ from conftest import read_rows
 from PIL import ExifTags, Image
 
 import snowmatch
+from snowmatch.catalog.load import load_catalog
 from snowmatch.catalog.screened import Screened, save_screened
 from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
 from snowmatch.core.home import HOME, home_of, path_inside
 from snowmatch.decisions.file import append, decisions_path
 from snowmatch.review.adding import NewPhoto, add_photos
@@ -246,6 +248,19 @@ def test_a_station_of_a_new_area_gets_its_location_from_the_table_of_stations(tm
     assert path.startswith("sarychat/S09/_unidentified/a-")
     (new,) = [a for a in snowmatch.open_catalog(catalog).data.annotations if a.individual is None]
     assert (new.location, new.station) == ("sarychat", "S09")
+
+
+def test_below_a_station_called_like_a_body_part_a_photo_gets_a_folder_of_its_own_one(tmp_path):
+    source = tmp_path / "a.jpg"
+    Image.new("RGB", (8, 8)).save(source)
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    sha256 = file_sha256(source)
+    for part, written in (("", "unknown"), ("right_flank", "right_flank")):
+        taken = take_in(catalog, [ToAdd(str(source), sha256, part, "naryn", "L")])
+        assert taken.added[sha256].startswith(f"naryn/L/_unidentified/{written}/a-")
+    found = {(a.station, a.individual, a.body_part) for a in load_catalog(catalog).annotations}
+    assert found == {("L", None, "unknown"), ("L", None, "right_flank")}
 
 
 def test_a_spreadsheet_is_not_added_to(tmp_path):

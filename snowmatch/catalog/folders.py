@@ -93,6 +93,17 @@ def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
     if written and written not in BODY_PARTS:
         spelled[written] += 1
     *place, individual = folders
+    for each in place:
+        if is_unidentified(each):
+            raise CellError(
+                f"lies below {each!r}, in a folder of another animal, expected {LAYOUTS}: put it right into {each}, or "
+                "into a folder of a body part there"
+            )
+        if not written and reads_as_body_part(each):
+            raise CellError(
+                f"lies below {each!r}, which reads as a body part, expected {LAYOUTS}: move it; if it is a place, "
+                "put the photo into a folder of its own body part, such as unknown"
+            )
     return {
         "path": "/".join(parts),
         "individual": None if is_unidentified(individual) else same_name(individual),
@@ -103,6 +114,14 @@ def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
         # The same file name under two body parts of an animal is the same photo, or a crop of it
         "_photo": "/".join((*folders, name)),
     }
+
+
+def reads_as_body_part(name: str) -> bool:
+    """Return whether the name of a folder reads as a body part other than `unknown`."""
+    try:
+        return read_body_part(name) != "unknown"
+    except CellError:
+        return False
 
 
 def _two_meanings(rows: list[Fields]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snowmatch.api import Catalog
-from snowmatch.catalog.folders import LAYOUTS
+from snowmatch.catalog.folders import LAYOUTS, reads_as_body_part
 from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.records import paths_with
 from snowmatch.catalog.table import UNIDENTIFIED
@@ -130,8 +130,10 @@ def _place(photo: ToAdd) -> str:
     places = [name for name in (photo.location, photo.station) if name]
     if bad := next((name for name in places if not _folder_name(name)), ""):
         raise SnowmatchError(f"{photo.path}: {bad!r} cannot be the name of a folder: rename it")
-    part = [photo.body_part] if photo.body_part not in ("", "unknown") else []
-    return "/".join([*places, UNIDENTIFIED, *part])
+    part = photo.body_part or "unknown"
+    # Below a place that is called like a body part, a photo needs a folder of its own one
+    bare = part == "unknown" and not any(reads_as_body_part(name) for name in places)
+    return "/".join([*places, UNIDENTIFIED, *([] if bare else [part])])
 
 
 def _folder_name(name: str) -> bool:
