@@ -263,6 +263,17 @@ def test_below_a_station_called_like_a_body_part_a_photo_gets_a_folder_of_its_ow
     assert found == {("L", None, "unknown"), ("L", None, "right_flank")}
 
 
+@pytest.mark.parametrize("inside", ["", "incoming", "naryn/S01"])
+def test_a_folder_inside_a_catalog_of_folders_is_watched_only_if_it_names_nobody(tmp_path, inside):
+    (tmp_path / inside / "_unidentified").mkdir(parents=True)
+    with pytest.raises(SnowmatchError, match=r"lies in a catalog of folders .* or one called _unidentified"):
+        Watch(tmp_path / inside, tmp_path, add=True)
+    Watch(tmp_path / inside, tmp_path)
+    Watch(tmp_path / inside / "_unidentified", tmp_path, add=True)
+    (tmp_path / "catalog.csv").write_text("path\n", encoding="utf-8")
+    Watch(tmp_path / inside, tmp_path, add=True)
+
+
 def test_a_spreadsheet_is_not_added_to(tmp_path):
     (tmp_path / "catalog.xlsx").write_bytes(b"x")
     with pytest.raises(SnowmatchError, match="spreadsheet"):

@@ -10,7 +10,7 @@ from snowmatch.api import Catalog
 from snowmatch.catalog.folders import LAYOUTS, reads_as_body_part
 from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.records import paths_with
-from snowmatch.catalog.table import UNIDENTIFIED
+from snowmatch.catalog.table import UNIDENTIFIED, is_unidentified
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, STATIONS_NAME, path_inside
 from snowmatch.core.notes import Note
@@ -33,11 +33,20 @@ class TakenIn:
     failed: Mapping[str, tuple[str, str]]
 
 
-def check_can_add(folder: Path, station: str = "") -> None:
-    """Raise SnowmatchError if photos cannot be added to the catalog in `folder`, or to a station of this name."""
+def check_can_add(folder: Path, watched: Path | None = None, station: str = "") -> None:
+    """Raise SnowmatchError if photos cannot be added to the catalog in `folder`, or to a station of this name.
+
+    watched: the folder that they come from. Inside a catalog of folders it would name animals.
+    """
     if not (folder / CSV_NAME).is_file() and (folder / EXCEL_NAME).exists():
         raise SnowmatchError(
             f"{folder / EXCEL_NAME} is a spreadsheet, and photos are added only to a {CSV_NAME}: save it as one"
+        )
+    inside = "" if watched is None or (folder / CSV_NAME).is_file() else path_inside(folder, str(watched))
+    if inside and not any(is_unidentified(name) for name in Path(inside).parts):
+        raise SnowmatchError(
+            f"{watched} lies in a catalog of folders {LAYOUTS}: folders of photos there would be animals. Watch a "
+            f"folder outside of it, or one called {UNIDENTIFIED}"
         )
     if station and (not _folder_name(station) or is_position(station)):
         raise SnowmatchError(f"{station!r} cannot be the name of a station: expected a name such as S01")

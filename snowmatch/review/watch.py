@@ -99,7 +99,7 @@ class Watch:
     def __post_init__(self) -> None:
         self.folder = Path(os.path.abspath(self.folder))  # the journal and the events have the paths of its photos
         if self.add:
-            check_can_add(self.catalog, self.station)
+            check_can_add(self.catalog, self.folder, self.station)
         self.memory = read_memory(self.catalog)
         self._seen: dict[str, tuple[Stamp, float]] = {}
         self._failed: dict[str, Stamp] = {}  # in this run; another run tries again
