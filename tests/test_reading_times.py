@@ -15,6 +15,7 @@ import snowmatch
 from snowmatch.catalog.clocks import clock_runs
 from snowmatch.catalog.database import with_sum
 from snowmatch.catalog.encounters import group_shots
+from snowmatch.catalog.evidence import evidence_notes
 from snowmatch.catalog.load import load_catalog
 from snowmatch.catalog.settings import CatalogSettings, load_settings
 from snowmatch.catalog.shots import Shot
@@ -23,6 +24,7 @@ from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
 from snowmatch.identify.question import make_question
+from snowmatch.survey.run import make_survey
 from snowmatch.views.catalog import format_overview
 
 COLUMNS = "path, kind, size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, taken, time_tag, serial, likeness"
@@ -87,6 +89,25 @@ def test_a_chain_is_cut_at_24_hours_or_at_what_is_set(tmp_path):
     assert (len(set(encounters(data))), codes(data)) == (1, [])
     data = load_catalog(tmp_path, settings={"encounter_gap": 30.0})
     assert len(set(encounters(data))) == 40
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        ("2022-05-01T10:00:00", "2023-05-01T10:00:00", "(1: 8760 h)"),
+        ("2022-05-01T10:00:00", "2022-05-02T10:00:01", "(1: 24 h)"),
+        ("2022-05-01T10:00:00", "2022-05-02T10:00:00", ""),
+        ("2022-05-01", "2022-05-04", "(1: 72 h)"),
+        ("2022-05-01", "2022-05-03", ""),  # midnight may be between them
+    ],
+)
+def test_a_named_encounter_that_is_used_again_later_is_noted_in_catalog_and_survey(tmp_path, first, last, told):
+    rows = f"a.jpg,aika,S01,{first},1\nb.jpg,aika,S01,{last},1\n"
+    data = table(tmp_path, f"path,individual,station,timestamp,encounter\n{rows}")
+    for notes in (data.notes, evidence_notes(data), make_survey(data).notes):
+        assert [told in note.text for note in notes if note.code == "named-encounters-long"] == [True] * bool(told)
+    again = load_catalog(tmp_path, settings={"longest_encounter": 366 * 24.0})
+    assert "named-encounters-long" not in codes(again)
 
 
 # --- 3: no times ------------------------------------------------------------------------------------------------------

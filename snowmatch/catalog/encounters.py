@@ -85,6 +85,31 @@ def group_shots(
     return encounters, notes
 
 
+def named_length_notes(photos: Iterable[tuple[str, datetime, bool]], settings: CatalogSettings) -> list[Note]:
+    """Return a note on encounters that the table names and that last longer than one passage can.
+
+    photos: encounter and time of each, and whether the time is a day without a time of day.
+    """
+    times: dict[str, list[datetime]] = defaultdict(list)
+    days = set()
+    for name, taken, dated in photos:
+        times[name].append(taken)
+        if dated:
+            days.add(name)
+    spans = {name: max(taken) - min(taken) for name, taken in times.items()}
+    long = [
+        name for name, span in sorted(spans.items()) if span > settings.longest + timedelta(days=1) * (name in days)
+    ]
+    if not long:
+        return []
+    listed = some([f"{name}: {spans[name] / timedelta(hours=1):.0f} h" for name in long])
+    text = (
+        f"{counted(len(long), 'encounter')} of the table with photos more than {settings.longest_encounter:g} h apart "
+        f"({listed}): all photos of a name are one passage and one capture; give each passage a name of its own"
+    )
+    return [Note("named-encounters-long", text, {"encounters": long})]
+
+
 def passages(photos: Iterable[int], taken: Callable[[int], datetime], gap: timedelta) -> Iterator[list[int]]:
     """Return the photos of one camera in the order of time, cut where neighbours are more than `gap` apart."""
     passage: list[int] = []

@@ -16,6 +16,7 @@ EVIDENCE = (
     "no-station",
     "no-station-no-camera",
     "long-encounters",
+    "named-encounters-long",
     "clock-set-back",
     "other-times",
     "copies",

@@ -16,7 +16,7 @@ from pathlib import Path
 from snowmatch.catalog.animals import number_animals
 from snowmatch.catalog.cells import CellError, RelativeBox, read_body_part
 from snowmatch.catalog.copies import mark_passages
-from snowmatch.catalog.encounters import group_shots, place_name, unused
+from snowmatch.catalog.encounters import group_shots, named_length_notes, place_name, unused
 from snowmatch.catalog.folders import read_folders
 from snowmatch.catalog.found import Found, load_found
 from snowmatch.catalog.names import name_notes
@@ -255,6 +255,8 @@ def _name_encounters(
     Returns pairs of encounters that may be one: a photo without a time of day may be of any at its station that day.
     """
     _qualify_encounters(rows, notes)
+    named = [fields for fields in rows if fields.get("encounter") and fields["timestamp"]]
+    notes += named_length_notes([(f["encounter"], f["timestamp"], f["dated"]) for f in named], settings)
     bare = [fields for fields in rows if not fields.get("encounter")]
     timed = {_photo(fields): fields["path"] for fields in bare if fields["timestamp"]}
     groups: dict[str, list[Fields]] = defaultdict(list)

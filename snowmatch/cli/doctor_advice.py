@@ -79,7 +79,7 @@ def _table(data: Data) -> str:
 
 
 def _regroup(data: Data) -> str:
-    return f"{_index(data)} --encounter-gap 30, or fill in the column encounter"
+    return f"{_index(data)} --encounter-gap 30, or give each passage a name of its own in the column encounter"
 
 
 def _move(data: Data) -> str:

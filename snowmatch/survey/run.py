@@ -127,7 +127,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     flanks, apart = options.get("flanks", "both"), options.get("independence", 0.0)
     if flanks not in FLANKS:
         raise SnowmatchError(f"flanks {flanks!r}; {choices(str(flanks), FLANKS)}")
-    notes: list[Note] = []
+    notes = [note for note in data.notes if note.code == "named-encounters-long"]
     table = options.get("stations")
     if table is None and (data.folder / STATIONS_NAME).exists():
         table = data.folder / STATIONS_NAME

@@ -52,6 +52,7 @@ CLOSER = {
     "early-times",
     "clock-set-back",
     "long-encounters",
+    "named-encounters-long",
     "not-indexed",
 }
 # The other notes of the loading are hints, but for these

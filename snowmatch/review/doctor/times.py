@@ -191,7 +191,7 @@ def _long(patient: Patient) -> Iterator[Finding]:
         )
         yield patient.finding("encounters-long", CHECK, text, cases, [a for _, _, photos in long for a in photos])
     else:
-        for note in patient.notes("long-encounters"):
+        for note in patient.notes("long-encounters", "named-encounters-long"):
             yield Finding(note.code, HINT, note.text, encounters=tuple(note.data["encounters"]), data=note.data)
 
 
