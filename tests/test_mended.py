@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import snowmatch
+from snowmatch.catalog.evidence import evidence_notes
 from snowmatch.catalog.records import Records
 from snowmatch.catalog.settings import CatalogSettings, keep_settings, load_settings
 from snowmatch.cli import main
@@ -301,6 +302,25 @@ def test_a_changed_setting_or_name_is_not_used(tmp_path):
     names.write_text(names.read_text().replace("Anna", "Anne"))
     with pytest.raises(SnowmatchError, match="nobody's name is known"):
         observer_name(tmp_path)
+
+
+def test_damaged_settings_are_told_with_each_answer_and_are_not_replaced(own_survey):
+    catalog = own_survey / "catalog"
+    keep_settings(catalog, CatalogSettings(encounter_gap=10.0))
+    path = settings_path(catalog)
+    path.write_text(path.read_text().replace("10.0", "15"))  # as by hand
+    said = path.read_bytes()
+    opened = snowmatch.open_catalog(catalog, classifier="none")
+    for notes in (opened.session().notes, evidence_notes(opened.data)):
+        assert [note.code for note in notes].count("settings-damaged") == 1
+    with pytest.raises(SnowmatchError, match=r"was changed by hand .* delete the file") as refused:
+        opened.index(workers=1)
+    assert refused.value.code == "settings-damaged"
+    keep_settings(catalog, CatalogSettings())  # what holds already
+    assert path.read_bytes() == said
+    path.unlink()
+    keep_settings(catalog, opened.data.settings)
+    assert load_settings(catalog, []) == CatalogSettings(classifier="none")
 
 
 def test_an_upload_whose_photo_was_damaged_is_gone(tmp_path):

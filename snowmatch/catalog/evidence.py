@@ -24,11 +24,15 @@ EVIDENCE = (
     "two-names",
     "encounters-at-several-places",
     "encounters-half-named",
+    "settings-damaged",
 )
 
 
 def evidence_notes(data: CatalogData) -> list[Note]:
-    """Return those notes of the catalog that say whether its photos may be evidence for themselves."""
+    """Return those notes of the catalog that say whether its photos may be evidence for themselves.
+
+    With damaged settings, encounters may be divided otherwise.
+    """
     return [note for note in data.notes if note.code in EVIDENCE]
 
 

@@ -117,8 +117,8 @@ def load_settings(folder: Path, notes: list[Note]) -> CatalogSettings:
         return changed(CatalogSettings(), read_summed_json(text))
     except (ValueError, TypeError, SnowmatchError) as error:
         why = (
-            f"{path} is damaged ({error}), so the default settings are used: set again those that you had changed; if "
-            "you had changed none, delete the file"
+            f"{path} is damaged, or was changed by hand ({error}), so the default settings are used: delete the file, "
+            "and set again those that you had changed"
         )
         notes.append(Note("settings-damaged", why, {"catalog": str(folder)}))
         return CatalogSettings()
@@ -149,9 +149,12 @@ def chosen(settings: CatalogSettings, options: SettingsOptions) -> CatalogSettin
 def keep_settings(folder: Path, settings: CatalogSettings) -> None:
     """Store the settings of the catalog in `folder`, if they differ from the stored ones.
 
-    Raises SnowmatchError if they cannot be written.
+    Raises SnowmatchError if they cannot be written, or if the stored ones are damaged: what they say is not replaced.
     """
-    if load_settings(folder, []) == settings:
+    notes: list[Note] = []
+    if load_settings(folder, notes) == settings:
         return
+    for note in notes:
+        raise SnowmatchError(note.text, note.code, **note.data)
     text = json.dumps(with_json_sum(asdict(settings)), indent=2) + "\n"
     replace_file(settings_path(folder), lambda file: file.write(text.encode()))

@@ -213,7 +213,8 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
     calibrations = load_calibrations(data.folder, asked)
     calibration, refused = choose(calibrations, method.extractor, method.matching, __version__)
     about = {"catalog": str(data.folder), **asked}
-    notes = list(state_notes(data.folder, states, method.extractor))
+    notes = [note for note in data.notes if note.code == "settings-damaged"]
+    notes += state_notes(data.folder, states, method.extractor)
     if refused:
         text = f"the calibration of this catalog is not used, {refused}: calibrate it again"
         notes.append(Note("calibration-refused", text, about))

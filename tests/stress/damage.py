@@ -34,7 +34,7 @@ import snowmatch
 from snowmatch.catalog import opened as opening
 from snowmatch.catalog import records, screened
 from snowmatch.cli.shared import Bar
-from snowmatch.core.home import PROGRESS_FILE, home_of
+from snowmatch.core.home import PROGRESS_FILE, home_of, settings_path
 from snowmatch.core.types import Detection
 from snowmatch.review import watched
 from snowmatch.review.batch import run_batch
@@ -257,6 +257,8 @@ class Damage:
 
     def _mend(self, kind, asker):
         """Run what mends a catalog, and return what is not as it was."""
+        if kind == "settings.json":  # what a person has set is never replaced
+            settings_path(asker.catalog).unlink()
         opened = snowmatch.open_catalog(asker.catalog, encounter_gap=50)
         opened.index("sift", {"max_features": str(FEATURES)}, workers=1, verify=True)
         if "calibration.json" in kind:
