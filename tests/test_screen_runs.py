@@ -45,6 +45,19 @@ def stored(folder):
         return [database.execute(f"SELECT * FROM {name} ORDER BY 1, 2, 3").fetchall() for name in names]
 
 
+def test_notes_of_the_catalog_are_told(tmp_path, monkeypatch):
+    fake_classifier.use(monkeypatch)
+    for n, folder in enumerate(("_unidentified", "_unidentified", "100RECNX")):
+        fake_classifier.draw(tmp_path / folder / f"{n}.jpg", "empty", n)
+    (tmp_path / "_unidentified" / "clip.avi").write_bytes(b"")
+    for _ in range(2):  # what the screening before left out is told by index and show
+        result = run(tmp_path)
+        assert result.exit_code == 0, result.output
+        assert "1 video was skipped: 1 .avi" in result.output
+        assert "100RECNX" in result.output
+        assert "of which the last screening kept no photo" not in result.output
+
+
 # --- what persons decided ---------------------------------------------------------------------------------------------
 
 

@@ -28,7 +28,7 @@ from snowmatch.catalog.settings import keep_settings
 from snowmatch.catalog.species import NOTHING, name_among, species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
-from snowmatch.core.notes import Note
+from snowmatch.core.notes import Note, unique
 from snowmatch.core.plugins import Detector, make_plugin
 from snowmatch.core.text import choices, counted, some
 from snowmatch.core.types import Annotation, Detection
@@ -200,7 +200,8 @@ def screen_catalog(
         shown = boxes_to_tell(data.annotations, answered, sizes)
         answered = with_flanks(answered, tell_flanks(folder, shown, contents, processes, flanking, failed))
     notes.sort(key=lambda note: _FIRST.index(note.code) if note.code in _FIRST else len(_FIRST))
-    return Screening(answered, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
+    notes += [note for note in data.notes if note.code != "screened-out"]  # that one is of the screening before
+    return Screening(answered, screening.threshold, tuple(sorted(failed.items())), unique(notes))
 
 
 def _name_of(species: str, known: Collection[str]) -> str:
