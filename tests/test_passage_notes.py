@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from camera_files import table
 
 from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.core.types import Annotation
@@ -60,6 +61,22 @@ def test_a_photo_on_record_without_a_station_may_be_of_the_passage_that_answers(
 def test_nothing_is_said_of_passages_that_are_known_to_differ(known):
     given = dict(known)
     assert not noted(given.pop("best", BEST), **given)
+
+
+@pytest.mark.parametrize(
+    ("query", "answer", "told"), [(24, 25, True), (25, 24, True), (0, 25, True), (24, 26, False), (25, 23, False)]
+)
+def test_a_photo_beside_the_cut_of_a_long_chain_may_be_of_the_passage_that_answers(tmp_path, query, answer, told):
+    """One photo an hour: the chain is cut after hour 24. query, answer: hours of two photos."""
+    hours = [f"{n}.jpg,S1,{(NOON + timedelta(hours=n)).isoformat()}\n" for n in range(34)]
+    data = table(tmp_path, f"path,station,timestamp\n{''.join(hours)}")
+    rows = {int(a.path.removesuffix(".jpg")): a for a in data.annotations}
+    assert len({a.encounter for a in rows.values()}) == 2
+    session = SimpleNamespace(data=data, of_encounter=lambda name: [a for a in rows.values() if a.encounter == name])
+    asked = [SimpleNamespace(facts=NO_FACTS, encounters=frozenset({rows[query].encounter}))]
+    only = SimpleNamespace(station=None, timestamp=None)
+    texts = [note.text for note in passage_notes(session, only, asked, rows[answer])]
+    assert ["where a chain of photos longer than 24 h was cut: " in text for text in texts] == [True] * told
 
 
 def test_two_cameras_of_one_station_may_have_seen_one_passage():

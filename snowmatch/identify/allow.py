@@ -153,7 +153,8 @@ def passage_notes(
 ) -> tuple[Note, ...]:
     """Return a note if the photo that decides a query may be of the query's own passage.
 
-    That is: both were taken within the encounter gap, and no station or location tells that they are of two passages.
+    That is: both were taken within the encounter gap, and no station or location tells that they are of two passages;
+    or both are of one station, on either side of the cut of a long chain of photos.
     As in the catalog, the camera tells it only where no station is known: a station may have two.
     """
     recorded = [a for photo in photos for name in sorted(photo.encounters) for a in session.of_encounter(name)]
@@ -165,7 +166,9 @@ def passage_notes(
     if not any(_near(best, time, session.data.settings.gap, dated=dated) for time, dated in times):
         return ()
     stations = {question.station} if question.station is not None else {a.station for a in recorded}
-    if _known({best.station}, stations):  # of one station, the catalog or `_same_passage` has compared the times
+    cut = best.station in stations and _was_cut(session, recorded, best)
+    # Of one station, the catalog or `_same_passage` has compared the times
+    if _known({best.station}, stations) and not cut:
         return ()
     if _differ({best.location}, {a.location for a in recorded}):
         return ()
@@ -175,14 +178,38 @@ def passage_notes(
     if not (best.station or any(stations)) and _differ(*cameras):
         return ()
     if not _known(stations):
-        unknown, do = "whose station is not known", "say where the query was taken"
+        unknown, do = "whose station is not known", "say where the query was taken, or "
+    elif cut:
+        longest = session.data.settings.longest_encounter
+        unknown, do = f"where a chain of photos longer than {longest:g} h was cut", ""
     else:
-        unknown, do = "and its own station is not known", "fill in its station"
+        unknown, do = "and its own station is not known", "fill in its station, or "
     text = (
         f"{best.path} was taken within {session.data.settings.encounter_gap:g} min of the query, {unknown}: if both "
-        f"are of one passage, the answer is no evidence; {do}, or leave out encounter {best.encounter}"
+        f"are of one passage, the answer is no evidence; {do}leave out encounter {best.encounter}"
     )
     return (Note("perhaps-same-passage", text, {"station": best.station, "encounter": best.encounter}),)
+
+
+def _was_cut(session: Session, recorded: Sequence[Annotation], best: Annotation) -> bool:
+    """Return whether photos of the query and of `best` are parted only because an encounter of both were too long.
+
+    recorded: the annotations of the query's encounters.
+    """
+    settings = session.data.settings
+    beside = {
+        a.encounter
+        for a in recorded
+        if a.station == best.station
+        and a.timestamp is not None
+        and _near(best, a.timestamp, settings.gap, dated=a.dated)
+    }
+    for name in beside:
+        both = (*session.of_encounter(name), *session.of_encounter(best.encounter))
+        times = [a.timestamp for a in both if a.timestamp is not None and not a.dated]
+        if times and max(times) - min(times) > settings.longest:
+            return True
+    return False
 
 
 def _known(*places: AbstractSet[str]) -> bool:
