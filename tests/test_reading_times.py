@@ -19,6 +19,8 @@ from snowmatch.catalog.evidence import evidence_notes
 from snowmatch.catalog.load import load_catalog
 from snowmatch.catalog.settings import CatalogSettings, load_settings
 from snowmatch.catalog.shots import Shot
+from snowmatch.catalog.stations import read_stations
+from snowmatch.catalog.table import read_table
 from snowmatch.catalog.times import read_times, to_one_zone
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
@@ -294,6 +296,23 @@ def test_dates_that_may_begin_with_day_or_month_are_asked_about_once(tmp_path):
     assert load_settings(tmp_path, []).dates == "dmy"
     opened = snowmatch.open_catalog(tmp_path)  # it is not asked again
     assert [a.timestamp for a in opened.data.annotations] == [datetime(2021, 4, n, 10) for n in range(1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("day", "dates", "code"),
+    [("13/4/2021", "", "bad-table"), ("13/4/2021", "dmy", "bad-table"), ("3/4/2021", "dmy", "unclear-dates")],
+)
+def test_dates_in_both_orders_are_not_told_to_be_read_in_one(tmp_path, day, dates, code):
+    """Of two dates, the second begins with the month. dates: the order that is set; another one may help."""
+    tables = (
+        (tmp_path / "catalog.csv", f"path,timestamp\na.jpg,{day}\nb.jpg,4/13/2021\n"),
+        (tmp_path / "stations.csv", f"station,from,to\nS1,{day},4/13/2021\n"),
+    )
+    for (path, text), read in zip(tables, (read_table, read_stations), strict=True):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(SnowmatchError, match="some dates begin with the day, others with the month") as caught:
+            read(path, [], dates)
+        assert caught.value.code == code
 
 
 def test_a_date_alone_is_a_whole_day(tmp_path):

@@ -13,11 +13,15 @@ SHOWN = 40  # number of problems that are listed; the others are counted
 
 @dataclass
 class Problems:
-    """The problems of the cells of one table. line: in the file. column: "" for a whole row."""
+    """The problems of the cells of one table. line: in the file. column: "" for a whole row.
+
+    unclear_dates: day and month of some dates may be swapped. both_orders: no one order reads all dates.
+    """
 
     path: Path
     found: list[tuple[int, str, str]] = field(default_factory=list)
     unclear_dates: bool = False
+    both_orders: bool = False
 
     def add(self, line: int, column: str, text: str) -> None:
         """Add one problem: its line, its column, and a text with what is wrong and what is expected."""
@@ -36,7 +40,7 @@ class Problems:
             "file": str(self.path),
             "problems": [{"line": line, "column": column, "text": text} for line, column, text in sorted(self.found)],
         }
-        code = "unclear-dates" if self.unclear_dates else "bad-table"
+        code = "unclear-dates" if self.unclear_dates and not self.both_orders else "bad-table"
         if len(lines) == 1:
             raise SnowmatchError(f"{self.path} {lines[0]}", code, **data)
         more = f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""

@@ -272,7 +272,7 @@ def _spans(
         text = "time zones in the table of stations: the local time of the cameras is used"
         notes.append(Note("station-zones", text))
     if mixed:
-        problems.unclear_dates = True
+        problems.unclear_dates, problems.both_orders = True, read_times([text for *_, text in cells])[1]
         problems.add(rows[0][0], "from", "some dates begin with the day, others with the month; expected one order")
     periods: list[list[Span]] = [[] for _ in rows]
     whole: list[Span | None] = [None for _ in rows]

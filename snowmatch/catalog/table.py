@@ -219,7 +219,7 @@ def _check_order(times: list[ReadTime], mixed: bool, texts: list[str], lines: li
     """Add a problem if the order of day and month is not clear."""
     unclear = [n for n, time in enumerate(times) if time.unclear]
     if mixed:
-        problems.unclear_dates = True
+        problems.unclear_dates, problems.both_orders = True, read_times(texts)[1]
         problems.add(
             lines[0],
             "timestamp",
