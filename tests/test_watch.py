@@ -4,19 +4,29 @@ import json
 import os
 import shutil
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from conftest import read_rows
 
+from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
 from snowmatch.review.arriving import Places, is_whole, list_photos, place_of
 from snowmatch.review.watch import Watch
-from snowmatch.review.watched import append_events, check_events, events_since, read_memory, watched_path
+from snowmatch.review.watched import (
+    Memory,
+    Watched,
+    append_events,
+    check_events,
+    events_since,
+    read_memory,
+    watched_path,
+)
 
 
 @pytest.fixture
@@ -341,6 +351,17 @@ def test_the_second_part_of_a_passage_is_asked_with_the_first(place):
     (second,) = watch.look(now=2).events
     assert second["continues"] == [first["id"]]
     assert len(second["photos"]) == 2
+
+
+def test_photos_of_a_long_chain_that_can_be_of_no_encounter_with_the_new_one_are_not_asked_again():
+    """A photo every 50 minutes for ten days, and then one more."""
+    start, step = datetime(2023, 5, 1), timedelta(minutes=50)
+    chain = [Watched(f"{n}.jpg", 1, 1, str(n), (start + n * step).isoformat()) for n in range(288)]
+    memory = Memory(by_folder={"": chain})
+    near = memory.near("", [start + 288 * step], CatalogSettings())
+    assert sorted(int(photo.sha256) for photo in near) == list(range(260, 288))  # of the last 24 hours
+    assert len(memory.near("", [start + 288 * step], CatalogSettings(longest_encounter=300.0))) == 288
+    assert not memory.near("", [start + 288 * step], CatalogSettings(encounter_gap=40.0))
 
 
 def test_photos_are_remembered_and_told_by_their_full_paths(place, monkeypatch):

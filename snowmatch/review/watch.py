@@ -316,11 +316,10 @@ class Watch:
                 "are asked about again, and may be told twice"
             )
             notes.append(Note("watched-damaged", text))
-        gap = catalog.data.settings.gap.total_seconds()
         earlier: dict[str, Watched] = {}
         for folder in {os.path.dirname(path) for path in new}:
             times = [datetime.fromisoformat(p.taken) for p in new.values() if p.taken and _folder(p) == folder]
-            near = self.memory.near(folder, times, gap)
+            near = self.memory.near(folder, times, catalog.data.settings)
             earlier |= {p.path: p for p in near if p.event and stamp_of(p.path) == p.stamp}  # copies have no event
         batch = run_batch(
             catalog,
@@ -340,7 +339,7 @@ class Watch:
             before = {earlier[path].event for path in photos if path in earlier}
             # What was added meanwhile is on record, and not asked again
             times = [datetime.fromisoformat(new[path].taken) for path in fresh if new[path].taken]
-            near = self.memory.near(os.path.dirname(fresh[0]), times, gap)
+            near = self.memory.near(os.path.dirname(fresh[0]), times, catalog.data.settings)
             before |= {p.event for p in near if p.event and on_record(catalog, p.sha256)}
             contents = [(new.get(path) or earlier[path]).sha256 for path in photos if path in new or path in earlier]
             events.append(

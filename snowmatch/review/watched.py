@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, open_regular, unwritable
 from snowmatch.core.home import home_of
@@ -97,13 +98,18 @@ class Memory:
         if step.get("indexed"):
             self.to_index = False
 
-    def near(self, folder: str, times: Sequence[datetime], gap_seconds: float) -> list[Watched]:
-        """Return the photos of a folder that were taken within a gap (s) of one of `times`, or of such photos."""
-        known = [(datetime.fromisoformat(p.taken), p) for p in self.by_folder.get(folder, ()) if p.taken]
+    def near(self, folder: str, times: Sequence[datetime], settings: CatalogSettings) -> list[Watched]:
+        """Return the photos of a folder that may be of one encounter with a photo taken at one of `times`.
+
+        Each was taken within the encounter gap of one of them, or of another such photo, and no further from all of
+        them than an encounter may last.
+        """
+        taken = [(datetime.fromisoformat(p.taken), p) for p in self.by_folder.get(folder, ()) if p.taken]
+        known = [(t, p) for t, p in taken if any(abs(t - r) <= settings.longest for r in times)]
         found: list[Watched] = []
         reached = list(times)
         while True:
-            new = [(t, p) for t, p in known if any(abs((t - r).total_seconds()) <= gap_seconds for r in reached)]
+            new = [(t, p) for t, p in known if any(abs(t - r) <= settings.gap for r in reached)]
             if not new:
                 return list({photo.path: photo for photo in found}.values())
             known = [each for each in known if each not in new]
