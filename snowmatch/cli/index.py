@@ -69,8 +69,8 @@ from snowmatch.cli.shared import (
 @click.option(
     "--prune",
     is_flag=True,
-    help="Delete this extractor's features of photos that are no longer in the catalog, and the answers of earlier "
-    "batches.",
+    help="Delete what is stored about photos that are no longer in the catalog: this extractor's features, "
+    "identifiers, what the screening found. Also the answers of earlier batches.",
 )
 @click.option(
     "--compact",

@@ -45,7 +45,7 @@ class IndexOptions(TypedDict, total=False):
     """Options of an index run.
 
     workers: number of processes; by default one for each core, or at most ON_GPU if a graphics card is used.
-    prune: delete the features of these settings that no annotation needs.
+    prune: delete what is stored about photos that left: features of these settings, identifiers, screening.
     verify: check all stored features, not only CHECK_BYTES of them.
     reading: a function that is called with (done, total) photos that are new or may have changed.
     mapping: a function that is called with (done, total) photos whose foreground map is computed.
