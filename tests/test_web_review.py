@@ -18,6 +18,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 from web_large import large_state
 
+from snowmatch.decisions.sightings import comparable
 from snowmatch.review.identities import answer_pair, decide, rename, undo
 from snowmatch.review.traits import trait_drafts
 from snowmatch.survey.layout import Layout
@@ -420,6 +421,22 @@ def test_spots_are_of_the_photos_that_are_asked_for_while_rows_come(state, page,
     found = page.get("/review/spots", params=asked)
     assert found.status_code == 200
     assert found.json()["spots"] == before
+
+
+def test_a_corrected_body_part_is_compared_at_once_with_its_own_kind(state):
+    state.evidence()  # with a session of before the correction
+    part = {a.annotation: a.body_part for a in state.identities().named}
+    keys = next(s.annotations for s in state.identities().who.sightings if s.body_parts == ("left_flank",))
+    decide(state.identities(), trait_drafts(state.identities(), "body_part", keys, "right_flank", "Anna"))
+    part |= dict.fromkeys(keys, "right_flank")
+    found, sightings = state.evidence(), state.identities().who.sightings
+    shown = [
+        pair.photos
+        for pair in found.pairs.values()
+        if {*keys} & {*pair.photos} and comparable(sightings[pair.one], sightings[pair.other])
+    ]
+    assert shown
+    assert all(part[one] == part[other] for one, other in shown)
 
 
 def test_about_as_many_spots_are_drawn_as_the_page_says(page):

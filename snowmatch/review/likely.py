@@ -18,7 +18,7 @@ from snowmatch.identify.pairs import compare_sightings
 from snowmatch.identify.session import Session
 from snowmatch.review.kept import Record, keep, read_kept
 
-FORMAT = 6  # increased if the records or the scores change: older ones are then not read
+FORMAT = 7  # increased if the records or the scores change: older ones are then not read
 TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal is rarely met more often in one survey
 AT_ONCE = 50  # sightings asked between two savings
 UNLISTED = -2.0  # evidence of a pair that is not among the TOP of either, or has no verified match

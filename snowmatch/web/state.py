@@ -197,14 +197,16 @@ class State:
             return self._sessions[extractor]
 
     def of_one_catalog(self) -> tuple[Identities, Session]:
-        """Return who is who, and a session as `session` does without names. Rows mean the same in both.
+        """Return who is who, and a session that is ready for comparing: its names may be of before the last decisions.
+        Rows mean the same in both, and body parts are as corrected.
 
         Raises SnowmatchError as these do.
         """
         identities, session = self.identities(), self.session(names=False)
-        if [a.path for a in identities.annotations] != [a.path for a in session.data.annotations]:
-            self.renew()  # rows have come or gone since the identities were loaded
-            identities, session = self.identities(), self.session(names=False)
+        now = [(a.path, identities.corrected(a.row).body_part) for a in identities.annotations]
+        if now != [(a.path, a.body_part) for a in session.data.annotations]:
+            self.renew()  # rows have come or gone since the identities were loaded, or a body part was corrected
+            identities, session = self.identities(), self.session()
         return identities, session
 
     def evidence(self) -> Evidence:
