@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from conftest import until
 from PIL import Image
@@ -93,6 +94,30 @@ def test_a_photo_that_is_missing_or_damaged_does_not_wait_for_ever(tmp_path):
     assert unread() == 0
     (folder / "images" / "gone.jpg").write_bytes(jpeg(7))  # it was put back
     assert unread() == 1
+
+
+def test_animals_with_an_identifier_wait_to_be_read_as_well(tmp_path):
+    folder = make_catalog(tmp_path)
+
+    def unread():
+        return waiting_now(State(folder, observer="asel"))[0].unindexed
+
+    assert unread() == 0
+    Image.fromarray(np.full((240, 320), 255, np.uint8)).save(folder / "images" / "0.png")
+    rows = list(csv.reader((folder / "catalog.csv").read_text(encoding="utf-8").splitlines()))
+    (folder / "images" / "0.jpg").write_bytes(jpeg(8))  # another photo under this path
+    rows = [[*row, "mask", "annotation"] if row[0] == "path" else [*row, "", ""] for row in rows]
+    rows[2][-2] = "images/0.png"  # a mask that was drawn since
+    rows += [[f"images/{n}.jpg", *[""] * (len(rows[0]) - 2), f"{n:016x}"] for n in (6, 7)]  # of another program
+    for n in (6, 7):
+        (folder / "images" / f"{n}.jpg").write_bytes(jpeg(n))
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows(rows)
+    assert unread() == 4
+    assert len(open_catalog(folder).index("sift", SETTINGS, workers=1).failed) == 0
+    assert unread() == 0
+    (folder / "images" / "7.jpg").unlink()  # it was read, and cannot be read again
+    assert unread() == 0
 
 
 def test_photos_of_one_passage_are_one_sighting_on_the_first_page(tmp_path):

@@ -55,6 +55,16 @@ def test_a_catalog_that_is_not_indexed_is_led_to_index(tmp_path):
     assert "names.csv" not in text
 
 
+def test_a_catalog_with_identifiers_that_is_not_indexed_is_led_to_index_as_well(tmp_path):
+    rows = "path,annotation\na.jpg,aaaa000000000001\nb.jpg,aaaa000000000002\n"
+    (tmp_path / "catalog.csv").write_text(rows, encoding="utf-8")
+    page = client(State(tmp_path, None, "Anna"))
+    for _ in range(2):  # what is computed in the background must not become an error
+        text = waits(page)
+        assert "2 pictures of animals are not read yet" in text
+        assert 'name="kind" value="index"' in text
+
+
 def test_photos_that_come_into_a_catalog_of_folders_are_noticed(tmp_path, monkeypatch):
     def put(path):
         path.parent.mkdir(parents=True, exist_ok=True)

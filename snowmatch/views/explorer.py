@@ -13,17 +13,21 @@ from snowmatch.core.types import Annotation
 from snowmatch.identify.method import features_in_use
 
 
-def count_unread(folder: Path, annotations: Iterable[Annotation]) -> int:
-    """Return how many annotations of the catalog in `folder` an index run would read: those without an identifier.
+def count_unread(folder: Path, states: Iterable[tuple[Annotation, str]]) -> int:
+    """Return how many annotations of the catalog in `folder` an index run would read: those without an identifier, and
+    those that are missing or stale.
 
-    A photo that failed is not one of them, unless its file was missing and is there now.
+    A photo that failed is not one of them, unless its file was missing and is there now; nor is one that was read and
+    has gone. states: the annotations, each with its state as of `states_of`.
     """
-    bare = [a for a in annotations if not a.annotation]
-    if not bare:
+    left = [(a.path, state == "failed") for a, state in states if state != "indexed" or not a.annotation]
+    if not left:
         return 0
-    records = load_records(folder)
-    failed = {path for path in records.failures if path in records.photos or not os.path.exists(folder / path)}
-    return sum(a.path not in failed for a in bare)
+    known = load_records(folder).photos
+    there = {path: os.path.exists(folder / path) for path, _ in left}
+    return sum(
+        (there[path] and path not in known) if failed else (there[path] or path not in known) for path, failed in left
+    )
 
 
 def states_of(folder: Path, annotations: Sequence[Annotation]) -> tuple[tuple[str, str], ...]:

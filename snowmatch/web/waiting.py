@@ -30,12 +30,12 @@ AT_ONCE = 3000  # sightings that are compared when the first page is opened; mor
 class Waiting:
     """Numbers of what waits. None: not known yet.
 
-    unindexed: annotations. working: kind of the work that runs, or "". compare: whether all sightings have to be
-    compared by work that a person starts. comparing: sightings compared so far, and all, or None. joins: pairs that the
-    machine would join. machine: its decisions in effect. questions: for this observer. quarrels: individuals with
-    contradictions. disputed: pairs about which observers disagree. doubtful: answers that the photos contradict.
-    groups: individuals of several sightings without a name. learnable: pairs of encounters that a calibration would
-    learn from. decisions: all so far.
+    unindexed: annotations that an index run would read; 0 while work runs. working: kind of the work that runs, or "".
+    compare: whether all sightings have to be compared by work that a person starts. comparing: sightings compared so
+    far, and all, or None. joins: pairs that the machine would join. machine: its decisions in effect. questions: for
+    this observer. quarrels: individuals with contradictions. disputed: pairs about which observers disagree. doubtful:
+    answers that the photos contradict. groups: individuals of several sightings without a name. learnable: pairs of
+    encounters that a calibration would learn from. decisions: all so far.
     """
 
     unindexed: int
@@ -67,25 +67,24 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
     """
     identities = state.identities()
     who = identities.who
-    unindexed = count_unread(state.folder, identities.annotations)
-    if who.boxes and not rereading_of(state).running:  # a box was corrected, and the animal was not read again
-        states = state.states()
-        unindexed += sum(a.annotation in who.boxes and states[a.row][0] == "stale" for a in identities.annotations)
     jobs = list_jobs(state.folder)
     working = next((job.kind for job in jobs if job.state == "running"), "")
+    states = () if working else state.states()
+    # Without any features there is nothing to compare
+    to_compare = bool(who.sightings) and (bool(working) or any(each == "indexed" for each, _ in states))
     evidence, compare = None, False
-    if who.sightings and not working:
+    if to_compare and not working:
         large = len(who.sightings) > AT_ONCE and "evidence" not in state.kept
         compare = large and not any(job.kind == "compare" and job.state == "done" for job in jobs)
         evidence = None if compare else evidence_now(state)
     joins, questions = _asked(state, identities, evidence)
     disputed = sum(each.adjudicated is None for each in agreement(identities.rows, who).disagreements)
     found = Waiting(
-        unindexed=unindexed,
+        unindexed=_unindexed(state, identities, states),
         indexed=sum(bool(a.annotation) for a in identities.annotations),
         working=working,
         compare=compare,
-        comparing=state.comparing or (0, len(who.sightings)) if who.sightings and evidence is None else None,
+        comparing=state.comparing or (0, len(who.sightings)) if to_compare and evidence is None else None,
         joins=joins,
         machine=len(machine_rows(identities.rows)),
         questions=questions,
@@ -96,7 +95,13 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
         learnable=_learnable(state, identities, jobs) if evidence is not None else 0,
         decisions=len(identities.rows),
     )
-    return found, bool(evidence is not None or compare or not who.sightings)
+    return found, bool(evidence is not None or compare or not to_compare)
+
+
+def _unindexed(state: State, identities: Identities, states: Sequence[tuple[str, str]]) -> int:
+    boxes = identities.who.boxes if rereading_of(state).running else {}  # of animals that are read at this moment
+    pairs = zip(identities.annotations, states, strict=False)  # rows may have come since
+    return count_unread(state.folder, [(a, each) for a, (each, _) in pairs if a.annotation not in boxes])
 
 
 def _learnable(state: State, identities: Identities, jobs: Sequence[Job]) -> int:
