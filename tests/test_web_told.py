@@ -107,6 +107,17 @@ def test_what_was_corrected_in_the_table_of_stations_is_a_finding_no_more(tmp_pa
     assert shown == [True, False]
 
 
+def test_photos_that_were_lost_or_put_back_are_told_when_the_page_is_loaded_again(tmp_path):
+    folder = make_catalog(tmp_path)
+    photo, client, shown = folder / "images" / "0.jpg", client_of(folder), []
+    for change in (None, lambda: photo.rename(tmp_path / "0.jpg"), lambda: (tmp_path / "0.jpg").rename(photo)):
+        if change is not None:
+            change()
+        client.get("/doctor")
+        shown.append("1 photo or mask cannot be read" in found_by(client, "/doctor/findings?lang=en").text)
+    assert shown == [False, True, False]
+
+
 def test_pictures_of_a_finding_lead_to_their_sighting(tmp_path):
     folder = make_catalog(tmp_path)
     table = folder / "catalog.csv"

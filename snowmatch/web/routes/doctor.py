@@ -21,6 +21,7 @@ from snowmatch.web.texts import translator
 from snowmatch.web.told import told, told_note
 
 CASES, PHOTOS = 20, 12  # of one finding
+ASKED = "doctor asked"  # the last loading of the page, among what the server keeps
 # The page that helps with a finding, by its code
 PAGES = {
     "contradictions": "/contradictions",
@@ -49,7 +50,8 @@ PAGES = {
 
 
 def doctor(request: Request) -> Response:
-    """The page. Its findings are fetched after it."""
+    """The page. Its findings are fetched after it, and made anew: files come and go without a sign."""
+    state_of(request).kept[ASKED] = object()
     return render(request, "doctor.html")
 
 
@@ -57,7 +59,7 @@ def findings(request: Request) -> Response:
     """The findings; with status 202 while the catalog is examined."""
     state = state_of(request)
     identities = state.identities()
-    key = (Same(identities.data), identities.stored.head, stations_stamp(state))
+    key = (Same(identities.data), identities.stored.head, stations_stamp(state), state.kept.get(ASKED))
     found, fresh = background(state, "doctor").get(key, lambda: examine(state.catalog()))
     if found is None or not fresh:
         return render(request, "wait.html", status=202, word="doctor.wait")
