@@ -269,6 +269,7 @@ def test_two_sides_of_one_encounter_are_a_pair_of_their_own():
     book.pair(0, 1, SAME, "bo", mode="blind")
     book.pair(2, 3, SAME)
     book.pair(2, 3, CANNOT_TELL, "bo", mode="blind")
+    book.pair(2, 3, SAME, "cy", role="adjudicator")
     who = who_is_who(annotations, book.rows)
     assert len(who.sightings) == 1
     found = agreement(book.rows, who)
@@ -277,11 +278,28 @@ def test_two_sides_of_one_encounter_are_a_pair_of_their_own():
     assert "a2" in format_agreement(found, who)
 
 
+def test_a_doubt_about_two_sightings_that_became_one_encounter_waits_for_nobody():
+    before = catalog([None] * 4)
+    after = tuple(replace(a, encounter="e", passage="e") if a.row < 2 else a for a in before)
+    book = Book()
+    for a in (0, 2):
+        book.pair(a, a + 1, SAME)
+        book.pair(a, a + 1, CANNOT_TELL, "bo", mode="blind")
+    told = [agreement(book.rows, who_is_who(annotations, book.rows)) for annotations in (before, after)]
+    assert [[each.sides for each in found.disagreements] for found in told] == [
+        [("a0", "a1"), ("a2", "a3")],
+        [("a2", "a3")],
+    ]
+    assert [found.waiting for found in told] == [2, 1]
+    assert [found.overall.pairs for found in told] == [2, 2]
+
+
 def test_two_sides_of_one_encounter_are_a_pair_when_their_first_photo_has_left_the_catalog():
     annotations = tuple(replace(a, encounter="e", passage="e", row=n) for n, a in enumerate(catalog([None] * 5)[1:]))
     book = Book()
     for observer, answer in (("ann", SAME), ("bo", CANNOT_TELL)):
         book.add("pair", observer, answer, side_a=("a0", "a1"), side_b=("a2", "a3"), mode="blind")
+    book.add("pair", "cy", SAME, side_a=("a0", "a1"), side_b=("a2", "a3"), role="adjudicator")
     who = who_is_who(annotations, book.rows)
     found = agreement(book.rows, who)
     assert (found.overall.pairs, found.gone) == (1, 0)

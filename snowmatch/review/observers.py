@@ -97,8 +97,8 @@ class Agreement:
     pairs: number of pairs that observers have answered. observers: their names. overall: the first answers to pairs
     that two or more have answered. independent: of these, those where the second observer did not see the first one's.
     others: by pair of observers, and groups of the pairs. disagreements: of the last answers; those that wait for an
-    adjudicator first, opposite ones before doubts. gone: answers about photos that are not in the catalog; they do not
-    count.
+    adjudicator first, opposite ones before doubts. A doubt about photos that are one sighting by now waits for nobody
+    and is none. gone: answers about photos that are not in the catalog; they do not count.
     """
 
     pairs: int
@@ -231,7 +231,7 @@ def _pair_quality(who: Who, quality: Mapping[str, str], key: Key) -> str:
 
 
 def _disagreements(readings: Mapping[Key, Reading], who: Who) -> tuple[Disagreement, ...]:
-    found = [
+    found = (
         Disagreement(
             who.number_of[key[0]],
             who.number_of[key[1]],
@@ -241,8 +241,10 @@ def _disagreements(readings: Mapping[Key, Reading], who: Who) -> tuple[Disagreem
         )
         for key, reading in readings.items()
         if len({row.answer for row in reading.answers.values()}) > 1
-    ]
-    return tuple(sorted(found, key=lambda d: (d.adjudicated is not None, not d.opposite, d.a, d.b, d.sides)))
+    )
+    # A doubt about two sides of one sighting is settled: their encounter says that they are one animal
+    left = [each for each in found if each.a != each.b or each.opposite or each.adjudicated is not None]
+    return tuple(sorted(left, key=lambda d: (d.adjudicated is not None, not d.opposite, d.a, d.b, d.sides)))
 
 
 def _repeats(answers: Sequence[Decision], keys: Sequence[Key | None]) -> tuple[Repeats, ...]:
