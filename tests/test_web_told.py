@@ -107,6 +107,14 @@ def test_what_was_corrected_in_the_table_of_stations_is_a_finding_no_more(tmp_pa
     assert shown == [True, False]
 
 
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_what_no_page_looks_at_is_told_with_its_command_and_leads_to_no_page(tmp_path, language):
+    client = client_of(make_catalog(tmp_path))
+    text = found_by(client, f"/doctor/findings?lang={language}").text
+    (line,) = [each for each in re.findall(r"<li>.*?</li>", text) if "snowmatch doctor --deep" in each]
+    assert "<a " not in line
+
+
 def test_photos_that_were_lost_or_put_back_are_told_when_the_page_is_loaded_again(tmp_path):
     folder = make_catalog(tmp_path)
     photo, client, shown = folder / "images" / "0.jpg", client_of(folder), []

@@ -31,8 +31,6 @@ PAGES = {
     "names-refused": "/contradictions",
     "idle-decisions": "/contradictions",
     "half-named": "/review",
-    "look-like-one": "/review",
-    "wrong-name": "/individuals",
     "one-flank": "/individuals?flanks=one",
     "individuals-alike": "/individuals?show=named",
     "individuals-same-name": "/individuals?show=named",
@@ -43,7 +41,6 @@ PAGES = {
     "checks-damaged": "/jobs",
     "middle-damaged": "/jobs",
     "files-mended": "/jobs",
-    "names-unseen": "/jobs",
     "no-box": "/photos?outline=neither&view=outline",
     "body-part-unknown": "/photos?body_part=unknown",
 }
