@@ -65,6 +65,27 @@ def test_a_catalog_with_identifiers_that_is_not_indexed_is_led_to_index_as_well(
         assert 'name="kind" value="index"' in text
 
 
+def test_no_page_waits_for_the_look_at_all_files(state, monkeypatch):
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow(folder, annotations):
+        looking.set()
+        assert go_on.wait(30)
+        return tuple(("indexed", "") for _ in annotations)
+
+    monkeypatch.setattr(state_module, "states_of", slow)
+    look = threading.Thread(target=state.states)
+    look.start()
+    assert looking.wait(30)
+    other = threading.Thread(target=state.identities)
+    other.start()
+    other.join(10)
+    waited = other.is_alive()
+    go_on.set()
+    look.join(30)
+    assert not waited
+
+
 def test_photos_that_come_into_a_catalog_of_folders_are_noticed(tmp_path, monkeypatch):
     def put(path):
         path.parent.mkdir(parents=True, exist_ok=True)

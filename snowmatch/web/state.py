@@ -54,6 +54,7 @@ class State:
         self._loaded, self._took = 0.0, 0.0
         self._keys: dict[str, int] = {}  # the row of each annotation, by what stands for it in addresses
         self._keys_of: object = None
+        self._looking = threading.Lock()  # of the states: other pages need not wait for a look at each file
         self._states: tuple[tuple[str, str], ...] = ()
         self._states_of: object = None
         self._catalog: Catalog | None = None
@@ -140,7 +141,7 @@ class State:
     def states(self) -> tuple[tuple[str, str], ...]:
         """Return the state of each annotation by its row, and why it failed, as of when the catalog was read."""
         identities = self.identities()
-        with self._lock:
+        with self._looking:
             key = (identities.data, _features(self.folder), identities.who.boxes)
             if self._states_of != key:
                 corrected = [identities.corrected(a.row) for a in identities.annotations]
