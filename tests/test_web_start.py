@@ -3,9 +3,11 @@
 import csv
 import io
 import os
+import re
 import shutil
 import threading
 import time
+from dataclasses import fields
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +23,10 @@ from snowmatch.review.learnable import learnable_pairs
 from snowmatch.web import state as state_module
 from snowmatch.web.app import make_app
 from snowmatch.web.jobs import commands_of, jobs_path
+from snowmatch.web.page import environment
 from snowmatch.web.state import State
+from snowmatch.web.texts import translator
+from snowmatch.web.waiting import Waiting
 
 
 @pytest.fixture
@@ -84,6 +89,25 @@ def test_no_page_waits_for_the_look_at_all_files(state, monkeypatch):
     go_on.set()
     look.join(30)
     assert not waited
+
+
+@pytest.mark.parametrize(
+    ("role", "left", "told"),
+    [
+        ("observer", {"disputed": 1}, "an adjudicator has something to do"),
+        ("observer", {"disputed": 1, "questions": 2}, "About 2 questions"),
+        ("observer", {}, "Nothing."),
+        ("adjudicator", {"disputed": 1}, "/review?mode=adjudicate"),
+    ],
+)
+def test_an_observer_is_told_when_only_others_have_something_to_do(role, left, told):
+    now = Waiting(**dict.fromkeys([each.name for each in fields(Waiting)], 0) | {"comparing": None} | left)
+    may = {"observer": False, "adjudicator": role == "adjudicator", "administrator": False}.get
+    known = {"t": translator("en"), "may": may, "state": SimpleNamespace(observer="Bek"), "notes": ()}
+    text = environment("en").get_template("home_waits.html").render(found=now, **known)
+    (lines,) = re.findall(r"<ol class=\"waits\">(.*?)</ol>", text, re.DOTALL)
+    assert lines.count("<li>") == 1
+    assert told in lines
 
 
 def test_photos_that_come_into_a_catalog_of_folders_are_noticed(tmp_path, monkeypatch):
