@@ -125,7 +125,7 @@ def test_a_link_to_what_is_no_pair_any_more_says_so(state, page):
         answer = page.get("/review", params=address)
         assert answer.status_code == 400
         assert "this is no pair any more" in answer.text
-        assert 'class="button" href="/review"' in answer.text
+        assert 'class="button mend" href="/review"' in answer.text
         assert page.get("/review", params=address | {"mode": "blind"}).status_code == 200
 
 

@@ -32,7 +32,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.photos.facts import PhotoFacts, facts_from_row, facts_to_row
 
-FORMAT = 4
+FORMAT = 5
 LEAST = 5_000  # annotations: a smaller catalog is read from its table in less than half a second
 MOST_LOOKED_AT = 1_000  # photos that were looked at because they have no record; with more, nothing is kept; chosen
 LARGEST = 4 << 30  # bytes: a larger file is not one of snowmatch
