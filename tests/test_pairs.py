@@ -13,6 +13,7 @@ from conftest import the_pair
 
 import snowmatch
 from snowmatch.cli import main
+from snowmatch.confidence.model import Model
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation, Features, Subject
@@ -243,6 +244,14 @@ def test_the_spots_of_two_photos_are_those_that_the_evidence_of_pairs_counts(sur
     assert {pair: len(spots_between(session, *sorted(pair)).weights) for pair in both_ways} == both_ways
 
 
+def test_a_pair_says_less_where_other_sightings_match_too():
+    model = Model((0.0,), 1.0, (2.0, 3.0), 5.0, 0.0, 1000.0, 10.0, 0.0)
+    alone, quiet, loud = (
+        pairs._log_odds((model,), np.array([2.0, *others]), 1000.0)[0, 0] for others in ((), [0.1] * 10, [0.5] * 10)
+    )
+    assert loud < alone < quiet
+
+
 @pytest.mark.parametrize("outlined", [True, False])
 def test_photos_without_box_or_mask_say_no_more_than_the_limit_with_both_flanks(monkeypatch, outlined):
     parts = ("left_flank", "right_flank", "left_flank", "right_flank")
@@ -270,7 +279,12 @@ def test_photos_without_box_or_mask_say_no_more_than_the_limit_with_both_flanks(
     monkeypatch.setattr(pairs, "match_many", lambda asked, *_: [() for _ in asked])
     monkeypatch.setattr(pairs, "score_matches", scores)
     monkeypatch.setattr(pairs, "_models", lambda *_: ())
-    monkeypatch.setattr(pairs, "_log_odds", lambda *_: np.full((2, 2), 2.0))
+
+    def log_odds(models, scores, features):
+        assert len(scores) == 1  # without the asked sighting itself, which is not compared
+        return np.full((2, 1), 2.0)
+
+    monkeypatch.setattr(pairs, "_log_odds", log_odds)
     session = SimpleNamespace(gallery=gallery, method=SimpleNamespace(matcher=None, geometry=None))
     found = compare_sightings(session, [[0, 1], [2, 3]], [0, 1])
     assert [each.odds for each in found] == [4.0 if outlined else pairs.MOST_WHOLE] * 2

@@ -297,7 +297,7 @@ def test_photos_that_are_added_during_a_long_index_run_are_said_to_be_in_the_cat
         answer = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
         assert answer.status_code == 400
         assert "the photos are in the catalog now, not read and without a name" in answer.text
-        assert 'class="button" href="/jobs"' in answer.text
+        assert 'class="button mend" href="/jobs"' in answer.text
     assert len(open_identities(catalog).annotations) == rows + 1
 
     def broken(state):
@@ -307,7 +307,7 @@ def test_photos_that_are_added_during_a_long_index_run_are_said_to_be_in_the_cat
     address = asked(client, sent(client, jpeg(6)))
     answer = client.post(f"{address}/add", data={"who": "new", "name": "bugu"}, follow_redirects=False)
     assert "without a name: no disk space is left" in answer.text
-    assert 'class="button" href="/jobs"' in answer.text
+    assert 'class="button mend" href="/jobs"' in answer.text
 
     def gone(state):
         raise SnowmatchError("the folder x does not exist", "no-catalog", folder="x")

@@ -41,10 +41,11 @@ class Model:
     """A learned model: how strongly a score speaks for an individual, against all others and against a new one.
 
     An individual that passed the geometric check has the log-odds `accepted` plus a piecewise linear function of the
-    logarithm of its score. knots: (K,) where the slope changes. slopes: (K + 1,) of the pieces, from BELOW under the
-    first knot to ABOVE over the last one. An individual without a vote has log-odds 0. An individual that was met in e
-    times as many encounters gains `sightings`. A new individual has `new`, plus `features` for each factor e by which
-    the query has more features than `usual_features`. individuals: the number of individuals that were compared.
+    logarithm of its score beside the others (`beside_others`). knots: (K,) where the slope changes. slopes: (K + 1,) of
+    the pieces, from BELOW under the first knot to ABOVE over the last one. An individual without a vote has log-odds 0.
+    An individual that was met in e times as many encounters gains `sightings`. A new individual has `new`, plus
+    `features` for each factor e by which the query has more features than `usual_features`. individuals: the number of
+    individuals that were compared.
     """
 
     knots: tuple[float, ...]
@@ -155,7 +156,7 @@ def group_names(outlined: bool, body_part: str) -> tuple[str, ...]:
 def evidence(scores: np.ndarray, knots: Sequence[float]) -> np.ndarray:
     """Return (..., K + 2) float64, the inputs of a model: whether the score is verified, and its extent in each piece.
 
-    scores: (...) ranking scores (see `scores.ranking`): rejected ones are at most VERIFIED.
+    scores: (...) beside those of the others (see `beside_others`): rejected ones are at most VERIFIED.
 
     Source: piecewise-linear (hinge) basis, Hastie, Tibshirani & Friedman 2009, section 5.2.
     """
@@ -208,25 +209,28 @@ def probabilities(
     new animal before any evidence, above 0 and below 1; see `expected_new`. encounters: (I,) the number of encounters
     of each individual (not given: one each). spots: how many of the features were compared; None for all.
 
-    The probabilities are the mean of the models' posterior. If nothing speaks, they are what was expected before. The
-    careful value of an individual assumes the least favourable model, that new animals are as frequent as in learning
-    or as `new_share`, whichever is more, and that a short list of candidates does not make them rarer. That of "new"
-    assumes that they are as rare as `new_share`, whatever the number of candidates.
+    The scores are set beside those of the others first, see `beside_others`. The probabilities are the mean of the
+    models' posterior. If nothing speaks, they are what was expected before. The careful value of an individual assumes
+    the least favourable model, that new animals are as frequent as in learning or as `new_share`, whichever is more,
+    that a short list of candidates does not make them rarer, and that others that match nothing make no score say more.
+    That of "new" assumes that they are as rare as `new_share`, whatever the number of candidates.
 
     Source: conditional logit with an outside option, McFadden 1974; Bayes' rule; bounds over a set of priors, Berger
     1990 (robust Bayes).
     """
     compared = ~np.isnan(scores)
     met = np.ones(len(scores)) if encounters is None else np.maximum(encounters, 1)
-    known = named[compared]
-    given = beside_others(scores[compared], known), known, features, new_share
-    posteriors = [_posterior(model, *given, met[compared], spots) for model in models]
-    bounds = [_bounds(model, *given) for model in models]
+    plain, known = scores[compared], named[compared]
+    beside = beside_others(plain, known)
+    given = known, features, new_share
+    posteriors = [_posterior(model, beside, *given, met[compared], spots) for model in models]
+    lowest = [_bounds(model, np.minimum(beside, plain), *given)[0] for model in models]
+    lowest_new = [_bounds(model, beside, *given)[1] for model in models]
     individuals, careful = np.full(len(scores), np.nan), np.full(len(scores), np.nan)
     individuals[compared] = np.mean([p for p, _ in posteriors], axis=0)
-    careful[compared] = np.minimum(np.min([p for p, _ in bounds], axis=0), individuals[compared])
+    careful[compared] = np.minimum(np.min(lowest, axis=0), individuals[compared])
     new = float(np.mean([p for _, p in posteriors]))
-    return Probabilities(individuals, new, careful, min(new, *(p for _, p in bounds)), new_share)
+    return Probabilities(individuals, new, careful, min(new, *lowest_new), new_share)
 
 
 def says_nothing(scores: np.ndarray, features: float, spots: float | None = None) -> bool:

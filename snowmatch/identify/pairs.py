@@ -90,7 +90,9 @@ def compare_sightings(
             scores = score_matches(photos.subjects, matched[place], gallery, photos.allowed, matcher, geometry)
             models = _models(session, own, part, gallery)
             rich = float(np.mean([len(s) for s in photos.subjects]))
-            log = _log_odds(models, scores.evidence, rich)
+            compared = np.unique(gallery.individual_numbers[photos.allowed])
+            log = np.zeros((2, len(gallery.individuals)))
+            log[:, compared] = _log_odds(models, scores.evidence[compared], rich)
             for n in np.flatnonzero(scores.evidence > VERIFIED).tolist():
                 other = int(gallery.individuals[n].individual or -1)
                 said = odds if all(gallery.evidence(e) in OUTLINED for e in own) else whole
@@ -144,7 +146,7 @@ def _log_odds(models: Sequence[Model], scores: np.ndarray, features: float) -> n
     """Return (2, I) the natural logarithm of the likelihood ratio of each score, one animal or two: mean and lowest of
     the models.
 
-    A score that is not verified has 0.
+    scores: (I,) of the sightings that are compared. A score that is not verified has 0.
     """
     each = [np.zeros(len(scores))]
     if models:
