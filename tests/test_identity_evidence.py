@@ -16,7 +16,7 @@ from snowmatch.core.home import database_path
 from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.extractors.sift import Sift
 from snowmatch.review.identities import answer_pair, decide, open_identities
-from snowmatch.review.likely import LEAST, Evidence, Likely, check_one_reading, gather_evidence
+from snowmatch.review.likely import LEAST, TOP, Evidence, Likely, check_one_reading, gather_evidence
 from snowmatch.review.links import links_of
 from snowmatch.review.queue import Queue, _could_tell, answer_item, doubtful_answers
 from snowmatch.screening.stored_maps import StoredMaps
@@ -120,6 +120,19 @@ def test_same_of_a_pair_that_no_comparison_lists_is_looked_at_again_if_photos_co
     assert told == ["Anna: same; the photos say next to nothing for it"] * 2
     one, other = (who.who.sightings[n] for n in (0, 2))
     assert not _could_tell(one, replace(other, passage=one.passage))
+    full = {(n, 10 + k): Likely(n, 10 + k, 6.0, 0.9, 0.9, 60, ("a", "b")) for n in (0, 2) for k in range(TOP)}
+    crowded = replace(evidence, pairs={**evidence.pairs, **full})  # neither list has room for the pair
+    assert doubtful_answers(who, crowded) == [(0, 1)]
+
+
+def test_answers_of_imported_files_are_not_doubted_as_those_of_persons(tmp_path):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(2)]
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,body_part,encounter,annotation", *lines]) + "\n")
+    evidence = Evidence({}, 0.001, -8.0, 0)
+    for role, doubted in (("import", []), ("observer", [(0, 1)])):
+        who = open_identities(tmp_path)
+        who, _ = decide(who, [answer_pair(who, 0, 1, "same", f"by {role}", role=role)])
+        assert doubtful_answers(who, evidence) == doubted
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from snowmatch.review.graph import (
     weights_of,
 )
 from snowmatch.review.identities import Identities, draft, sides_of
-from snowmatch.review.likely import LEAST, Evidence
+from snowmatch.review.likely import LEAST, TOP, Evidence
 from snowmatch.review.questions import Questions
 from snowmatch.review.turns import held_by_others, skipped_by
 
@@ -546,9 +546,11 @@ def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[i
     """Return the pairs whose answers by persons the photos contradict strongly, and no adjudicator has decided.
 
     Then those of an answer `same` for which the photos say next to nothing: of an observer who is 97 % right, one in
-    four is wrong. A pair that is not in the evidence is one of these, if photos could have said something about it. The
-    most doubtful first. None give an empty list.
+    four is wrong. A pair that is not in the evidence is one of these, if photos could have said something about it and
+    one side has room left among its best. Answers of imported files are not persons'. The most doubtful first. None
+    give an empty list.
     """
+    listed = Counter(n for pair in evidence.pairs for n in pair)
     sightings, unlisted = identities.who.sightings, 1 / (1 + math.exp(-evidence.unlisted))
     found = []
     for pair, state in identities.who.pairs.items():
@@ -557,7 +559,7 @@ def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[i
             continue
         if any(said.role == "adjudicator" for said in state.answers) or _first_person(state) is None:
             continue
-        if likely is None and not _could_tell(*(sightings[n] for n in pair)):
+        if likely is None and (min(listed[n] for n in pair) >= TOP or not _could_tell(*(sightings[n] for n in pair))):
             continue
         probability = unlisted if likely is None else likely.probability
         wrong = probability if state.answer == DIFFERENT else 1 - probability
@@ -572,8 +574,9 @@ def _could_tell(one: Sighting, other: Sighting) -> bool:
 
 
 def _first_person(state: PairState) -> Decision | None:
-    """Return the first answer of a person that says what counts; None if only the machine says it."""
-    return next((said for said in state.answers if said.role != "machine" and said.answer == state.answer), None)
+    """Return the first answer of a person that says what counts; None if only the machine or an import says it."""
+    persons = (said for said in state.answers if said.role not in ("machine", "import"))
+    return next((said for said in persons if said.answer == state.answer), None)
 
 
 def answer_item(

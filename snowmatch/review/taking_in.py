@@ -45,8 +45,8 @@ def check_can_add(folder: Path, watched: Path | None = None, station: str = "") 
     inside = "" if watched is None or (folder / CSV_NAME).is_file() else path_inside(folder, str(watched))
     if inside and not any(is_unidentified(name) for name in Path(inside).parts):
         raise SnowmatchError(
-            f"{watched} lies in a catalog of folders {LAYOUTS}: folders of photos there would be animals. Watch a "
-            f"folder outside of it, or one called {UNIDENTIFIED}"
+            f"{watched} lies in a catalog of folders {LAYOUTS}: folders of photos there would be animals. "
+            "Watch a folder outside of it"
         )
     if station and (not _folder_name(station) or is_position(station)):
         raise SnowmatchError(f"{station!r} cannot be the name of a station: expected a name such as S01")

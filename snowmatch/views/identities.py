@@ -133,9 +133,11 @@ def format_change(change: Change) -> str:
     if change.disputed:
         told = counted(change.disputed, "more sighting")
         lines.append(f"{told} with different names of observers: `check` shows them, `name --adjudicator` settles it")
-    for names in change.several:
+    for names in change.several[:20]:
         name, listed = printable(names[0]), printable(", ".join(names))
         lines.append(f"{name} has several names then ({listed}): merge them, or split the individual")
+    if len(change.several) > 20:
+        lines.append(f"... and {len(change.several) - 20} more with several names")
     for names in change.alike:
         listed = " and ".join(repr(printable(name)) for name in names)
         lines.append(f"{listed} are nearly the same name, and count as different animals: rename one, or merge them")

@@ -170,8 +170,10 @@ def _lines(identities: Identities, change: Change, t: Translate, values: Mapping
         lines.append(t("change.quarrels", n=len(change.quarrels)))
     if change.disputed:
         lines.append(t("change.disputed", n=change.disputed))
-    lines += [t("change.several", names=", ".join(map(printable, names))) for names in change.several]
-    lines += [t("change.alike", names=", ".join(map(printable, names))) for names in change.alike]
+    for key, groups in (("change.several", change.several), ("change.alike", change.alike)):
+        lines += [t(key, names=", ".join(map(printable, names))) for names in groups[:SHOWN]]
+        if len(groups) > SHOWN:
+            lines.append(t("change.more", n=len(groups) - SHOWN))
     if not lines and values.get("kind") not in (PORTRAIT, BOX, *TRAITS):
         lines.append(t("change.nothing"))
     return lines
