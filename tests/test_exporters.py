@@ -651,6 +651,16 @@ def test_an_empty_photo_is_category_0_in_coco(tmp_path, word):
     assert {"individual_id" in a for a in told if a["category_id"] == 1} == {True}
 
 
+def test_spellings_of_one_species_are_one_category_in_coco(tmp_path):
+    data = snowmatch.open_catalog(photo_catalog(tmp_path)).data
+    words = ("snow leopard", "Panthera  uncia")
+    told = tuple(replace(a, species=words[n % 2]) for n, a in enumerate(data.annotations))
+    export_survey(uncounted_survey(replace(data, annotations=told)), "coco", tmp_path / "out")
+    about = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert [each["id"] for each in about["categories"]] == [0, 1]
+    assert {each["category_id"] for each in about["annotations"]} == {1}
+
+
 def test_hloc_has_the_stored_features_in_its_layout(own_survey, tmp_path):
     folder = own_survey / "catalog"
     survey = make_survey(snowmatch.open_catalog(folder).data)

@@ -313,7 +313,7 @@ def test_damaged_settings_are_told_with_each_answer_and_are_not_replaced(own_sur
     opened = snowmatch.open_catalog(catalog, classifier="none")
     for notes in (opened.session().notes, evidence_notes(opened.data)):
         assert [note.code for note in notes].count("settings-damaged") == 1
-    with pytest.raises(SnowmatchError, match=r"was changed by hand .* delete the file") as refused:
+    with pytest.raises(SnowmatchError, match=r"was changed by hand, so nothing was stored: delete the file") as refused:
         opened.index(workers=1)
     assert refused.value.code == "settings-damaged"
     keep_settings(catalog, CatalogSettings())  # what holds already

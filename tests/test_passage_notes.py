@@ -76,7 +76,7 @@ def test_a_photo_beside_the_cut_of_a_long_chain_may_be_of_the_passage_that_answe
     asked = [SimpleNamespace(facts=NO_FACTS, encounters=frozenset({rows[query].encounter}))]
     only = SimpleNamespace(station=None, timestamp=None)
     texts = [note.text for note in passage_notes(session, only, asked, rows[answer])]
-    assert ["where a chain of photos longer than 24 h was cut: " in text for text in texts] == [True] * told
+    assert ["together last longer than 24 h, the most of one: " in text for text in texts] == [True] * told
 
 
 def test_two_cameras_of_one_station_may_have_seen_one_passage():

@@ -12,6 +12,7 @@ import re
 import stat
 from collections import Counter, deque
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from snowmatch.catalog.cells import SPELLINGS, CellError, read_body_part
@@ -116,6 +117,7 @@ def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
     }
 
 
+@cache  # asked for the folders of each photo
 def reads_as_body_part(name: str) -> bool:
     """Return whether the name of a folder reads as a body part other than `unknown`."""
     try:

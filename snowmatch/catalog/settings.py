@@ -155,6 +155,10 @@ def keep_settings(folder: Path, settings: CatalogSettings) -> None:
     if load_settings(folder, notes) == settings:
         return
     for note in notes:
-        raise SnowmatchError(note.text, note.code, **note.data)
+        text = (
+            f"{settings_path(folder)} is damaged or was changed by hand, so nothing was stored: delete the file, and "
+            "set again what you had set"
+        )
+        raise SnowmatchError(text, note.code, **note.data)
     text = json.dumps(with_json_sum(asdict(settings)), indent=2) + "\n"
     replace_file(settings_path(folder), lambda file: file.write(text.encode()))

@@ -25,7 +25,7 @@ def label_of(text: str) -> str:
 
 def species_key(text: str) -> str:
     """Return a species as it is compared: as `label_of` returns it, in small letters, of SYNONYMS by one name."""
-    label = label_of(text).casefold()
+    label = " ".join(label_of(text).casefold().split())
     return SYNONYMS.get(label, label)
 
 

@@ -78,7 +78,7 @@ def listed(names: Iterable[str], most: int) -> str:
 def shortened(text: str, most: int) -> str:
     """Return `text` with at most `most` characters: of a longer one, its beginning and its end."""
     head = (most - 1) // 2
-    return text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}"
+    return text if len(text) <= most else f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
 def counted(number: int, word: str, several: str = "") -> str:

@@ -181,7 +181,10 @@ def passage_notes(
         unknown, do = "whose station is not known", "say where the query was taken, or "
     elif cut:
         longest = session.data.settings.longest_encounter
-        unknown, do = f"where a chain of photos longer than {longest:g} h was cut", ""
+        unknown, do = (
+            f"and both encounters of this station together last longer than {longest:g} h, the most of one",
+            "",
+        )
     else:
         unknown, do = "and its own station is not known", "fill in its station, or "
     text = (

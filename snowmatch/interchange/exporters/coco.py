@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from snowmatch.catalog.species import NOTHING, label_of
+from snowmatch.catalog.species import NOTHING, label_of, species_key
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporting import Export
@@ -40,8 +40,10 @@ class Coco:
         photos: dict[str, list[Annotation]] = defaultdict(list)
         for a in kept:
             photos[a.path].append(a)
-        names = sorted({self._category(a) for a in kept} - {NOTHING})
-        number = {NOTHING: 0} | {name: n for n, name in enumerate(names, start=1)}
+        spelled: dict[str, str] = {}  # one category for all spellings of a species
+        for label in sorted({self._category(a) for a in kept} - {NOTHING}):
+            spelled.setdefault(species_key(label), label)
+        number = {NOTHING: 0} | {key: n for n, key in enumerate(spelled, start=1)}
         frames = _frames(photos)
         images, annotations = [], []
         for path, own in sorted(photos.items()):
@@ -54,7 +56,7 @@ class Coco:
             place, many = frames[path]
             images.append({**image, "seq_id": first.encounter, "seq_num_frames": many, "frame_num": place})
             annotations += [self._annotation(a, n, number) for n, a in enumerate(own)]
-        categories = [{"id": n, "name": name if n else "empty"} for name, n in number.items()]
+        categories = [{"id": n, "name": spelled[key] if n else "empty"} for key, n in number.items()]
         info = {"version": "1.0", "description": f"snowmatch {__version__}"}
         content = {"info": info, "images": images, "annotations": annotations, "categories": categories}
         return {"coco.json": (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()}
@@ -64,7 +66,7 @@ class Coco:
         return self.species if not label or (label == NOTHING and a.individual is not None) else label
 
     def _annotation(self, a: Annotation, place: int, number: Mapping[str, int]) -> dict[str, Any]:
-        category = number[self._category(a)]
+        category = number[species_key(self._category(a))]
         found: dict[str, Any] = {
             "id": f"{a.path}#{place}",
             "image_id": a.path,
