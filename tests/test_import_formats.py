@@ -1127,6 +1127,15 @@ def test_positions_of_other_columns_are_left_out(tmp_path, columns):
     assert [row["collar"] for row in read_rows(tmp_path / "catalog.csv")] == ["c1", "c2"]
 
 
+def test_remarks_with_degrees_stay_and_left_out_cells_are_counted(tmp_path):
+    cells = ("12° 2 cubs, collar visible", "N41 30 44")
+    report = import_source(two_photos(tmp_path, "table", {"Note": cells, "Slope": ("30° N side", "90° E")}), tmp_path)
+    (note,) = [note for note in report.notes if note.code == "positions-left-out"]
+    assert note.text == "1 cell with positions left out of the catalog, by column: note (1)"
+    rows = [(row["note"], row["slope"]) for row in read_rows(tmp_path / "catalog.csv")]
+    assert rows == [(cells[0], "30° N side"), ("", "90° E")]
+
+
 def test_a_station_that_is_a_position_is_refused(tmp_path):
     source = two_photos(tmp_path, "table", {"Station": ("41.51234, 75.51234", "43T 590123 4595123")})
     with pytest.raises(SnowmatchError, match=r"line 2 \(and 1 more\): the station is a position; expected the name"):
@@ -1139,7 +1148,7 @@ def test_a_location_of_another_program_that_is_a_position_is_left_out(tmp_path):
     deployments = read_rows(source / "deployments.csv")
     write_csv(source / "deployments.csv", [{**row, "deploymentGroups": "area:41.51, 76.25"} for row in deployments])
     report = import_source(source, tmp_path / "catalog")
-    assert "columns with positions left out of the catalog: location" in texts(report.notes)
+    assert "3 cells with positions left out of the catalog, by column: location (3)" in texts(report.notes)
     assert "41.51" not in (tmp_path / "catalog" / "catalog.csv").read_text()
     assert [row.get("location", "") for row in read_rows(tmp_path / "catalog" / "stations.csv")] == ["", ""]
 

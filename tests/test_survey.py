@@ -198,6 +198,11 @@ def test_a_column_with_positions_is_no_trait(tmp_path, heading, cell):
     assert note.data["columns"] == sorted(heading.split(","))
 
 
+def test_an_aspect_and_a_range_stay_traits(tmp_path):
+    (row,), _ = stations_of(tmp_path, "station,aspect,ridge\nS1.2022,90° E,12.5/14.2\n")
+    assert (row.station, row.traits) == ("S1.2022", {"aspect": "90° E", "ridge": "12.5/14.2"})
+
+
 @pytest.mark.parametrize("column", ["station", "location"])
 def test_a_place_of_the_table_that_is_a_position_is_refused(tmp_path, column):
     row = {"station": "S1", "location": "naryn"} | {column: "41.51234; 76.11234"}
@@ -250,13 +255,19 @@ def test_positions_are_known_by_many_headings(heading):
     "cell",
     [
         *("N 41 30 44 E 76 06 44", "N41 30 44", "41 30 44 N, 76 06 44 E", "N41 30.733", "N41.51234"),
-        *("43T 590123 4595123", "UTM zone 43 T, 590123E 4595123N"),
+        *("43T 590123 4595123", "UTM zone 43 T, 590123E 4595123N", "N 41d30m44s", "41.51234/75.51234"),
+        *("590123.5/4595123.5", "41.5N / 75.5E", "41.5, 75.5", "41° 33 N", "41.512° N", "41° N, 76° E", "41°33.512'"),
+        *("41°33N 76°06E", "N41 5.733", "41° 33 44"),
+        *("41° 33' 12\" N", "camp at 41°33.5' N, collar visible", "E76°06'44\"", "N41° 30.733"),
     ],
 )
 def test_positions_are_known_by_cells(cell):
     assert is_position(cell)
     words = ("S01", "S01 02", "S1 2 A", "N1 E2", "N2 3", "1d 20m 30s", "43T", "north 12", "S12-03-04", "12CAT1234")
-    assert not any(map(is_position, words))
+    stations = ("S1.2022", "S01.2023", "E12.2021", "S1 01 02", "S2 10.2022", "S12 10.2022", "W1:2:3", "S01.20230415")
+    remarks = ("12° 2 cubs, collar visible", "slope 30° N side, two cubs", "temp 5º 3 animals", "2º valle")
+    traits = ("90° E", "270° W", "22.5° E", "12.5/14.2", "3.850/4.100", "12°")
+    assert not [text for text in (*words, *stations, *remarks, *traits) if is_position(text)]
 
 
 def test_a_clock_that_was_reset_makes_no_survey_of_fifty_years(tmp_path):

@@ -24,12 +24,32 @@ _ANGLE = re.compile(
 )
 _LETTERS = re.compile(r"([NSEWnsew]?)\s*(.*?)\s*([NSEWnsew]?)")
 _DECIMAL = r"[NSEW]?\s*[-+]?\d{1,8}[.,]\d+\s*[NSEW]?"
-_PAIR = re.compile(rf"[(\[]?\s*{_DECIMAL}\s*[,;/|\s]\s*{_DECIMAL}\s*[)\]]?", re.IGNORECASE)
-_DEGREES = re.compile(r"\d\s*[°º]\s*(\d|[NSEW]\b)", re.IGNORECASE)  # the sign is also that of ordinals: "2º valle"
+_EXACT = r"(?:[NSEW]\s*\d{1,8}[.,]\d+|\d{1,8}[.,]\d+\s*[NSEW]|[-+]?\d{5,8}[.,]\d+|[-+]?\d{1,3}[.,]\d{4,})"
+_PAIR = re.compile(  # a slash may also stand in a range, such as 12.5/14.2
+    rf"[(\[]?\s*(?:{_DECIMAL}\s*[,;|\s]\s*{_DECIMAL}|{_EXACT}\s*/\s*{_EXACT})\s*[)\]]?", re.IGNORECASE
+)
+# Degrees with their sign, also within a text: with a sign of minutes or decimals, unlike 12° 2 cubs, 90° E and 2º valle
+_DEGREES = re.compile(
+    r"\d\s*[°º]\s*\d{1,2}(?:(?:[.,]\d+)?\s*['′’]|[.,]\d{2})|\d[.,]\d{2,}\s*[°º]\s*[NSEW]\b", re.IGNORECASE
+)
+_SIGN = r"\d{1,3}(?:[.,]\d+)?\s*[°º]"
+_SIGNED_ARC = rf"{_SIGN}(?:\s*\d{{1,2}}(?:[.,]\d+)?){{0,2}}"
+_SIGNED = re.compile(  # a whole cell: 41° 33 N, or 41° N 76° E
+    rf"[NSEW]?\s*[-+]?{_SIGN}(?:\s*\d{{1,2}}(?:[.,]\d+)?){{1,2}}\s*[NSEW]?"
+    rf"|[NSEW]\s*{_SIGNED_ARC}[\s,;/|]*[NSEW]\s*{_SIGNED_ARC}"
+    rf"|{_SIGNED_ARC}\s*[NSEW][\s,;/|]*{_SIGNED_ARC}\s*[NSEW]",
+    re.IGNORECASE,
+)
 # Minutes and perhaps seconds behind degrees, with the letter in front: N41 30 44, or N 41 30 44 E 76 06 44
 _SMALLER = r"[\s:dm'′’]{1,3}\d{1,2}(?:[.,]\d+)?"
 _ARC = rf"\d{{1,3}}(?:{_SMALLER}){{1,2}}\s*[s'′’\"″”]{{0,2}}"
-_FINE = rf"\d{{1,3}}(?:(?:{_SMALLER}){{2}}|[\s:d]{{1,3}}\d{{1,2}}[.,]\d{{2,}}|[.,]\d{{4,}})\s*[sm'′’\"″”]{{0,2}}"
+# One angle alone, unlike names of stations such as S1 01 02, S12 10.2022, S1.2022 and S01.20230415
+_NO_DATE = r"(?!(?:19|20)\d\d(?:[01]\d(?:[0-3]\d)?)?(?!\d))"
+_TWO = r"\d{2}(?:[.,]\d+)?"
+_FINE = (
+    rf"(?:\d{{2,3}}[\s:]{{1,3}}{_TWO}[\s:]{{1,3}}{_TWO}|\d{{1,3}}\s?d\s?\d{{1,2}}\s?[m'′’]\s?\d{{1,2}}(?:[.,]\d+)?|"
+    rf"\d{{2,3}}[\s:d]{{1,3}}\d{{1,2}}[.,]{_NO_DATE}\d{{3,}}|\d{{1,3}}[.,]{_NO_DATE}\d{{5,}})\s*[sm'′’\"″”]{{0,2}}"
+)
 _LETTERED = rf"(?:[NSEW]\s*{_ARC}|{_ARC}\s*[NSEW])"
 _ANGLES = re.compile(rf"[NSEW]\s*{_FINE}|{_LETTERED}[\s,;/|]*{_LETTERED}", re.IGNORECASE)
 _METRES = r"\d{5,8}(?:[.,]\d+)?\s*m?"
@@ -54,13 +74,13 @@ def holds_position(heading: str) -> bool:
 
 
 def is_position(text: str) -> bool:
-    """Return whether a cell holds two decimal numbers, such as `41.51234, 75.51234`, or degrees with their sign.
+    """Return whether a cell holds two decimal numbers, such as `41.51234, 75.51234`, or a fine or paired angle.
 
-    So do minutes with the letter of the hemisphere, such as `N41 30 44`, and metres of a UTM zone, such as
-    `43T 590123 4595123`.
+    Such an angle is `41°33.512'`, `41° N 76° E` or `N41 30 44`; so are metres of a UTM zone, such as
+    `43T 590123 4595123`. One whole degree is none: `90° E` may be an aspect.
     """
     plain = " ".join(text.split())
-    return _DEGREES.search(text) is not None or any(p.fullmatch(plain) for p in (_PAIR, _ANGLES, _ZONED))
+    return _DEGREES.search(text) is not None or any(p.fullmatch(plain) for p in (_PAIR, _SIGNED, _ANGLES, _ZONED))
 
 
 def position_headings(columns: Mapping[str, Iterable[str]]) -> set[str]:

@@ -265,9 +265,10 @@ def _notes(read: Counter[str], counts: Mapping[str, list[str]]) -> list[Note]:
     if nameless := counts.get("nameless"):
         words = ", ".join(f"{name} ({n})" for name, n in sorted(Counter(nameless).items()))
         notes.append(Note("names-left-empty", f"read as an animal that nobody has named: {words}"))
-    if positions := sorted(set(counts.get("positions", ()))):
-        text = f"columns with positions left out of the catalog: {some(positions)}"
-        notes.append(Note("positions-left-out", text, {"columns": positions}))
+    if positions := Counter(counts.get("positions", ())):
+        each = some([f"{column} ({n})" for column, n in sorted(positions.items())])
+        text = f"{counted(positions.total(), 'cell')} with positions left out of the catalog, by column: {each}"
+        notes.append(Note("positions-left-out", text, {"columns": sorted(positions)}))
     return notes
 
 
