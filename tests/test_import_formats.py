@@ -771,6 +771,27 @@ def test_dates_of_wildbook_may_have_the_decimals_of_a_spreadsheet(tmp_path):
     assert [row["timestamp"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")] == ["2024-05-04T10:07:00"]
 
 
+def test_milliseconds_of_wildbook_count_only_without_parts_of_a_date(tmp_path):
+    photos(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    names = ("year", "month", "day", "hour", "dateInMilliseconds")
+    dates = {
+        "a.jpg": ("2012", "-1", "0", "-1", "1325376000000"),
+        "b.jpg": ("0", "-1", "0", "-1", "1325376000000.0"),
+        "c.jpg": ("0", "-1", "0", "-1", "0.0"),
+        "d.jpg": ("2012", "5", "4", "10", "1325376000000"),
+    }
+    rows = [{"Encounter.mediaAsset0": photo, **{f"Encounter.{n}": text for n, text in zip(names, each, strict=True)}}
+            for photo, each in dates.items()]  # fmt: skip
+    report = import_source(write_csv(tmp_path / "wildbook.csv", rows), tmp_path / "catalog")
+    found = read_rows(tmp_path / "catalog" / "catalog.csv")
+    times = ["", "2012-01-01T00:00:00", "", "2012-05-04T10:00:00"]
+    assert [row["timestamp"] for row in found] == times
+    assert [row["year"] for row in found] == ["2012", "", "", ""]
+    codes = {note.code: note for note in report.notes}
+    assert codes["times-in-milliseconds"].text.startswith("the time of 1 encounter is in milliseconds")
+    assert codes["incomplete-dates"].data == {"count": 1}
+
+
 def test_parts_of_dates_of_wildbook_are_kept_and_told(tmp_path):
     photos(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg", "g.jpg")
     dates = {

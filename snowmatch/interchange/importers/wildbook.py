@@ -148,7 +148,10 @@ def _dates(cells: Mapping[str, str]) -> dict[str, str]:
 
 
 def _time(cells: Mapping[str, str], where: str, problems: list[str]) -> tuple[str, bool]:
-    """Return the time of an encounter, and whether it is from a number of milliseconds. A year alone is no time."""
+    """Return the time of an encounter, and whether it is from a number of milliseconds.
+
+    A year alone is no time: the milliseconds count only if nothing tells a year, a month or a day, and 0 is none.
+    """
     year, month, day, hour, minutes = _dates(cells).values()
     try:
         if year and month and day:
@@ -156,7 +159,8 @@ def _time(cells: Mapping[str, str], where: str, problems: list[str]) -> tuple[st
                 moment = datetime(int(year), int(month), int(day), int(hour), int(minutes or 0))
                 return moment.isoformat(), False
             return datetime(int(year), int(month), int(day)).date().isoformat(), False
-        if number := re.sub(r"\.0+$", "", cells.get("encounter_date_in_milliseconds", "")):
+        number = re.sub(r"\.0+$", "", cells.get("encounter_date_in_milliseconds", ""))
+        if number.strip("0") and not (year or month or day):
             moment = datetime.fromtimestamp(int(number) / 1000, UTC).replace(tzinfo=None)
             return moment.isoformat(timespec="seconds"), True
     except (ValueError, OverflowError, OSError) as error:
