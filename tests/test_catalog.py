@@ -294,14 +294,18 @@ def test_a_place_that_is_a_position_is_refused_once(tmp_path, column, what):
     assert "47.1" not in message
 
 
-@pytest.mark.parametrize("place", ["41.51234, 75.51234/S01", "naryn/N41 30 44 E75 30 44"])
-def test_a_folder_of_a_place_that_is_a_position_is_refused(tmp_path, place):
+@pytest.mark.parametrize(
+    ("place", "shown"), [("41.51234, 75.51234/S01", ".../S01"), ("naryn/N41 30 44 E75 30 44", "naryn/...")]
+)
+def test_a_folder_of_a_place_that_is_a_position_is_refused(tmp_path, place, shown):
     (tmp_path / place / "aika" / "left_flank").mkdir(parents=True)
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / place / "aika" / "left_flank" / name).touch()
     with pytest.raises(SnowmatchError, match="is a position; expected that of") as error:
         load_catalog(tmp_path)
     assert str(error.value).count("position;") == 1
+    assert f"{shown}/aika/left_flank/a.jpg (and 1 more): the name" in str(error.value)
+    assert not any(secret in str(error.value) for secret in ("51234", "30 44"))
 
 
 def test_names_that_are_no_names_are_noted(tmp_path):

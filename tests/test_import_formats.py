@@ -1164,6 +1164,19 @@ def test_a_station_that_is_a_position_is_refused(tmp_path):
     assert not (tmp_path / "catalog.csv").exists()
 
 
+def test_stations_of_another_program_that_are_positions_are_one_problem(tmp_path):
+    source = make_camtrap_dp(tmp_path)
+    deployments = read_rows(source / "deployments.csv")
+    placed = [{**row, "locationName": "41.51, 76.25", "locationID": "41.51, 76.25"} for row in deployments]
+    write_csv(source / "deployments.csv", placed)
+    with pytest.raises(SnowmatchError) as error:
+        import_source(source, tmp_path / "catalog")
+    number, names = len(placed), ", ".join(row["deploymentID"] for row in placed)
+    assert f": a station is a position ({number} of {number} rows, deployments {names}); " in str(error.value)
+    assert str(error.value).count("is a position") == 1
+    assert "41.51" not in str(error.value)
+
+
 def test_a_location_of_another_program_that_is_a_position_is_left_out(tmp_path):
     source = make_camtrap_dp(tmp_path)
     deployments = read_rows(source / "deployments.csv")

@@ -148,12 +148,18 @@ def _two_meanings(rows: list[Fields]) -> list[str]:
 
 
 def _positions(rows: list[Fields]) -> list[str]:
-    """Return a problem if names of places are positions: they are shown and exported."""
-    return [
-        f"the name of a folder of a {column} is a position; expected that of {what}: positions belong into stations.csv"
-        for column, what in PLACES.items()
-        if any(map(is_position, {fields[column] for fields in rows}))
-    ]
+    """Return a problem if names of places are positions: they are shown and exported. No problem tells one."""
+    problems = []
+    for column, what in PLACES.items():
+        placed = {text for text in {fields[column] for fields in rows} if is_position(text)}
+        if there := sorted(fields["path"] for fields in rows if fields[column] in placed):
+            shown = "/".join("..." if is_position(same_name(part)) else part for part in there[0].split("/"))
+            more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+            problems.append(
+                f"{shown}{more}: the name of the folder of the {column} is a position; expected that of {what}: "
+                "positions belong into stations.csv"
+            )
+    return problems
 
 
 def _is_text(parts: tuple[str, ...]) -> bool:

@@ -177,12 +177,13 @@ def checked_stations(
     origins: dict[str, str] = {}
     other: list[str] = []
     lost: list[str] = []
+    placed_in: dict[str, list[Cells]] = defaultdict(list)
     for cells, file in zip(stations, files, strict=True):
         one = {c: times.get(text, text) if is_period(c) else text for c, text in cells.items() if text}
         if is_position(one.get("location", "")):  # left out of the catalog, too: there is a note
             del one["location"]
         if is_position(one.get("station", "")):
-            problems.append(f"{file}: a station is a position; expected its name: positions belong into x and y")
+            placed_in[file].append(one)
         name = one["deployment"] = one.get("deployment") or identifier(one)
         first = made.setdefault(name, one)
         placed = [column for column in POSITION if column in first]
@@ -197,6 +198,7 @@ def checked_stations(
             elif text and not (column in POSITION and same_coordinate(column, text, stays)):
                 lost.append(f"{column} of {name} in {file}")
         origins.setdefault(name, file)
+    problems += [_placed_stations(file, rows, files.count(file)) for file, rows in placed_in.items()]
     if other:
         text = f"{counted(len(other), 'date')} of stations left out, since an earlier row of the same deployment says "
         notes.append(Note("station-dates-left-out", f"{text}otherwise: {some(other)}", {"count": len(other)}))
@@ -208,6 +210,16 @@ def checked_stations(
         read_position(one.get("x", ""), one.get("y", ""), read_crs(one.get("crs", ""), 0, wrong), 0, wrong)
         problems += [f"station {one.get('station', '')}, {column}: {text}" for _, column, text in wrong.found]
     return list(made.values())
+
+
+def _placed_stations(file: str, rows: Sequence[Cells], among: int) -> str:
+    """Return the problem of rows of a file whose stations are positions, with their deployments if these tell none.
+
+    among: the number of all rows of stations in the file.
+    """
+    named = [r["deployment"] for r in rows if r["station"] not in r["deployment"] and not is_position(r["deployment"])]
+    where = f"{len(rows)} of {counted(among, 'row')}" + (f", deployments {some(named)}" if named else "")
+    return f"{file}: a station is a position ({where}); expected its name: positions belong into x and y"
 
 
 def _cells(
