@@ -233,6 +233,27 @@ def test_a_comma_of_a_covariate_that_may_separate_thousands_is_told(tmp_path, ce
     assert all("3,850 of elevation as 3.850;" in text for text in texts)
 
 
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        (("3,850", "3900.5"), ("3850", "3900.5")),
+        (("3,850", "3,900.5"), ("3850", "3900.5")),
+        (("3,850", "2.5", "2,5"), ("3,850", "2.5", "2,5")),  # both are decimal points
+        (("3,850", "4.100"), ("3,850", "4.100")),
+    ],
+)
+def test_a_decimal_point_shows_that_commas_separate_thousands(tmp_path, cells, read):
+    rows = "".join(f"S{n};{cell}\n" for n, cell in enumerate(cells))
+    found, notes = stations_of(tmp_path, f"station;elevation\n{rows}")
+    assert tuple(row.traits["elevation"] for row in found) == read
+    assert ("unclear-commas" in [note.code for note in notes]) is (cells[1] == "4.100")
+
+
+def test_degrees_with_commas_and_a_wrong_code_are_told_as_degrees(tmp_path):
+    with pytest.raises(SnowmatchError, match="x, y look like degrees, not EPSG:32643"):
+        stations_of(tmp_path, "station;x;y;crs\nA;76,123;41,512;32643\n")
+
+
 def test_n_and_e_are_traits_unless_both_are_numbers(tmp_path):
     (row,), notes = stations_of(tmp_path, "station,N,E,s\nA,3,yes,4\n")
     assert row.traits == {"N": "3", "E": "yes", "s": "4"}

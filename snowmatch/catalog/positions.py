@@ -142,9 +142,6 @@ def read_position(
     if max(abs(x), abs(y)) > FARTHEST:
         problems.add(line, "x", "no position on the earth; expected metres, or degrees")
         return None, None
-    if crs not in DEGREES and (unclear_comma(across) or unclear_comma(up)):
-        problems.add(line, "x", "a comma that may separate thousands; expected metres without one, such as 436500")
-        return None, None
     if crs in DEGREES:
         if abs(x) <= 90 < abs(y) <= 180:
             problems.add(line, "y", "no latitude (-90 to 90): x is the longitude, y the latitude")
@@ -157,6 +154,9 @@ def read_position(
         return None, None
     if abs(x) <= 180 and abs(y) <= 90:
         problems.add(line, "crs", f"x, y look like degrees, not EPSG:{crs}; expected 4326 or metres")
+        return None, None
+    if unclear_comma(across) or unclear_comma(up):
+        problems.add(line, "x", "a comma that may separate thousands; expected metres without one, such as 436500")
         return None, None
     return x, y
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise, zip_longest
 from pathlib import Path
@@ -46,6 +46,7 @@ LESS_SURE = {
     "date_out",
 }
 ONE_OF = ("x", "y", "crs", "from", "to")  # of these columns, no second heading may be a trait of the station
+_THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")  # 3,850 or 3,900.5
 _PROBLEM = re.compile(r"problem_?(\d*)_?(from|to|start|end)_?(\d*)")
 
 
@@ -124,10 +125,35 @@ def examine_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[tu
     lines = [line for line, _ in rows]
     _check_same_place(found, lines, problems, notes)
     _check_overlaps(found, lines, problems)
+    found = _without_thousands(further, found)
     notes += _unclear_commas(path.name, further, found)
     told = [name for name in columns if name in ("from", "to", *further)]
     notes += unread_dates(path.name, [{name: values.get(name, [""])[0] for name in told} for _, values in rows])
     return tuple(found), problems
+
+
+def _without_thousands(traits: Sequence[str], found: Sequence[Deployment]) -> list[Deployment]:
+    """Return deployments without the commas that separate thousands, in covariates where a decimal point shows it."""
+    columns = {trait: [d.traits[trait] for d in found] for trait in traits}
+    pointed = {trait for trait, texts in columns.items() if any(map(_has_point, texts)) and not _decimal_comma(texts)}
+    return [
+        replace(d, traits={name: _plain_number(text) if name in pointed else text for name, text in d.traits.items()})
+        for d in found
+    ]
+
+
+def _has_point(text: str) -> bool:
+    """Return whether a number has a decimal point, unlike 3.850, which may be written with points of thousands."""
+    return "." in text and bool(number_in(_plain_number(text))) and not unclear_comma(text.replace(".", ","))
+
+
+def _plain_number(text: str) -> str:
+    return text.replace(",", "") if _THOUSANDS.fullmatch(text) else text
+
+
+def _decimal_comma(texts: Iterable[str]) -> bool:
+    """Return whether the comma of a number is a decimal point for sure."""
+    return any(text.count(",") == 1 and number_in(text) and not unclear_comma(text) for text in texts)
 
 
 def _unclear_commas(name: str, traits: Sequence[str], found: Sequence[Deployment]) -> list[Note]:
@@ -138,8 +164,7 @@ def _unclear_commas(name: str, traits: Sequence[str], found: Sequence[Deployment
     unclear: dict[str, str] = {}
     for trait in traits:
         texts = [d.traits[trait] for d in found if d.traits[trait]]
-        clear = any(text.count(",") == 1 and number_in(text) and not unclear_comma(text) for text in texts)
-        if not clear and (text := next(filter(unclear_comma, texts), "")):
+        if not _decimal_comma(texts) and (text := next(filter(unclear_comma, texts), "")):
             unclear[trait] = text
     if not unclear:
         return []
