@@ -34,8 +34,9 @@ _DEGREES = re.compile(
 )
 _SIGN = r"\d{1,3}(?:[.,]\d+)?\s*[°º]"
 _SIGNED_ARC = rf"{_SIGN}(?:\s*\d{{1,2}}(?:[.,]\d+)?){{0,2}}"
-_SIGNED = re.compile(  # a whole cell: 41° 33 N, or 41° N 76° E
+_SIGNED = re.compile(  # a whole cell: 41° 33 N, 41.51°, 76.11°, or 41° N 76° E
     rf"[NSEW]?\s*[-+]?{_SIGN}(?:\s*\d{{1,2}}(?:[.,]\d+)?){{1,2}}\s*[NSEW]?"
+    rf"|[-+]?\d{{1,3}}[.,]\d{{2,}}\s*[°º][\s,;/|]+[-+]?\d{{1,3}}[.,]\d{{2,}}\s*[°º]"
     rf"|[NSEW]\s*{_SIGNED_ARC}[\s,;/|]*[NSEW]\s*{_SIGNED_ARC}"
     rf"|{_SIGNED_ARC}\s*[NSEW][\s,;/|]*{_SIGNED_ARC}\s*[NSEW]",
     re.IGNORECASE,
@@ -45,10 +46,11 @@ _SMALLER = r"[\s:dm'′’]{1,3}\d{1,2}(?:[.,]\d+)?"
 _ARC = rf"\d{{1,3}}(?:{_SMALLER}){{1,2}}\s*[s'′’\"″”]{{0,2}}"
 # One angle alone, unlike names of stations such as S1 01 02, S12 10.2022, S1.2022 and S01.20230415
 _NO_DATE = r"(?!(?:19|20)\d\d(?:[01]\d(?:[0-3]\d)?)?(?!\d))"
+_GAP = r"[\s:'′’]{1,3}"
 _TWO = r"\d{2}(?:[.,]\d+)?"
 _FINE = (
-    rf"(?:\d{{2,3}}[\s:]{{1,3}}{_TWO}[\s:]{{1,3}}{_TWO}|\d{{1,3}}\s?d\s?\d{{1,2}}\s?[m'′’]\s?\d{{1,2}}(?:[.,]\d+)?|"
-    rf"\d{{2,3}}[\s:d]{{1,3}}\d{{1,2}}[.,]{_NO_DATE}\d{{3,}}|\d{{1,3}}[.,]{_NO_DATE}\d{{5,}})\s*[sm'′’\"″”]{{0,2}}"
+    rf"(?:\d{{2,3}}{_GAP}{_TWO}{_GAP}{_TWO}|\d{{1,3}}\s?d\s?\d{{1,2}}\s?[m'′’]\s?\d{{1,2}}(?:[.,]\d+)?|"
+    rf"\d{{2,3}}(?:{_GAP}|\s?d\s?)\d{{1,2}}[.,]{_NO_DATE}\d{{3,}}|\d{{1,3}}[.,]{_NO_DATE}\d{{5,}})\s*[sm'′’\"″”]{{0,2}}"
 )
 _LETTERED = rf"(?:[NSEW]\s*{_ARC}|{_ARC}\s*[NSEW])"
 _ANGLES = re.compile(rf"[NSEW]\s*{_FINE}|{_LETTERED}[\s,;/|]*{_LETTERED}", re.IGNORECASE)
