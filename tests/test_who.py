@@ -246,7 +246,7 @@ CHOSEN = [
 
 
 @pytest.mark.parametrize("chosen", CHOSEN, ids=["merge", "rename", "merge without names"])
-def test_a_chosen_name_that_newer_rows_have_is_told_until_one_name_is_merged_or_another_one_chosen(chosen):
+def test_a_chosen_name_that_newer_rows_have_is_told_until_one_name_is_merged_or_changed(chosen):
     photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Bars"), photo(2, "e2"), photo(3, "e3")]
     newer = [*photos, photo(4, "e4", "Cat7")]
     first, *_ = chosen.side_a
@@ -260,10 +260,20 @@ def test_a_chosen_name_that_newer_rows_have_is_told_until_one_name_is_merged_or_
     ends = {who.individuals[who.of[number]].handle for number in who.refused["0000"]}
     assert ends == {of(who, first).handle, "Cat7"}
     last = act("rename", [first], ["Aika"], "Dara") if now else act("name", [first], answer="Dara")
-    for then in (act("merge", ["a04"], [first], "Cat7"), last, act("undo", answer="0000")):
+    renamed, taken = act("rename", ["a04"], ["Cat7"], "Dara"), act("name", ["a04"])
+    for then in (act("merge", ["a04"], [first], "Cat7"), last, renamed, taken, act("undo", answer="0000")):
         after = who_is_who(newer, rows_of(*rows, then))
         assert not after.idle
         assert not after.refused
+
+
+def test_a_refused_name_that_a_merge_gave_up_or_a_third_animal_got_is_still_told():
+    photos = [photo(n, f"e{n}", name) for n, name in enumerate(["Aika", "Cat7", "Bars"])]
+    renamed = act("rename", ["a00"], ["Aika"], "Cat7")
+    given_up = who_is_who(photos, rows_of(renamed, act("merge", ["a01"], ["a02"], "Bars")))
+    assert given_up.refused == {"0000": (0, 1)}
+    third = rows_of(renamed, act("rename", ["a01"], ["Cat7"], "Dara"), act("name", ["a02"], answer="Cat7"))
+    assert who_is_who(photos, third).refused == {"0000": (0, 2)}
 
 
 def test_a_name_that_a_merge_of_several_gives_at_last_was_not_refused():

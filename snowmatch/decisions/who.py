@@ -137,14 +137,13 @@ def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision], also:
 class _Refusal(NamedTuple):
     """A decision that does not give an animal a name, since another individual has it.
 
-    number: of a sighting of the animal. called: the animal's name then, or None. other: the key of the name.
+    number: of a sighting of the animal. called: the animal's name then, or None.
     """
 
     decision: Decision
     reason: str
     number: int
     called: str | None
-    other: str
 
 
 class _Replay:
@@ -263,7 +262,7 @@ class _Replay:
             if number is None:
                 self.idle.append((decision, reason))
             else:
-                self.refusals.append(_Refusal(decision, reason, number, self._called(number), other))
+                self.refusals.append(_Refusal(decision, reason, number, self._called(number)))
         else:
             self._label(key, new)
 
@@ -277,14 +276,19 @@ class _Replay:
         key = self.name_of[number]
         return self.label[chosen_key(key, self.merged)] if key is not None else None
 
-    def refused(self) -> list[_Refusal]:
-        """Return the refusals of names that still hold: the animal has neither got the name since, nor another one."""
+    def refused(self) -> list[tuple[_Refusal, int]]:
+        """Return the refusals of names that still hold, each with a sighting of the animal that has the name.
+
+        That is another animal, and the one that did not get the name has not got another one since.
+        """
         found = []
         for each in self.refusals:
-            key = self.name_of[each.number]
-            one = key is not None and chosen_key(key, self.merged) == chosen_key(each.other, self.merged)
-            if not one and self._called(each.number) == each.called:
-                found.append(each)
+            key, other = self.name_of[each.number], self.key_of.get(each.decision.answer)
+            first = self.first(other) if other is not None else None
+            if other is None or first is None or self._called(each.number) != each.called:
+                continue
+            if key is None or chosen_key(key, self.merged) != chosen_key(other, self.merged):
+                found.append((each, first))
         return found
 
     def _merge(self, decision: Decision, *sides: Sequence[int]) -> None:
@@ -299,9 +303,8 @@ class _Replay:
         if key is not None and chosen_key(key, self.merged) not in given and self.first(key) is not None:
             reason = f"the merged individual is not called {decision.answer!r}, a name that existed already"
             number = next(iter(had), a)
-            self.refusals.append(
-                _Refusal(decision, f"{reason}: merge, or choose another name", number, self._called(number), key)
-            )
+            reason += ": merge, or choose another name"
+            self.refusals.append(_Refusal(decision, reason, number, self._called(number)))
             key = own  # the name of another individual
         elif key is None and decision.answer:
             key = own if own is not None else self._key(decision.answer)
@@ -455,14 +458,13 @@ def _joined(
     numbers = tuple(place[first] for first in of)
     found = (sightings, number_of, numbers, *shown, individuals, pairs, frozenset(links), parted, one_photo)
     refusals = state.refused()
-    idle = [*state.idle, *((each.decision, each.reason) for each in refusals)]
-    ends = {each.decision.id: (each.number, state.first(each.other)) for each in refusals}
+    idle = [*state.idle, *((each.decision, each.reason) for each, _ in refusals)]
     return Who(
         *found,
         tuple(sorted(idle, key=lambda each: each[0].id)),
         former=state.former,
         disputed_names=state.disputed_names(),
-        refused={name: (a, b) for name, (a, b) in ends.items() if b is not None},
+        refused={each.decision.id: (each.number, other) for each, other in refusals},
     )
 
 
