@@ -90,6 +90,23 @@ def test_a_question_whose_photo_is_missing_is_left_out_and_leaves_no_picture(tmp
         assert "left out: " in capsys.readouterr().err
 
 
+def test_questions_end_if_no_picture_of_20_pairs_in_a_row_can_be_drawn(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "c"
+    write_two_sightings(folder, ["2023-05-01"] * 48)  # 24 sightings
+    table = (folder / "catalog.csv").read_text("utf-8")
+    (folder / "catalog.csv").write_text(table.replace(",aika,", ",,"), "utf-8")
+    likely = [Likely(0, n, 30.0 - n, 0.6, 0.5, 9, ("a0", f"a{2 * n}")) for n in range(1, 24)]
+    evidence = Evidence({(each.one, each.other): each for each in likely}, 0.3, -6.0, 0)
+    monkeypatch.setattr("click.prompt", lambda *_, **__: "c")
+    for drawn, count in (0, 20), (1, 21):  # a picture that is drawn begins the row anew
+        pictures = iter(["away"] * drawn + [[]] * drawn)
+        monkeypatch.setattr("snowmatch.cli.identities_ask._draw", lambda *_, of=pictures: next(of, "away"))
+        queue = Queue(open_identities(folder), evidence, "Anna", repeats=0)
+        answered, undrawn = _ask_all(queue, None, None, tmp_path / "q")
+        assert (answered, len(undrawn)) == (drawn, count)
+        assert "stopped: no picture of 20 pairs in a row could be drawn" in capsys.readouterr().err
+
+
 def test_an_odd_number_of_pairs_is_told_to_be_odd_not_that_no_more_are_left(own_survey):
     for number, note, other in ((3, "3 is odd", "are left"), (999, "pairs are left to train with", "is odd")):
         told = run(own_survey / "catalog", "train", "--observer", "Anna", "--number", str(number), input="q\n")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from snowmatch.review.queue import Item, Queue
 
 ANSWERS = {"s": "same", "d": "different", "c": "cannot_tell"}
+MOST_UNDRAWN = 20  # pairs in a row, such as those of a disk that is away
 KEYS = "s same, d different, c cannot tell (with 1-4: your certainty, such as s4), k skip, u undo, q quit"
 
 again_option = click.option("--again", is_flag=True, help="Compare all sightings again, not only new ones.")
@@ -143,7 +144,7 @@ def _left(queue: Queue) -> int:
 
 
 def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | None) -> tuple[int, tuple[str, ...]]:
-    """Ask until nothing is left, the person quits, or `number` answers are given.
+    """Ask until nothing is left, the person quits, `number` answers are given, or no picture can be drawn any more.
 
     Returns the number of answers, and for each pair that was left out why its picture could not be drawn.
     """
@@ -155,6 +156,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
 
     folder, hidden, answered = queue.identities.data.folder, queue.mode == "blind", set[str]()
     undrawn: dict[tuple[str, str], str] = {}  # why, by the keys of the pair
+    in_a_row = 0
     while number is None or len(answered) < number:
         items = [item for item in queue.next(1 + len(undrawn)) if queue.keys_of(item) not in undrawn]
         if not items:
@@ -167,7 +169,12 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         if isinstance(drawn, str):
             say(f"left out: {drawn}")
             undrawn[keys] = drawn
+            in_a_row += 1
+            if in_a_row == MOST_UNDRAWN:
+                say(f"stopped: no picture of {in_a_row} pairs in a row could be drawn")
+                break
             continue
+        in_a_row = 0
         print_text(format_item(queue.identities, item, hidden=hidden))
         for path in drawn:
             say(f"picture: {path}")
