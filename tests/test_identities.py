@@ -618,6 +618,20 @@ def test_a_given_file_of_decisions_that_does_not_exist_is_told_once(tmp_path):
             assert found.output.count("absent does not exist: no decision counts") == count, words
 
 
+@pytest.mark.parametrize("command", ["merge-files", "import-decisions"])
+def test_a_file_that_decisions_of_another_file_make_is_told_to_be_made(tmp_path, command):
+    catalog, new, other = write_catalog(tmp_path / "c", ROWS), tmp_path / "new.sqlite", tmp_path / "other.sqlite"
+    append(other, [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
+    if command == "import-decisions":
+        run(catalog, "export-decisions", str(tmp_path / "rows"), "--decisions", str(other))
+        other = tmp_path / "rows"
+    told = run(catalog, command, str(other), "--decisions", str(new))
+    assert "no decision counts" not in told
+    assert "new.sqlite does not exist: it is made\n" in told
+    assert "1 decision added" in told
+    assert "it is made" not in run(catalog, command, str(other), "--decisions", str(new))
+
+
 @pytest.mark.parametrize("name", ["laptop.sqlite", "decisions.sqlite"])
 @pytest.mark.parametrize("command", ["list --decisions", "merge-files"])
 def test_the_advice_about_a_damaged_file_exports_that_file(tmp_path, name, command):

@@ -239,7 +239,7 @@ def merge_files(place: Place, other: Path) -> None:
     """
     from snowmatch.review.identities import merge_other
 
-    before = place.open()
+    before = place.open(adds_file=True)
     after, merged = merge_other(before, other)
     say_merged(before, after, merged)
 
@@ -273,6 +273,6 @@ def import_command(place: Place, source: Path) -> None:
     """
     from snowmatch.review.identities import import_decisions
 
-    before = place.open()
+    before = place.open(adds_file=True)
     after, merged = import_decisions(before, source)
     say_merged(before, after, merged)

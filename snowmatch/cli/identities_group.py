@@ -26,11 +26,18 @@ class Place:
     given: str | None
     used: bool = False
 
-    def open(self) -> Identities:
-        """Return the identities of the catalog, and say so if the file of decisions that was given does not exist."""
+    def open(self, *, adds_file: bool = False) -> Identities:
+        """Return the identities of the catalog, and say so if the file of decisions that was given does not exist.
+
+        adds_file: the command adds the decisions of another file, and so makes this one.
+        """
         from snowmatch.review.identities import absent_notes, open_identities
 
-        say_notes(absent_notes(self.decisions))
+        absent = absent_notes(self.decisions)
+        if absent and adds_file:
+            say(f"{self.decisions} does not exist: it is made")
+        else:
+            say_notes(absent)
         return open_identities(self.catalog, self.decisions)
 
     def observer(self) -> str:
