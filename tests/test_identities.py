@@ -194,10 +194,12 @@ def test_a_name_that_the_other_file_gave_first_is_told_to_be_refused_here(catalo
     append(path, [name_sightings(who, [find_sighting_named(who, third)], "Cat7", "Bob")])
     run(catalog, "merge", "Aika", "Bars", "--into", "Cat7")
     told = run(catalog, "merge-files", str(path))
-    assert "1 earlier decision without effect here: the merged individual is not called 'Cat7'" in told
-    assert "is not called 'Cat7', a name that existed already: merge, or choose another name" in run(catalog, "check")
-    (note,) = (note for note in open_catalog(catalog).data.notes if note.code == "decisions-idle")
-    assert "is not called 'Cat7'" in note.text
+    refused = "is not used: the merged individual is not called 'Cat7', a name that existed already"
+    assert f"1 name that an earlier decision chose {refused.replace('used', 'used here')}" in told
+    assert f"1 name that a decision chose {refused}: merge, or choose another name" in run(catalog, "check")
+    notes = {note.code: note for note in open_catalog(catalog).data.notes}
+    assert f"1 name that a decision chose {refused}" in notes["names-refused"].text
+    assert "decisions-idle" not in notes  # the merge has its effect: both are one individual
 
 
 def test_all_annotations_of_a_photo_leave_a_sighting_that_it_divides(tmp_path):
@@ -228,7 +230,7 @@ def test_a_change_that_came_too_late_is_told_to_have_no_effect(catalog, monkeypa
 
     monkeypatch.setattr("snowmatch.review.identities.preview", preview_meanwhile)
     told = run(catalog, "rename", "Aika", "Umut")
-    assert "1 new decision without effect here: the name 'Umut' existed already" in told
+    assert "1 name that a new decision chose is not used here: the name 'Umut' existed already" in told
 
 
 def test_names_that_differ_in_little_are_told_before_and_after(catalog):

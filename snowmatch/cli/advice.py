@@ -224,6 +224,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "decisions-quarrel": lambda data: "snowmatch identities CATALOG check",
     "gap-in-session": lambda data: f"{'or ' if data.get('of_table') else ''}--session NAME=FROM..TO for each",
     "decisions-idle": lambda data: "snowmatch identities CATALOG check",
+    "names-refused": lambda data: "snowmatch identities CATALOG check",
     "folders-read": lambda data: "-o folders=LEVELS says otherwise",
     "photo-not-looked-up": lambda data: "--exclude-encounter ID",
 }

@@ -132,13 +132,20 @@ def say_merged(before: Identities, after: Identities, merged: Merged) -> None:
 
 
 def say_effect(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
-    """Say what new decisions changed, and which of them, or because of them of earlier ones, have no effect."""
+    """Say what new decisions changed, and which of them, or because of them of earlier ones, have no effect or name."""
     from snowmatch.core.text import counted
     from snowmatch.review.identities import change_of
     from snowmatch.views.identities import format_change
 
     print_text(format_change(change_of(before.who, after.who)))
-    added, idle = {decision.id for decision in decisions}, {decision.id for decision, _ in before.who.idle}
-    fresh = [(decision.id in added, reason) for decision, reason in after.who.idle if decision.id not in idle]
-    for (new, reason), count in sorted(Counter(fresh).items(), reverse=True):
+    added, known = {decision.id for decision in decisions}, {decision.id for decision, _ in before.who.idle}
+    idle, refused = (
+        Counter((decision.id in added, reason) for decision, reason in some if decision.id not in known)
+        for some in after.who.idle_and_refused()
+    )
+    for (new, reason), count in sorted(idle.items(), reverse=True):
         say(f"{counted(count, 'new decision' if new else 'earlier decision')} without effect here: {reason}")
+    for (new, reason), count in sorted(refused.items(), reverse=True):
+        one, several = ("a new decision", "new decisions") if new else ("an earlier decision", "earlier decisions")
+        names = counted(count, f"name that {one} chose is", f"names that {several} chose are")
+        say(f"{names} not used here: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,9 +67,16 @@ def _notes(before: tuple[Annotation, ...], after: tuple[Annotation, ...], who: W
         count = counted(len(quarrels), "individual")
         text = f"{count} with decisions that contradict each other: {some(sorted(quarrels))}"
         notes.append(Note("decisions-quarrel", text, {"individuals": sorted(quarrels)}))
-    if who.idle:
-        reasons = Counter(reason for _, reason in who.idle)
-        told = "; ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
-        text = f"{counted(len(who.idle), 'decision')} without effect: {told}"
-        notes.append(Note("decisions-idle", text, {"count": len(who.idle)}))
+    idle, refused = who.idle_and_refused()
+    if idle:
+        text = f"{counted(len(idle), 'decision')} without effect: {_reasons(idle)}"
+        notes.append(Note("decisions-idle", text, {"count": len(idle)}))
+    if refused:
+        count = counted(len(refused), "name that a decision chose is", "names that decisions chose are")
+        notes.append(Note("names-refused", f"{count} not used: {_reasons(refused)}", {"count": len(refused)}))
     return notes
+
+
+def _reasons(idle: Iterable[tuple[Decision, str]]) -> str:
+    reasons = Counter(reason for _, reason in idle)
+    return "; ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))

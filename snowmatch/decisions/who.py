@@ -98,6 +98,11 @@ class Who:
         """Return the individual with this name or handle; None if there is none."""
         return self._by_name.get(name)
 
+    def idle_and_refused(self) -> tuple[list[tuple[Decision, str]], list[tuple[Decision, str]]]:
+        """Return of `idle` the decisions without effect, and those of `refused`: a merge of these may have joined."""
+        idle = [each for each in self.idle if each[0].id not in self.refused]
+        return idle, [each for each in self.idle if each[0].id in self.refused]
+
     @cached_property
     def _by_name(self) -> dict[str, Individual]:
         return {each.handle: each for each in self.individuals}

@@ -239,7 +239,7 @@ def _said(voice: Voice) -> str:
 
 
 def format_check(identities: Identities, contradictions: Sequence[Contradiction]) -> str:
-    """Return what does not fit together: contradictions, disputed pairs and names, two names, idle decisions."""
+    """Return what does not fit: contradictions, disputed pairs and names, two names, idle decisions, refused names."""
     who = identities.who
     lines = [f"contradiction in {format_contradiction(who, each)}" for each in contradictions]
     for each in _sorted(who):
@@ -254,6 +254,10 @@ def format_check(identities: Identities, contradictions: Sequence[Contradiction]
         told = ", ".join(f"{observer}: {name}" for observer, name in given)
         where = printable(who.sightings[number].encounter)
         lines.append(f"observers gave {where} different names ({printable(told)}); the last one counts")
-    for reason, count in sorted(Counter(reason for _, reason in who.idle).items()):
+    idle, refused = (sorted(Counter(reason for _, reason in some).items()) for some in who.idle_and_refused())
+    for reason, count in idle:
         lines.append(f"{counted(count, 'decision')} without effect: {printable(reason)}")
+    for reason, count in refused:
+        names = counted(count, "name that a decision chose is", "names that decisions chose are")
+        lines.append(f"{names} not used: {printable(reason)}")
     return "\n".join(lines) if lines else "nothing contradicts"

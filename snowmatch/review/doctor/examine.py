@@ -39,6 +39,7 @@ SOURCES: tuple[Source, ...] = (
 CLOSER = {
     "decisions-quarrel",
     "decisions-idle",
+    "names-refused",
     "copies",
     "copies-with-two-names",
     "two-names",
