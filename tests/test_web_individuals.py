@@ -154,6 +154,24 @@ def test_lists_of_what_does_not_fit_say_how_much_is_left_out(state, page, monkey
     assert page.get("/agreement").text.count("and 1 more") == 1
 
 
+def test_a_refused_name_is_listed_apart_from_the_decisions_without_effect_of_photos_that_have_gone(
+    state, page, monkeypatch
+):
+    who = state.identities().who
+    (one, old), (_, new) = [(each.sightings[0], each.name) for each in who.individuals if each.name][:2]
+    gone = draft("pair", "Anna", "same", side_a=("gone",), side_b=("away",))
+    rename = draft("rename", "Anna", new, side_a=who.sightings[one].annotations, side_b=(old,))
+    for row in (gone, gone, rename):
+        state.append(lambda now, row=row: [row])
+    monkeypatch.setattr(contradictions, "SHOWN", 1)
+    _, text = page.get("/contradictions").text.split("<h2>Names that decisions chose, and that other individuals have")
+    refused, idle = text.split("<h2>Decisions without effect")
+    assert f"the name {new!r} existed already" in html.unescape(refused)
+    assert "and 1 more" not in refused
+    assert "its photos are not in the catalog" in idle
+    assert "and 1 more" in idle
+
+
 def test_the_history_has_no_link_to_a_pair_that_is_one_sighting(state, page):
     who = state.identities().who
     whole = next(s for s in who.sightings if len(s.annotations) > 1)

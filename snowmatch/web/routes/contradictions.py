@@ -34,6 +34,7 @@ def contradictions(request: Request) -> Response:
     found = contradictions_of(who, accuracy_by_name(identities.rows), evidence)
     several = [n for n, each in enumerate(who.individuals) if len(each.names) > 1]
     disputed = agreement(identities.rows, who).disagreements
+    idle, refused = who.idle_and_refused()
     waiting = [each for each in disputed if each.adjudicated is None]
     return render(
         request,
@@ -70,8 +71,10 @@ def contradictions(request: Request) -> Response:
             for n, given in list(who.disputed_names.items())[:SHOWN]
         ],
         names_total=len(who.disputed_names),
-        idle=[_idle(identities, row, why) for row, why in who.idle[:SHOWN]],
-        idle_total=len(who.idle),
+        refused=[_idle(identities, row, why) for row, why in refused[:SHOWN]],
+        refused_total=len(refused),
+        idle=[_idle(identities, row, why) for row, why in idle[:SHOWN]],
+        idle_total=len(idle),
     )
 
 
