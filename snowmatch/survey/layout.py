@@ -11,6 +11,7 @@ from snowmatch.catalog.positions import DEGREES
 from snowmatch.catalog.stations import read_stations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
+from snowmatch.survey.places import key_of, locations_of
 from snowmatch.survey.projection import Point, mean_longitude, to_metres
 
 EARTH = 6_371_000.0  # m, mean radius
@@ -46,10 +47,9 @@ def station_layout(folder: Path, dates: str = "") -> Layout:
 
 def site_among(sites: Collection[Site], location: str, station: str) -> Site:
     """Return the station, among `sites`, that a sighting means: either may leave the location out."""
-    if (location, station) in sites:
+    if (location, station) in sites:  # nearly always: no look at all of them
         return location, station
-    alike = [site for site in sites if site[1] == station and not (site[0] and location)]
-    return alike[0] if len(alike) == 1 else (location, station)
+    return key_of(location, station, locations_of(sites)) or (location, station)
 
 
 def _metres(points: Sequence[Point], names: Sequence[str]) -> list[tuple[float, float]]:
