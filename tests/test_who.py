@@ -276,6 +276,22 @@ def test_a_refused_name_that_a_merge_gave_up_or_a_third_animal_got_is_still_told
     assert who_is_who(photos, third).refused == {"0000": (0, 2)}
 
 
+@pytest.mark.parametrize("chosen", CHOSEN, ids=["merge", "rename", "merge without names"])
+def test_a_refused_name_is_no_longer_told_when_answers_join_both_animals(chosen):
+    names = ["Aika", "Bars", None, None, "Cat7", None]
+    photos = [photo(n, f"e{n}", name) for n, name in enumerate(names)]
+    first, *_ = chosen.side_a
+    rows = rows_of(chosen, pair("a04", "a05", SAME, "Anna"), pair("a05", first, SAME, "Anna"))
+    before, after = who_is_who(photos, rows[:2]), who_is_who(photos, rows)
+    assert list(before.refused) == ["0000"]
+    assert "Cat7" in of(after, first).names
+    assert not after.idle
+    assert not after.refused
+    assert same_state(advanced(before, photos, rows, rows[2:]), after)
+    undone = rows_of(*rows, act("undo", answer="0002"))
+    assert who_is_who(photos, undone).refused == before.refused
+
+
 def test_a_name_that_a_merge_of_several_gives_at_last_was_not_refused():
     photos = [photo(n, f"e{n}", name) for n, name in enumerate(["Aika", "Bars", "Cat7"])]
     rows = rows_of(act("merge", ["a00"], ["a01"], "Cat7"), act("merge", ["a00"], ["a02"], "Cat7"))

@@ -96,4 +96,7 @@ def _joined(who: Who, pair: Pair, pairs: dict[Pair, PairState]) -> Who | None:
     individuals[kept] = one
     del individuals[gone]
     of = tuple(kept if n == gone else n - 1 if n > gone else n for n in who.of)
-    return replace(who, of=of, individuals=tuple(individuals), pairs=pairs)
+    refused = {name: (a, b) for name, (a, b) in who.refused.items() if of[a] != of[b]}
+    settled_now = who.refused.keys() - refused.keys()
+    idle = tuple(each for each in who.idle if each[0].id not in settled_now)
+    return replace(who, of=of, individuals=tuple(individuals), pairs=pairs, idle=idle, refused=refused)

@@ -71,7 +71,7 @@ class Who:
     were changed, by a rename or a merge, and for each the text of which `labels` has the present one. disputed_names:
     sightings that observers named differently, by number, each with the last name of each observer; the last one
     counts. refused: by id, those of `idle` of which another individual has the name, with a sighting of the animal that
-    does not get it, and one of that other.
+    does not get it, and one of that other. An individual that answers join of both has the name, and is none of them.
     """
 
     sightings: tuple[Sighting, ...]
@@ -462,7 +462,7 @@ def _joined(
     place = {first: n for n, first in enumerate(groups)}
     numbers = tuple(place[first] for first in of)
     found = (sightings, number_of, numbers, *shown, individuals, pairs, frozenset(links), parted, one_photo)
-    refusals = state.refused()
+    refusals = [each for each in state.refused() if of[each[0].number] != of[each[1]]]  # else it has both names
     idle = [*state.idle, *((each.decision, each.reason) for each, _ in refusals)]
     return Who(
         *found,

@@ -47,17 +47,16 @@ def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
         members = _faces(who, (n for each in who.individuals if len(each.names) > 1 for n in each.sightings))
         text = f"{counted(len(several), 'individual')} with several names: decisions joined them without a merge"
         yield Finding("several-names", CHECK, text, tuple(several), annotations=members)
-    refused = {name: pair for name, pair in who.refused.items() if who.of[pair[0]] != who.of[pair[1]]}
+    without_effect, refused = who.idle_and_refused()
     if refused:
         names = tuple(
-            f"{_handle(who, refused[row.id][0])!r} should be called {row.answer!r} ({row.id[-8:]} of {row.observer}), "
-            f"but that is a name of {_handle(who, refused[row.id][1])!r}"
-            for row, _ in who.idle
-            if row.id in refused
+            f"{_handle(who, who.refused[row.id][0])!r} should be called {row.answer!r} ({row.id[-8:]} of "
+            f"{row.observer}), but that is a name of {_handle(who, who.refused[row.id][1])!r}"
+            for row, _ in refused
         )
         text = f"{counted(len(names), 'name')} that a decision chose, and that another individual has"
-        yield Finding("names-refused", CHECK, text, names, annotations=_faces(who, chain(*refused.values())))
-    idle = tuple(f"{row.id[-8:]} of {row.observer}: {reason}" for row, reason in who.idle if row.id not in refused)
+        yield Finding("names-refused", CHECK, text, names, annotations=_faces(who, chain(*who.refused.values())))
+    idle = tuple(f"{row.id[-8:]} of {row.observer}: {reason}" for row, reason in without_effect)
     if idle:
         yield Finding("idle-decisions", HINT, f"{counted(len(idle), 'decision')} without effect", idle)
 
