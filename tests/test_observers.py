@@ -583,6 +583,22 @@ def test_who_takes_a_wrong_answer_in_training_back_has_given_it():
         assert ((accuracies(book.rows), training_results(book.rows)) == before) is (count == 1)
 
 
+def test_an_adjudicator_corrects_what_was_right_in_training():
+    book = Book()
+    book.pair(0, 1, DIFFERENT, mode="training", tags=(truth_tag(SAME),))
+    book.pair(2, 3, SAME, mode="training", tags=(truth_tag(SAME),))
+    before = accuracies(book.rows), training_results(book.rows)
+    judged = book.pair(1, 0, DIFFERENT, "eve", role="adjudicator")
+    (found,) = training_results(book.rows)
+    assert (found.pairs, found.split.count, found.split.of, found.lumped.count, found.lumped.of) == (2, 0, 1, 0, 1)
+    assert accuracies(book.rows)["ann"] == pytest.approx((20 * 0.97 + 2) / 22)
+    book.undo(judged)
+    assert (accuracies(book.rows), training_results(book.rows)) == before
+    book.pair(0, 1, "cannot_tell", "eve", role="adjudicator")
+    (found,) = training_results(book.rows)
+    assert (found.pairs, found.split.count, found.split.of) == (1, 0, 1)
+
+
 # --- the machine -----------------------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
+from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, Decision
-from snowmatch.review.readings import by_annotation, decided, independent, read_pairs, without_slips
+from snowmatch.review.readings import by_annotation, decided, independent, is_judgement, read_pairs, without_slips
 
 ACCURACY = 0.97  # of an observer who was never measured; chosen between the experts and the novices of Bohnett 2023
 PSEUDO = 20.0  # answers that this is worth: after 20 measured answers they count as much as it does; chosen
@@ -27,17 +28,20 @@ def truth_of(row: Decision) -> str:
     return next((truth for truth in ANSWERS if truth in tags), "")
 
 
-def training_answers(rows: Sequence[Decision]) -> list[Decision]:
-    """Return each observer's first answer to each pair of known animals: a later one may be remembered.
+def training_answers(rows: Sequence[Decision]) -> list[tuple[Decision, str]]:
+    """Return each observer's first answer to each pair of known animals, and what is right.
 
-    rows: all decisions, in the order of their identifiers. An answer that was taken back stays the first one, but for a
-    slip. Rows without the tag of the truth are left out.
+    A later answer may be remembered. rows: all decisions, in the order of their identifiers. An answer that was taken
+    back stays the first one, but for a slip. Rows without the tag of the truth are left out. Names may have been wrong:
+    an adjudicator's answer to the pair outranks the tag, and `cannot_tell` of an adjudicator leaves the pair out.
     """
     first: dict[tuple[str, tuple[str, str]], Decision] = {}
     for row in without_slips(rows):
         if row.kind == "pair" and row.mode == "training" and truth_of(row):
             first.setdefault((row.observer, by_annotation(row)), row)
-    return list(first.values())
+    judged = {by_annotation(row): row.answer for row in in_effect(rows) if is_judgement(row)} if first else {}
+    found = ((row, judged.get(key, truth_of(row))) for (_, key), row in first.items())
+    return [(row, truth) for row, truth in found if truth != CANNOT_TELL]
 
 
 def accuracies(rows: Sequence[Decision]) -> dict[str, float]:
@@ -53,7 +57,7 @@ def accuracies(rows: Sequence[Decision]) -> dict[str, float]:
     """
     right: dict[str, float] = defaultdict(float)
     measured: dict[str, int] = defaultdict(int)
-    tested = ((row.observer, float(row.answer == truth_of(row))) for row in training_answers(rows) if decided(row))
+    tested = ((row.observer, float(row.answer == truth)) for row, truth in training_answers(rows) if decided(row))
     for source in (tested, _compared(rows)):
         for observer, share in source:
             right[observer] += share

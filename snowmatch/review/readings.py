@@ -69,6 +69,11 @@ def is_reading(row: Decision) -> bool:
     return row.kind == "pair" and row.role == "observer" and row.mode != "training"
 
 
+def is_judgement(row: Decision) -> bool:
+    """Return whether a row is an adjudicator's answer about two sightings."""
+    return row.kind == "pair" and row.role == "adjudicator" and row.mode != "training"
+
+
 def read_pairs(rows: Sequence[Decision], place: Place) -> dict[Key, Reading]:
     """Return the readings of all pairs that a person has answered, in the order of the first answer.
 
@@ -82,7 +87,7 @@ def read_pairs(rows: Sequence[Decision], place: Place) -> dict[Key, Reading]:
     answers: dict[Key, dict[str, Decision]] = {}
     adjudicated: dict[Key, Decision] = {}
     for row in rows:
-        judges = row.kind == "pair" and row.role == "adjudicator" and row.mode != "training"
+        judges = is_judgement(row)
         if not judges and (not is_reading(row) or REPEAT in row.tags):
             continue
         if row.id in slips or (judges and row.id not in valid):

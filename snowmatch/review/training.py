@@ -13,7 +13,7 @@ from snowmatch.core.unions import Unions
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, comparable, find_sighting
 from snowmatch.decisions.who import Pair, Who
-from snowmatch.review.accuracy import training_answers, truth_of
+from snowmatch.review.accuracy import training_answers
 from snowmatch.review.graph import facts_together
 from snowmatch.review.likely import Likely
 from snowmatch.review.readings import without_slips
@@ -201,24 +201,24 @@ def training_results(rows: Sequence[Decision]) -> tuple[Trained, ...]:
 
     rows: all decisions, in the order of their identifiers. Without training the tuple is empty.
     """
-    own: dict[str, list[Decision]] = defaultdict(list)
-    for row in training_answers(rows):
-        own[row.observer].append(row)
+    own: dict[str, list[tuple[Decision, str]]] = defaultdict(list)
+    for row, truth in training_answers(rows):
+        own[row.observer].append((row, truth))
     return tuple(_trained(name, own[name]) for name in sorted(own))
 
 
-def _trained(observer: str, answers: Sequence[Decision]) -> Trained:
-    said = [row for row in answers if row.answer != CANNOT_TELL]
-    levels = sorted({row.certainty for row in said}, key=lambda level: (level is None, level or 0))
+def _trained(observer: str, answers: Sequence[tuple[Decision, str]]) -> Trained:
+    said = [(row, truth) for row, truth in answers if row.answer != CANNOT_TELL]
+    levels = sorted({row.certainty for row, _ in said}, key=lambda level: (level is None, level or 0))
     return Trained(
         observer,
         len(answers),
-        _wrong([row for row in said if truth_of(row) == SAME]),
-        _wrong([row for row in said if truth_of(row) == DIFFERENT]),
+        _wrong([each for each in said if each[1] == SAME]),
+        _wrong([each for each in said if each[1] == DIFFERENT]),
         make_share(len(answers) - len(said), len(answers)),
-        tuple((level, _wrong([row for row in said if row.certainty == level])) for level in levels),
+        tuple((level, _wrong([each for each in said if each[0].certainty == level])) for level in levels),
     )
 
 
-def _wrong(answers: Sequence[Decision]) -> Share:
-    return make_share(sum(row.answer != truth_of(row) for row in answers), len(answers))
+def _wrong(answers: Sequence[tuple[Decision, str]]) -> Share:
+    return make_share(sum(row.answer != truth for row, truth in answers), len(answers))
