@@ -210,11 +210,19 @@ def test_what_is_whole_in_a_damaged_file_is_exported_and_the_rest_is_told(filled
         filled, "UPDATE decisions SET answer = 'different' WHERE number = 4", "DELETE FROM decisions WHERE number = 7"
     )
     exported = export_lines(filled, tmp_path / "out.jsonl")
-    assert [note.code for note in exported.notes] == ["decisions-damaged", "decisions-changed", "decisions-missing"]
+    assert [note.code for note in exported.notes] == ["decisions-rescued", "decisions-changed", "decisions-missing"]
     assert [note.data.get("numbers") for note in exported.notes] == [None, [4], [7]]
     import_lines(tmp_path / "new.sqlite", tmp_path / "out.jsonl")
     assert read_decisions(tmp_path / "new.sqlite").rows == tuple(row for row in whole if row.note not in "36")
     assert exported.decisions == 7
+
+
+def test_an_export_of_a_file_with_nothing_whole_does_not_advise_an_export(filled, tmp_path):
+    for kept in (4096, 0):
+        filled.write_bytes(filled.read_bytes()[:kept])
+        with pytest.raises(SnowmatchError, match="none of its decisions can be read: put back a copy") as caught:
+            export_lines(filled, tmp_path / "out.jsonl")
+        assert caught.value.code != "decisions-damaged"
 
 
 def test_a_page_that_cannot_be_read_costs_only_its_own_decisions(path):

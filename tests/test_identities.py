@@ -636,7 +636,7 @@ def test_a_file_that_decisions_of_another_file_make_is_told_to_be_made(tmp_path,
 
 @pytest.mark.parametrize("name", ["laptop.sqlite", "decisions.sqlite"])
 @pytest.mark.parametrize("command", ["list --decisions", "merge-files"])
-def test_the_advice_about_a_damaged_file_exports_that_file(tmp_path, name, command):
+def test_the_advice_about_a_damaged_file_exports_that_file_and_then_imports_it(tmp_path, name, command):
     folder, out = write_catalog(tmp_path / "c", ROWS), tmp_path / "rows"
     damaged = tmp_path / "my files" / name
     damaged.parent.mkdir()
@@ -647,8 +647,17 @@ def test_the_advice_about_a_damaged_file_exports_that_file(tmp_path, name, comma
     told = run(folder, *command.split(), str(damaged), code=1)
     typed = told[told.rindex("(snowmatch") + 1 : told.rindex(")")]
     _, *words = shlex.split(typed.replace("CATALOG", str(folder)).replace("FILE", str(out)))
-    assert "1 decisions written" in CliRunner().invoke(main, words).output
+    told = CliRunner().invoke(main, words).output
+    assert "1 decisions written" in told
+    assert "export-decisions" not in told
     assert ("--decisions" in words) is (name != "decisions.sqlite")
+    damaged.rename(tmp_path / "away")
+    typed = told[told.rindex("(snowmatch") + 1 : told.rindex(")")]
+    _, *words = shlex.split(typed.replace("CATALOG", str(folder)))
+    if name == "decisions.sqlite":
+        write_catalog(damaged.parent, ROWS)
+    assert "1 decision added" in CliRunner().invoke(main, words).output
+    assert damaged.is_file()
 
 
 def test_decisions_are_not_exported_into_a_catalog(tmp_path):

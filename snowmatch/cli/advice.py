@@ -116,15 +116,15 @@ def _options(changed: Data) -> str:
     return "".join(f" -o {key}={quoted(str(value))}" for key, value in changed.items())
 
 
-def _whole_decisions(data: Data) -> str:
-    """Return the command that writes what is whole of a damaged file of decisions: a catalog's own, or another one."""
+def _of_decisions(data: Data, command: str) -> str:
+    """Return the command of `snowmatch identities` for a damaged file of decisions: a catalog's own, or another one."""
     from snowmatch.review.identities import decisions_path
 
     path = data.get("path")
     own = path is None or Path(path) == decisions_path(Path(path).parent)
     if own:
-        return f"snowmatch identities {_catalog(data)} export-decisions FILE"
-    return f"snowmatch identities CATALOG export-decisions FILE{decisions_typed({'decisions': path})}"
+        return f"snowmatch identities {_catalog(data)} {command}"
+    return f"snowmatch identities CATALOG {command}{decisions_typed({'decisions': path})}"
 
 
 def _frames(data: Data) -> str:
@@ -193,7 +193,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",
     "merge-instead": _merge,
     "decisions-read-only": lambda data: "--decisions FILE",
-    "decisions-damaged": _whole_decisions,
+    "decisions-damaged": lambda data: _of_decisions(data, "export-decisions FILE"),
     # notes
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
@@ -223,6 +223,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "answers-kept": lambda data: "--again" if data.get("older") else "",
     "decisions-quarrel": lambda data: "snowmatch identities CATALOG check",
     "gap-in-session": lambda data: f"{'or ' if data.get('of_table') else ''}--session NAME=FROM..TO for each",
+    "decisions-rescued": lambda data: _of_decisions(data, f"import-decisions {quoted(str(data.get('out', 'FILE')))}"),
     "decisions-idle": lambda data: "snowmatch identities CATALOG check",
     "names-refused": lambda data: "snowmatch identities CATALOG check",
     "folders-read": lambda data: "-o folders=LEVELS says otherwise",

@@ -80,8 +80,18 @@ def export_lines(path: Path, out: Path) -> Exported:
     """Write all decisions of a file to `out`, one as JSON a line, in the order of their ids.
 
     Of a damaged file, the rows that are still whole are written, and a note says which are not. Raises SnowmatchError
-    if the file does not exist, if `out` does, or if either cannot be used.
+    if the file does not exist, if `out` does, if either cannot be used, or if nothing in a damaged file can be read.
     """
+    try:
+        return _export(path, out)
+    except SnowmatchError as error:
+        if error.code != "decisions-damaged":
+            raise
+        why = f"{path} is damaged: {error.data['why']}"
+        raise SnowmatchError(f"{why}; none of its decisions can be read: put back a copy of it") from error
+
+
+def _export(path: Path, out: Path) -> Exported:
     if not is_there(path):
         raise SnowmatchError(f"{path} does not exist: there are no decisions to export")
     if out.exists() or out.is_symlink():
@@ -93,7 +103,9 @@ def export_lines(path: Path, out: Path) -> Exported:
         if error.code != "decisions-damaged":
             raise
         rows, notes = read_whole(path)
-        notes = (Note("decisions-damaged", str(error), error.data), *notes)
+        text = f"{path} is damaged: {error.data['why']}; what is still whole goes to {out}: put back a copy of "
+        text += f"{path.name}, or move it away and import {out} into a new file"
+        notes = (Note("decisions-rescued", text, {**error.data, "out": str(out)}), *notes)
     content = "".join(canonical(decision) + "\n" for decision in rows).encode()
     replace_file(out, lambda file: file.write(content))
     return Exported(len(rows), notes)

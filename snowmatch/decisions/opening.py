@@ -113,6 +113,7 @@ def damaged(path: Path, why: str) -> SnowmatchError:
         "decisions-damaged",
         path=str(path),
         catalog=str(path.parent),
+        why=why,
     )
 
 
