@@ -480,6 +480,22 @@ def test_asking_ends_when_others_change_which_sightings_there_are(tmp_path, monk
     assert [row.observer for row in open_identities(tmp_path).rows] == ["Boris", "Anna"]  # the answer is stored
 
 
+def test_each_skipped_question_comes_once_more_before_asking_ends(tmp_path, monkeypatch, capsys):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(6)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    pairs = {(a, a + 1): Likely(a, a + 1, 9.0 - a, 0.9, 0.9, 9, ("", "")) for a in (0, 2, 4)}
+    said = iter(["k", "k", "k", "k", "s", "k"])
+    monkeypatch.setattr("click.prompt", lambda *words, **options: next(said))
+    queue = Queue(open_identities(tmp_path), Evidence(pairs, 0.3, -6.0, 0), "Anna", repeats=0)
+    assert _ask_all(queue, None, None, None) == (1, ())
+    assert next(said, None) is None
+    assert capsys.readouterr().err.count("you skipped this one: k leaves it for another run") == 3
+    (row,) = open_identities(tmp_path).rows
+    assert (row.side_a, row.side_b) == (("a2",), ("a3",))
+    assert _outlook(queue).startswith("about 2 more")
+
+
 def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):
     lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(4)]
     table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"

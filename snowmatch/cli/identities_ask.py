@@ -156,9 +156,11 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
 
     folder, hidden, answered = queue.identities.data.folder, queue.mode == "blind", set[str]()
     undrawn: dict[tuple[str, str], str] = {}  # why, by the keys of the pair
+    skipped, again = set[tuple[str, str]](), set[tuple[str, str]]()  # keys; those that were skipped a second time
     in_a_row = 0
     while number is None or len(answered) < number:
-        items = [item for item in queue.next(1 + len(undrawn)) if queue.keys_of(item) not in undrawn]
+        done = undrawn.keys() | again
+        items = [item for item in queue.next(1 + len(done)) if queue.keys_of(item) not in done]
         if not items:
             break
         item = items[0]
@@ -175,6 +177,8 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
                 break
             continue
         in_a_row = 0
+        if keys in skipped:
+            say("you skipped this one: k leaves it for another run")
         print_text(format_item(queue.identities, item, hidden=hidden))
         for path in drawn:
             say(f"picture: {path}")
@@ -184,9 +188,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             break
         if said == "k":
             skip(folder, queue.observer, keys)
-            if keys in queue.skipped_now:  # only skipped questions are left
-                break
-            queue.skipped_now.add(keys)
+            (again if keys in skipped else skipped).add(keys)
             continue
         if said == "u":
             ids = last_answer(queue.identities, queue.observer, queue.mode)

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,8 +80,7 @@ class Queue:
 
     mode: `open`; `blind`: the pairs that others have answered, without what they said; `adjudicate`: pairs about which
     observers disagree. accuracy: of an observer by name. repeats: share of hidden repetitions. mixed: whether blind
-    questions come in an order of the observer's own, which tells nothing of when others were asked. skipped_now: the
-    pairs that were skipped since the queue was made.
+    questions come in an order of the observer's own, which tells nothing of when others were asked.
     """
 
     identities: Identities
@@ -92,7 +91,6 @@ class Queue:
     mode: str = "open"
     repeats: float = REPEATS
     mixed: bool = False
-    skipped_now: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._start()
