@@ -15,7 +15,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
 from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.extractors.sift import Sift
-from snowmatch.review.identities import answer_pair, decide, open_identities
+from snowmatch.review.identities import answer_pair, decide, draft, open_identities
 from snowmatch.review.likely import LEAST, TOP, Evidence, Likely, check_one_reading, gather_evidence
 from snowmatch.review.links import links_of
 from snowmatch.review.queue import Queue, _could_tell, answer_item, doubtful_answers
@@ -199,8 +199,15 @@ def test_rows_of_two_readings_of_a_catalog_are_never_mixed(catalog):
     table.write_text("\n".join([head, *reversed(rows)]) + "\n", encoding="utf-8")
     session = open_catalog(catalog).session()
     with pytest.raises(SnowmatchError, match="changed at this very moment"):
-        check_one_reading(who.annotations, session)
-    check_one_reading(open_identities(catalog).annotations, session)
+        check_one_reading(who, session)
+    who = open_identities(catalog)
+    check_one_reading(who, session)
+    part = "head" if who.annotations[0].body_part != "head" else "tail"
+    after, _ = decide(who, [draft("body_part", "Anna", part, side_a=(who.annotations[0].annotation,))])
+    check_one_reading(after, open_catalog(catalog).session())
+    for one, other in (after, session), (who, open_catalog(catalog).session()):
+        with pytest.raises(SnowmatchError, match="changed at this very moment"):
+            check_one_reading(one, other)
 
 
 def test_evidence_that_cannot_be_kept_is_told(catalog, monkeypatch):

@@ -46,7 +46,7 @@ def gathered(
 
     method = method_of(tuple(extractors) if extractors else None, "lnbnn", options, False)
     session = open_catalog(place.catalog, decisions=place.decisions).session(**method)
-    check_one_reading(who.annotations, session)
+    check_one_reading(who, session)
     say_notes((*session.notes, *species_notes(who)))
     with Bar("comparing", "sighting") as bar:
         evidence = gather_evidence(session, who.who.sightings, again=again, progress=bar.update)

@@ -12,10 +12,10 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import settings
-from snowmatch.core.types import Annotation
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.identify.pairs import compare_sightings
 from snowmatch.identify.session import Session
+from snowmatch.review.identities import Identities
 from snowmatch.review.kept import Record, keep, read_kept
 
 FORMAT = 7  # increased if the records or the scores change: older ones are then not read
@@ -75,12 +75,13 @@ class Evidence:
         return sorted(own, key=lambda pair: (-pair.odds, pair.one, pair.other))[:count]
 
 
-def check_one_reading(annotations: Sequence[Annotation], session: Session) -> None:
-    """Check that the rows of annotations, which sightings were made of, mean the same photos in a session.
+def check_one_reading(identities: Identities, session: Session) -> None:
+    """Check that the rows of the sightings mean the same photos and body parts in a session.
 
-    Raises SnowmatchError if the catalog was changed between the two readings.
+    Raises SnowmatchError if the catalog was changed, or a body part corrected, between the two readings.
     """
-    one, other = ([(a.path, a.encounter) for a in each] for each in (annotations, session.data.annotations))
+    corrected = map(identities.corrected, range(len(identities.annotations)))
+    one, other = ([(a.path, a.encounter, a.body_part) for a in each] for each in (corrected, session.data.annotations))
     if one != other:
         raise SnowmatchError("the catalog was changed at this very moment: run the command again", "catalog-changed")
 

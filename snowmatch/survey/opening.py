@@ -53,7 +53,7 @@ def draw_survey(
     """
     identities = survey.identities or open_identities(survey.data.folder)
     session = open_catalog(survey.data.folder, identities.path).session(extractor=None)
-    check_one_reading(identities.annotations, session)
+    check_one_reading(identities, session)
     evidence = gather_evidence(session, identities.who.sightings, progress=progress)
     labels = draw_identities(identities, evidence, draws, seed)
     return Drawn(labels, tuple(drawn_captures(survey, identities, labels, **options)), seed)
