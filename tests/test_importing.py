@@ -1009,6 +1009,25 @@ def test_the_next_season_of_a_station_is_a_row_of_its_own(tmp_path, begins):
     assert notes["stations-gone"].startswith("2 rows of stations of an earlier import that this source does not have")
 
 
+def test_a_corrected_position_is_that_of_the_next_season_however_the_source_writes_its_numbers(tmp_path):
+    import_posts(tmp_path, (S01, "76.10", *MAY), (S02, "76.20", *MAY), (S03, "76.30", *MAY))
+    change(tmp_path / "stations.csv", 0, x="76.1")  # the same
+    change(tmp_path / "stations.csv", 1, x="76.25")
+    change(tmp_path / "stations.csv", 2, x="436500", y="4595000", crs="32643")
+    posts = [{"Site": s, "Longitude": x, "Latitude": "41.50", "Setup_date": JUNE[0], "Retrieval_date": JUNE[1]}
+             for s, x in ((S01, "76.100"), (S02, "76.2"), (S03, "76.3"))]  # fmt: skip
+    report = import_source(megadetector(tmp_path), tmp_path, stations=write_csv(tmp_path / "next.csv", posts))
+    rows = read_rows(tmp_path / "stations.csv")[3:]
+    assert [(r["x"], r["y"], r["crs"]) for r in rows] == [
+        ("76.100", "41.50", ""),
+        ("76.25", "41.50", ""),
+        ("436500", "4595000", "32643"),
+    ]
+    assert [(key.split("/")[0], column) for key, column, _, _ in report.kept] == [
+        (S02, "x"), (S03, "x"), (S03, "y"), (S03, "crs")
+    ]  # fmt: skip
+
+
 def test_two_sources_that_name_a_deployment_with_other_dates_are_told(tmp_path):
     photos = {"File": "naryn/S01/100RECNX/a.jpg", "Name": "Aika", "Site": S01}
     posts = [{"deployment": "d1", "Site": S01, "Setup_date": MAY[0], "Retrieval_date": MAY[1]},

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from snowmatch.catalog.cells import CellError, RelativeBox, read_box, read_path
+from snowmatch.catalog.positions import same_coordinate
 from snowmatch.catalog.times import read_times
 from snowmatch.core.boxes import overlap
 from snowmatch.core.types import BBox
@@ -73,7 +74,7 @@ def merge(
             else:
                 corrected = _corrected_position(here, last, cells, key) if place == "station" else {}
                 rows.append({**cells, **corrected})
-                merged.kept += [(cells[key], column, text, cells[column]) for column, text in corrected.items()]
+                merged.kept += [(cells[key], column, text, cells.get(column, "")) for column, text in corrected.items()]
                 merged.added += 1
             merged.said.append(cells)
             continue
@@ -147,9 +148,11 @@ def _corrected_position(
     for row in here:
         known = last.get(row.get(key, ""), {})
         if all(row.get(c, "") == known.get(c, "") == cells.get(c, "") for c in ("station", "location")) and all(
-            known.get(c, "") == cells.get(c, "") for c in POSITION
+            same_coordinate(c, known.get(c, ""), cells.get(c, "")) for c in POSITION
         ):
-            return {c: row[c] for c in POSITION if row.get(c) and cells.get(c) and row[c] != cells[c]}
+            placed = all(each.get(c) for each in (row, cells) for c in ("x", "y"))
+            both = {c: (row.get(c, ""), cells.get(c, "")) for c in POSITION} if placed else {}
+            return {c: text for c, (text, said) in both.items() if not same_coordinate(c, text, said)}
     return {}
 
 
