@@ -217,7 +217,7 @@ def test_a_damaged_entry_of_any_type_is_told_and_deleted_and_the_others_stay(cat
         cast = "CAST(? AS TEXT)" if value == b"\xff" else "?"  # the first is a text that is no UTF-8
         database.execute(f"UPDATE {table} SET {column} = {cast} WHERE {where}", (value, key))
     assert count_damaged(catalog) == 1
-    assert "records-damaged" in {finding.code for finding in examine(snowmatch.open_catalog(catalog)).findings}
+    assert "records-damaged" in {finding.code for finding in examine(catalog).findings}
     if by == "screen":
         assert "1 entry of the database of photos was damaged and made again" in screened(catalog)
     else:
@@ -240,12 +240,12 @@ def test_identifiers_are_rescued_beside_one_that_is_no_text(catalog):
 
 
 def test_damaged_detections_are_a_finding_until_the_next_screening(catalog):
-    assert not {"detections-damaged"} & {f.code for f in examine(snowmatch.open_catalog(catalog)).findings}
+    assert not {"detections-damaged"} & {f.code for f in examine(catalog).findings}
     with closing(sqlite3.connect(database_path(catalog))) as database, database:
         database.execute("UPDATE detected SET detections = CAST(x'ff' AS TEXT)")
-    assert {"detections-damaged"} <= {f.code for f in examine(snowmatch.open_catalog(catalog)).findings}
+    assert {"detections-damaged"} <= {f.code for f in examine(catalog).findings}
     assert screen(catalog, "--detector", "eyes") == 0
-    assert not {"detections-damaged"} & {f.code for f in examine(snowmatch.open_catalog(catalog)).findings}
+    assert not {"detections-damaged"} & {f.code for f in examine(catalog).findings}
 
 
 ANIMALS = (Found((1, 2, 30, 40), "isnet"), Found((50, 2, 30, 40), "isnet"))

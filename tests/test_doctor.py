@@ -21,6 +21,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path, middle_path
 from snowmatch.core.types import Annotation
 from snowmatch.demo.survey import make_survey
+from snowmatch.review.doctor import examine as examination
 from snowmatch.review.doctor.examine import examine
 from snowmatch.review.doctor.finding import SEVERITIES, Finding, Patient
 from snowmatch.review.doctor.labels import findings_of_labels
@@ -89,7 +90,7 @@ def write(folder, rows, stations=""):
 
 
 def found_in(folder, **options):
-    return examine(open_catalog(folder), now=NOW, **options)
+    return examine(folder, now=NOW, **options)
 
 
 def by_code(examination):
@@ -731,8 +732,8 @@ def test_decisions_that_contradict_are_serious(own_survey):
     assert found["contradictions"]["severity"] == "serious"
     assert found["contradictions"]["annotations"] == [who.who.sightings[n].annotations[0] for n in (a, b)]
     elsewhere = (folder / "decisions.sqlite").rename(own_survey / "elsewhere.sqlite")
-    for catalog, told in ((open_catalog(folder), False), (open_catalog(folder, elsewhere), True)):
-        assert ("contradictions" in {each.code for each in examine(catalog).findings}) is told
+    for decisions, told in ((None, False), (elsewhere, True)):
+        assert ("contradictions" in {each.code for each in examine(folder, decisions).findings}) is told
     result = CliRunner().invoke(main, ["doctor", str(folder), "--decisions", str(elsewhere)])
     assert f"snowmatch identities {quoted(str(folder))} check --decisions {quoted(str(elsewhere))}" in result.output
 
@@ -775,6 +776,29 @@ def test_names_by_decisions_are_not_corrected_in_the_table(tmp_path):
     assert "correct station or timestamp in catalog.csv" in told["two-places"]
     decide(open_identities(tmp_path), [draft("undo", "Anna", row.id) for row in open_identities(tmp_path).rows])
     assert "rows or folders" in advised()["individuals-same-name"]
+
+
+@pytest.mark.parametrize("changed", [lambda rows: rows[::-1], lambda rows: rows[:2]])
+def test_a_catalog_that_is_changed_meanwhile_is_examined_by_one_reading(tmp_path, monkeypatch, changed):
+    table = tmp_path / "catalog.csv"
+    taken = [("Aika", "S0", "03:00:00"), ("Aika", "S1", "03:00:30"), ("Bars", "S1", "09:00:00")]  # Aika is too fast
+    rows = [f"p{n}.png,{name},{post},2023-03-01T{time},e{n},a{n}\n" for n, (name, post, time) in enumerate(taken)]
+    table.write_text("path,individual,station,timestamp,encounter,annotation\n" + "".join(rows))
+    decide(open_identities(tmp_path), [draft("name", "Anna", "Dara", side_a=("a2",))])
+    before, read = seen(tmp_path), examination.open_data
+
+    def read_before_a_change(folder):
+        data = read(folder)
+        head, *lines = table.read_text().splitlines()
+        table.write_text("\n".join([head, *changed(lines)]) + "\n")
+        return data
+
+    monkeypatch.setattr(examination, "open_data", read_before_a_change)
+    monkeypatch.setattr("snowmatch.review.identities.open_data", read_before_a_change)
+    after = seen(tmp_path)
+    assert before == after
+    assert not before["two-places"].data.keys() & {"decided", "renamed"}
+    assert {code: each.data for code, each in before.items()} == {code: each.data for code, each in after.items()}
 
 
 def test_a_name_that_stands_for_none_is_told_until_it_is_another_one(tmp_path):
@@ -884,7 +908,7 @@ def test_animals_that_were_joined_without_a_name_count_as_unidentified(tmp_path)
     decide(who, [draft("pair", "Anna", "same", side_a=("a0",), side_b=("a1",))])
     opened = open_catalog(tmp_path)
     assert [a.individual for a in opened.data.annotations] == ["unnamed a0", "unnamed a0", "aika"]
-    examined = examine(opened, now=NOW)
+    examined = examine(tmp_path, now=NOW)
     found = by_code(examined)
     assert examined.individuals == 1
     assert found["one-flank"].cases == ("aika: no right flank",)

@@ -226,7 +226,7 @@ def test_the_commands_beside_other_damage_index_with_the_extractor_of_the_catalo
     lost = []
     load_found(folder, notes=lost)
     told = {note.code: advice(note.code, note.data) for note in (*answer.notes, *lost)}
-    seen = examine(snowmatch.open_catalog(folder))
+    seen = examine(folder)
     about = {"catalog": str(folder), "encounters": []}
     told |= {f.code: finding_advice(f.code, {**f.data, **about}) for f in (*seen.findings, *seen.unseen)}
     told |= {code: finding_advice(code, about) for code in ("encounters-long", "failed", "files-mended")}

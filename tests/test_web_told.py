@@ -10,7 +10,6 @@ from conftest import until
 from web_small import client_of, make_catalog
 
 import snowmatch
-from snowmatch.api import open_catalog
 from snowmatch.core.notes import Note
 from snowmatch.review.doctor.examine import examine
 from snowmatch.review.doctor.finding import Finding
@@ -194,7 +193,7 @@ def test_findings_count_animals_where_a_photo_shows_two(tmp_path):
     cells = dict(zip(names, next(csv.reader(lines[:1])), strict=True)) | {"bbox": "", "body_part": ""}
     both = [",".join((cells | {"individual": name})[each] for each in names) for name in ("aika", "bars")]
     table.write_text("\n".join([head, *both, *lines[2:]]) + "\n", encoding="utf-8")
-    found = {finding.code: finding for finding in examine(open_catalog(folder)).findings}
+    found = {finding.code: finding for finding in examine(folder).findings}
     for code in ("no-box", "body-part-unknown", "stale-annotations"):
         assert len(found[code].cases) == 1
         told_in_russian = _text(found[code], "ru")

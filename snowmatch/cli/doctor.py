@@ -46,13 +46,12 @@ def doctor(catalog: Path | None, deep: bool, every: bool, system: bool, decision
         return
     if catalog is None:
         raise click.UsageError("expected the folder CATALOG, or --system")
-    from snowmatch.api import open_catalog
     from snowmatch.cli.doctor_advice import finding_advice
     from snowmatch.review.doctor.examine import examine
     from snowmatch.views.doctor import examination_to_json, format_examination
 
     with Bar("matching", "query") as bar:
-        found = examine(open_catalog(catalog, decisions), deep=deep, progress=bar.update)
+        found = examine(catalog, decisions, deep=deep, progress=bar.update)
     about = {"decisions": decisions} if decisions is not None else {}
 
     def advised(code: str, data: Mapping[str, Any]) -> str:

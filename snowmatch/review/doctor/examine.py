@@ -8,10 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from snowmatch.api import Catalog
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.opened import open_data
 from snowmatch.catalog.records import load_records
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
+from snowmatch.decisions.named import with_rows
 from snowmatch.decisions.who import is_name
 from snowmatch.identify.catalog_notes import catalog_notes
 from snowmatch.review.doctor.decided import findings_of_decisions
@@ -24,6 +27,7 @@ from snowmatch.review.doctor.photos import findings_of_photos
 from snowmatch.review.doctor.stations import read_stations
 from snowmatch.review.doctor.times import findings_of_times
 from snowmatch.review.doctor.travel import findings_of_travel
+from snowmatch.review.identities import Identities, decisions_path, identities_of
 
 # Findings of one severity are in the order of their sources
 SOURCES: tuple[Source, ...] = (
@@ -92,25 +96,27 @@ class Examination:
 
 
 def examine(
-    catalog: Catalog,
+    folder: Path,
+    decisions: Path | None = None,
     *,
     deep: bool = False,
     progress: Callable[[int, int], None] | None = None,
     now: datetime | None = None,
 ) -> Examination:
-    """Return everything that is wrong with a catalog, or likely wrong.
+    """Return everything that is wrong with the catalog in `folder`, or likely wrong.
 
-    deep: also ask about every named encounter, and compare the answer with its name; that takes as long as an
-    evaluation. progress: called with (done, total) queries. now: times after it are in the future. Nothing is written.
+    decisions: their file; None for the catalog's own. deep: also ask about every named encounter, and compare the
+    answer with its name; that takes as long as an evaluation. progress: called with (done, total) queries. now: times
+    after it are in the future. Nothing is written.
     """
-    data = catalog.data
+    data, identities = _read(folder, decisions)
     stations = read_stations(data.folder, data.settings.dates)
-    patient = Patient(data, load_records(data.folder), stations, now or datetime.now(), catalog.decisions)
+    patient = Patient(data, load_records(data.folder), stations, now or datetime.now(), identities)
     findings = [finding for source in SOURCES for finding in source(patient)]
     unseen = list(_unseen(patient))
     if deep:
         try:
-            judged, levels, notes = judge_names(catalog.session(), progress)
+            judged, levels, notes = judge_names(Catalog(data, decisions).session(), progress)
             findings += findings_of_matches(patient, judged, levels)
             unseen += notes
         except SnowmatchError as error:
@@ -131,6 +137,17 @@ def examine(
         len(patient.encounters),
         deep,
     )
+
+
+def _read(folder: Path, decisions: Path | None) -> tuple[CatalogData, Identities | None]:
+    """Return the catalog with the names by all decisions, and who is who by the same reading of both; None without a
+    file of decisions.
+    """
+    data = open_data(folder)
+    if not (decisions or decisions_path(folder)).exists():
+        return data, None
+    identities = identities_of(data, decisions)
+    return with_rows(data, identities.rows), identities
 
 
 def _other_notes(patient: Patient) -> Iterator[Finding]:

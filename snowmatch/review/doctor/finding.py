@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.ids import all_ids
@@ -17,7 +16,7 @@ from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.effect import in_effect
 from snowmatch.review.doctor.stations import Stations
-from snowmatch.review.identities import Identities, decisions_path, open_identities
+from snowmatch.review.identities import Identities
 
 # `serious`: counts are wrong, or a name contradicts a fact. `check`: a person should look. `hint`: it can be better.
 SERIOUS, CHECK, HINT = SEVERITIES = ("serious", "check", "hint")
@@ -50,14 +49,15 @@ class Finding:
 class Patient:
     """What is examined: a catalog, the records of its files, and the places of its stations.
 
-    now: times after it are in the future. decisions: the file of decisions; None for the catalog's own.
+    now: times after it are in the future. identities: who is who by the decisions, and by the reading that `data` is
+    of; None without a file of decisions.
     """
 
     data: CatalogData
     records: Records
     stations: Stations
     now: datetime
-    decisions: Path | None = None
+    identities: Identities | None = None
 
     @cached_property
     def identifiers(self) -> tuple[str, ...]:
@@ -75,12 +75,6 @@ class Patient:
         return grouped(self.data.annotations, lambda a: a.encounter)
 
     @cached_property
-    def identities(self) -> Identities | None:
-        """Who is who by the catalog's decisions; None without a file of decisions."""
-        there = (self.decisions or decisions_path(self.data.folder)).exists()
-        return open_identities(self.data.folder, self.decisions) if there else None
-
-    @cached_property
     def decided(self) -> frozenset[int]:
         """The numbers of the annotations that have their names by decisions, which a correction of the table leaves.
 
@@ -94,7 +88,7 @@ class Patient:
         labels = who.who.labels
         return frozenset(
             a.row
-            for a, old in zip(self.data.annotations, who.annotations, strict=False)
+            for a, old in zip(self.data.annotations, who.annotations, strict=True)
             if self.identifiers[a.row] in named or a.individual != labels.get(old.individual or "", old.individual)
         )
 
@@ -102,7 +96,7 @@ class Patient:
     def renamed(self) -> frozenset[int]:
         """The numbers of the annotations with another name than in the table: there it may mean a second animal."""
         who = self.identities
-        pairs = zip(self.data.annotations, who.annotations, strict=False) if who is not None else ()
+        pairs = zip(self.data.annotations, who.annotations, strict=True) if who is not None else ()
         return frozenset(a.row for a, old in pairs if a.individual != old.individual)
 
     def taken(self, a: Annotation) -> datetime | None:

@@ -57,7 +57,7 @@ def findings(request: Request) -> Response:
     state = state_of(request)
     identities = state.identities()
     key = (Same(identities.data), identities.stored.head, stations_stamp(state), state.kept.get(ASKED))
-    found, fresh = background(state, "doctor").get(key, lambda: examine(state.catalog()))
+    found, fresh = background(state, "doctor").get(key, lambda: examine(state.folder, state.decisions))
     if found is None or not fresh:
         return render(request, "wait.html", status=202, word="doctor.wait")
     language = language_of(request)
