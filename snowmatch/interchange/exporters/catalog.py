@@ -23,7 +23,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class CatalogTable:
-    """A catalog.csv with the present names. Put it in place of the old one; the paths are those of the old one."""
+    """A catalog.csv with the present names. Put it in place of the old one; the paths are those of the old one.
+
+    Derived encounters and times are in it as if somebody had written them: so it is the same catalog anywhere.
+    """
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "optional"
