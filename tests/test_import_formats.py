@@ -1138,23 +1138,33 @@ def test_a_column_of_coordinates_is_no_body_part_and_no_location(tmp_path, kind,
     assert all(digits not in texts(report.notes) for digits in ("51234", "30.7"))
 
 
-@pytest.mark.parametrize("columns", [{"N": "4595123", "E": "590123"}, {"Note": "43T 590123 4595123"}])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"N": "4595123", "E": "590123"},
+        {"Note": "43T 590123 4595123"},
+        {"Note": "old den, 590123E 4595123N, two cubs"},
+        {"A": "N41 30 44", "B": "E76 06 44"},  # one of them alone could be anything
+    ],
+)
 def test_positions_of_other_columns_are_left_out(tmp_path, columns):
     source = two_photos(tmp_path, "table", {"Collar": ("c1", "c2"), **{h: (c, "") for h, c in columns.items()}})
     report = import_source(source, tmp_path)
     (note,) = [note for note in report.notes if note.code == "positions-left-out"]
     assert note.data == {"columns": sorted(h.lower() for h in columns)}
-    assert "4595123" not in (tmp_path / "catalog.csv").read_text()
+    assert not [cell for cell in columns.values() if cell in (tmp_path / "catalog.csv").read_text()]
     assert [row["collar"] for row in read_rows(tmp_path / "catalog.csv")] == ["c1", "c2"]
 
 
 def test_remarks_with_degrees_stay_and_left_out_cells_are_counted(tmp_path):
-    cells = ("12° 2 cubs, collar visible", "N41 30 44")
-    report = import_source(two_photos(tmp_path, "table", {"Note": cells, "Slope": ("30° N side", "90° E")}), tmp_path)
+    cells = ("12° 2 cubs, collar visible", "N41 30.733")
+    report = import_source(
+        two_photos(tmp_path, "table", {"Note": cells, "Slope": ("30° N side", "S12 10 22")}), tmp_path
+    )
     (note,) = [note for note in report.notes if note.code == "positions-left-out"]
     assert note.text == "1 cell with positions left out of the catalog, by column: note (1)"
     rows = [(row["note"], row["slope"]) for row in read_rows(tmp_path / "catalog.csv")]
-    assert rows == [(cells[0], "30° N side"), ("", "90° E")]
+    assert rows == [(cells[0], "30° N side"), ("", "S12 10 22")]
 
 
 def test_a_station_that_is_a_position_is_refused(tmp_path):

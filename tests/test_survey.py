@@ -275,20 +275,30 @@ def test_positions_are_known_by_many_headings(heading):
 @pytest.mark.parametrize(
     "cell",
     [
-        *("N 41 30 44 E 76 06 44", "N41 30 44", "41 30 44 N, 76 06 44 E", "N41 30.733", "N41.51234"),
+        *("N 41 30 44 E 76 06 44", "N41 30, E76 06", "41 30 44 N, 76 06 44 E", "N41 30.733", "N41.51234"),
         *("43T 590123 4595123", "UTM zone 43 T, 590123E 4595123N", "N 41d30m44s", "41.51234/75.51234"),
         *("590123.5/4595123.5", "41.5N / 75.5E", "41.5, 75.5", "41° 33 N", "41.512° N", "41° N, 76° E", "41°33.512'"),
         *("41°33N 76°06E", "N41 5.733", "41° 33 44", "41.51234°, -75.51234°", "N41'30'44", "N41'30.733"),
-        *("41° 33' 12\" N", "camp at 41°33.5' N, collar visible", "E76°06'44\"", "N41° 30.733"),
+        *("41° 33' 12\" N", "camp at 41°33.5' N, collar visible", "N41° 30.733", "590123 4595123", "43TFG 90123 95123"),
+        *("camp at 41.51234, 76.11234, two cubs", "DCIM/41.51234_76.11234/a.jpg", "N41-30-44_E76-06-44/a.jpg"),
+        *("lat 41.51234 lon 76.11234", "seen at N41 30 44 E 76 06 44 by Aibek", "den at 43T 590123 4595123, old"),
+        *("POINT (76.11234 41.51234)", "https://maps.test/@41.51234,-76.11234,15z", "at 590123E 4595123N"),
     ],
 )
-def test_positions_are_known_by_cells(cell):
+def test_positions_are_known_in_texts(cell):
     assert is_position(cell)
+
+
+def test_names_remarks_shares_and_boxes_are_no_positions():
     words = ("S01", "S01 02", "S1 2 A", "N1 E2", "N2 3", "1d 20m 30s", "43T", "north 12", "S12-03-04", "12CAT1234")
     stations = ("S1.2022", "S01.2023", "E12.2021", "S1 01 02", "S2 10.2022", "S12 10.2022", "W1:2:3", "S01.20230415")
     remarks = ("12° 2 cubs, collar visible", "slope 30° N side, two cubs", "temp 5º 3 animals", "2º valle")
     traits = ("90° E", "270° W", "22.5° E", "12.5/14.2", "3.850/4.100", "12°")
-    assert not [text for text in (*words, *stations, *remarks, *traits) if is_position(text)]
+    alone = ("S12 10 22", "N41 30 44", "12:30 S", "S12-03_W04-05")
+    paths = ("2C/20230415/123456.jpg", "S1.20230415_S2.20240101.jpg", "S01/100RECNX/IMG_0042.JPG", "1234/1234567.jpg")
+    numbers = ("163,256,274,133", "0.1234, 0.2345, 0.3456, 0.4567", "ibex 0.9812, puma 0.0123", "2023-05-01 12:30:44")
+    none = (*words, *stations, *remarks, *traits, *alone, *paths, *numbers)
+    assert not [text for text in none if is_position(text)]
 
 
 def test_a_clock_that_was_reset_makes_no_survey_of_fifty_years(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from snowmatch.catalog.problems import Problems
@@ -23,41 +23,44 @@ _ANGLE = re.compile(
     rf"""(-?){_PART}(?:\s*[°ºd:\s]\s*(?:{_PART}(?:\s*['′’m:\s]\s*(?:{_PART}\s*(?:["″”s]|''|′′)?)?)?)?)?"""
 )
 _LETTERS = re.compile(r"([NSEWnsew]?)\s*(.*?)\s*([NSEWnsew]?)")
-_DECIMAL = r"[NSEW]?\s*[-+]?\d{1,8}[.,]\d+\s*[NSEW]?"
-_EXACT = r"(?:[NSEW]\s*\d{1,8}[.,]\d+|\d{1,8}[.,]\d+\s*[NSEW]|[-+]?\d{5,8}[.,]\d+|[-+]?\d{1,3}[.,]\d{4,})"
-_PAIR = re.compile(  # a slash may also stand in a range, such as 12.5/14.2
-    rf"[(\[]?\s*(?:{_DECIMAL}\s*[,;|\s]\s*{_DECIMAL}|{_EXACT}\s*/\s*{_EXACT})\s*[)\]]?", re.IGNORECASE
+# Positions in texts of capitals. A letter of a hemisphere, or of a zone, stands alone, and so does a number
+_LETTER, _NUMBER, _END = r"(?<![^\W_].)", r"(?<![\d.,].)", r"(?![^\W_])"  # for behind its first sign; its last
+_DATE = r"(?:19|20)\d\d(?:[01]\d(?:[0-3]\d)?)?"  # names of stations may hold one: S1.2022, S12 10.2022, S01.20230415
+_NO_DATE = rf"(?!{_DATE}(?!\d))"
+_GAP = r"[\s_:°ºDM'′’-]{1,3}"  # between degrees, minutes and seconds
+_ARC = (  # 41.5, 41°, 41 30, 41 30.7 or 41 30 44
+    rf"\d{_NUMBER}\d{{0,2}}(?!\d)(?:[.,]{_NO_DATE}\d+|\s?[°º]|(?<=\d\d)[\s:'′’]{{1,2}}\d\d(?!\d|[.,]\d)|"
+    rf"{_GAP}\d{{1,2}}[.,]{_NO_DATE}\d+|{_GAP}\d{{1,2}}{_GAP}\d{{1,2}}(?:[.,]\d+)?(?!\d))\s?[SM'′’\"″”°º]{{0,2}}"
 )
-# Degrees with their sign, also within a text: with a sign of minutes or decimals, unlike 12° 2 cubs, 90° E and 2º valle
-_DEGREES = re.compile(
-    r"\d\s*[°º]\s*\d{1,2}(?:(?:[.,]\d+)?\s*['′’]|[.,]\d{2})|\d[.,]\d{2,}\s*[°º]\s*[NSEW]\b", re.IGNORECASE
-)
-_SIGN = r"\d{1,3}(?:[.,]\d+)?\s*[°º]"
-_SIGNED_ARC = rf"{_SIGN}(?:\s*\d{{1,2}}(?:[.,]\d+)?){{0,2}}"
-_SIGNED = re.compile(  # a whole cell: 41° 33 N, 41.51°, 76.11°, or 41° N 76° E
-    rf"[NSEW]?\s*[-+]?{_SIGN}(?:\s*\d{{1,2}}(?:[.,]\d+)?){{1,2}}\s*[NSEW]?"
-    rf"|[-+]?\d{{1,3}}[.,]\d{{2,}}\s*[°º][\s,;/|]+[-+]?\d{{1,3}}[.,]\d{{2,}}\s*[°º]"
-    rf"|[NSEW]\s*{_SIGNED_ARC}[\s,;/|]*[NSEW]\s*{_SIGNED_ARC}"
-    rf"|{_SIGNED_ARC}\s*[NSEW][\s,;/|]*{_SIGNED_ARC}\s*[NSEW]",
-    re.IGNORECASE,
-)
-# Minutes and perhaps seconds behind degrees, with the letter in front: N41 30 44, or N 41 30 44 E 76 06 44
-_SMALLER = r"[\s:dm'′’]{1,3}\d{1,2}(?:[.,]\d+)?"
-_ARC = rf"\d{{1,3}}(?:{_SMALLER}){{1,2}}\s*[s'′’\"″”]{{0,2}}"
-# One angle alone, unlike names of stations such as S1 01 02, S12 10.2022, S1.2022 and S01.20230415
-_NO_DATE = r"(?!(?:19|20)\d\d(?:[01]\d(?:[0-3]\d)?)?(?!\d))"
-_GAP = r"[\s:'′’]{1,3}"
-_TWO = r"\d{2}(?:[.,]\d+)?"
-_FINE = (
-    rf"(?:\d{{2,3}}{_GAP}{_TWO}{_GAP}{_TWO}|\d{{1,3}}\s?d\s?\d{{1,2}}\s?[m'′’]\s?\d{{1,2}}(?:[.,]\d+)?|"
-    rf"\d{{2,3}}(?:{_GAP}|\s?d\s?)\d{{1,2}}[.,]{_NO_DATE}\d{{3,}}|\d{{1,3}}[.,]{_NO_DATE}\d{{5,}})\s*[sm'′’\"″”]{{0,2}}"
-)
-_LETTERED = rf"(?:[NSEW]\s*{_ARC}|{_ARC}\s*[NSEW])"
-_ANGLES = re.compile(rf"[NSEW]\s*{_FINE}|{_LETTERED}[\s,;/|]*{_LETTERED}", re.IGNORECASE)
-_METRES = r"\d{5,8}(?:[.,]\d+)?\s*m?"
-_ZONED = re.compile(  # 43T 590123 4595123
-    rf"(?:(?:UTM|zone)\s*)*\d{{1,2}}\s*[C-HJ-NP-X][\s,;:]*E?\s*{_METRES}\s*E?[\s,;/|]+N?\s*{_METRES}\s*N?",
-    re.IGNORECASE,
+_AND = r"[\W_]{0,3}(?:L[A-Z]{2,8}[\W_]{1,3})?"  # perhaps with a word, such as lon
+_METRES = r"(?:[.,]\d+)?\s?M?[\s_]?"
+_EASTING, _NORTHING = rf"0?[1-9]\d{{5}}{_METRES}", rf"0?\d{{5,7}}{_METRES}"
+_WITHIN = [
+    re.compile(pattern)
+    for pattern in (
+        # 41°33.5', 41° 33 N, 41.51° N: what follows the sign are minutes, unlike in 12° 2 cubs, 90° E and 2º valle
+        rf"[°º]\s*\d{{1,2}}(?:(?:[.,]\d+)?\s*['′’]|[.,]\d\d|\s?[NSEW]{_END})",
+        rf"[.,]\d\d+\s?[°º]\s?[NSEW]{_END}",
+        # N41 30 44 E76 06 44; 41.5N / 75.5E
+        rf"(?:([NS])|[EW]){_LETTER}[\s_:]?{_ARC}{_AND}(?(1)[EW]|[NS])[\s_:]?{_ARC}",
+        rf"{_ARC}\s?(?:([NS])|[EW]){_END}{_AND}{_ARC}\s?(?(1)[EW]|[NS]){_END}",
+        # 43T 590123 4595123; E590123 N4595123; 590123E 4595123N; 43TFG 90123 95123
+        rf"\d{_LETTER}\d?\s?[C-HJ-NP-X][\s_,;:]*E?\s?{_EASTING}E?[\s_,;|]*N?\s?{_NORTHING}N?{_END}",
+        rf"E{_LETTER}\W?{_EASTING}[\s_,;/|]*N\W?{_NORTHING}{_END}",
+        rf"\d{_NUMBER}\d{{5,6}}{_METRES}E[\s_,;/|]*{_NORTHING}N{_END}",
+        rf"\d{_LETTER}\d?[C-HJ-NP-X][\s_]?[A-HJ-NP-Z]{{2}}[\s_]?\d{{5}}[\s_]?\d{{5}}{_END}",
+    )
+]
+_FINE = r"\d{1,3}[.,](?:\d{4,}|\d\d+(?=\s?[°º]))"
+_PAIR = re.compile(rf"(?<![\d.,])(?=({_FINE})(?!\d)\D{{1,12}}({_FINE})(?!\d))")  # 41.51234, lon: 76.11234
+_DATED = re.compile(rf"\d+[.,]{_DATE}")
+_DECIMAL, _LONG = r"[-+]?\d{1,8}[.,]\d+", r"[-+]?(?:\d{5,8}[.,]\d+|\d{1,3}[.,]\d{4,})"
+_WHOLE = re.compile(  # two numbers, unlike the box 16,25,27,13 and the range 12.5/14.2, or one fine angle
+    rf"(?!\d+(?:,\d+){{3}}$)[(\[]?\s*(?:{_DECIMAL}\s*[,;|\s]\s*{_DECIMAL}|{_LONG}\s*/\s*{_LONG}|"
+    rf"{_EASTING}[\s,;/|]+{_NORTHING})\s*[)\]]?"
+    r"|[-+]?\d{1,3}(?:[.,]\d+)?\s*[°º]\s*\d{1,2}\s+\d{1,2}(?:[.,]\d+)?"
+    rf"|[NSEW]\s*(?:\d{{1,3}}[.,]{_NO_DATE}\d{{5,}}|\d{{2,3}}{_GAP}\d{{1,2}}[.,]{_NO_DATE}\d{{3,}}"
+    r"|\d{1,3}\s?[D'′’]\s?\d{1,2}\s?[M'′’]\s?\d{1,2}(?:[.,]\d+)?)\s*[SM'′’\"″”]{0,2}"
 )
 # Headings of columns that may hold a position
 _HEADING = re.compile(
@@ -66,6 +69,7 @@ _HEADING = re.compile(
     r"широта|шир|долгота|долг|сш|с_ш|вд|в_д|координат\w*)(_.*)?|point_[xy]|[xy]_(m|metres|meters|dd|deg|degrees)|"
     r"(dd|dms|ddm|deg)_[nsewxy]"
 )
+_MINUTES = re.compile(r"\d\D+\d+\D+\d|[.,]\d\d")
 # Headings that hold a position only together, and only with numbers: N may also be a number of animals
 _UP, _ACROSS = ("n", "s", "north", "south"), ("e", "w", "east", "west")
 
@@ -76,25 +80,33 @@ def holds_position(heading: str) -> bool:
 
 
 def is_position(text: str) -> bool:
-    """Return whether a cell holds two decimal numbers, such as `41.51234, 75.51234`, or a fine or paired angle.
+    """Return whether a text holds a position, such as `camp at 41.51234, 76.11234`, `41°33.512'`, `N41 30 44 E76 06 44`
+    or `43T 590123 4595123`; a whole cell may also be a pair of coarser decimals, such as `41.5, 76.1`, or `N41 30.733`.
 
-    Such an angle is `41°33.512'`, `41° N 76° E` or `N41 30 44`; so are metres of a UTM zone, such as
-    `43T 590123 4595123`. One whole degree is none: `90° E` may be an aspect.
+    One angle without signs is none: `S12 10 22` may be a station. Nor is one whole degree: `90° E` may be an aspect.
     """
-    plain = " ".join(text.split())
-    return _DEGREES.search(text) is not None or any(p.fullmatch(plain) for p in (_PAIR, _SIGNED, _ANGLES, _ZONED))
+    plain = " ".join(text.upper().split())
+    return _WHOLE.fullmatch(plain) is not None or any(p.search(plain) for p in _WITHIN) or _has_pair(plain)
+
+
+def _has_pair(text: str) -> bool:
+    """Return whether a text has two fine decimals that may be degrees: shares and probabilities are below 2."""
+    for pair in _PAIR.findall(text):
+        near, far = sorted(float(number.replace(",", ".")) for number in pair)
+        if near <= 90 and 2 <= far <= 180 and not all(map(_DATED.fullmatch, pair)):
+            return True
+    return False
 
 
 def position_headings(columns: Mapping[str, Iterable[str]]) -> set[str]:
-    """Return the headings that tell of positions, also a pair such as N and E if all their cells are numbers.
+    """Return the headings that tell of positions, also a pair such as N and E if all their cells are numbers, and
+    columns of latitudes and of longitudes, such as `N41 30 44` and `E76 06 44`, under any headings.
 
     columns: the cells of each heading.
     """
-    pair = [
-        {heading for heading, texts in columns.items() if plain_heading(heading) in words and _are_numbers(texts)}
-        for words in (_UP, _ACROSS)
-    ]
-    return {heading for heading in columns if holds_position(heading)} | (pair[0] | pair[1] if all(pair) else set())
+    up = {heading for heading, texts in columns.items() if _is_half(heading, texts, _UP, "NS")}
+    across = {heading for heading, texts in columns.items() if _is_half(heading, texts, _ACROSS, "EW")}
+    return {heading for heading in columns if holds_position(heading)} | (up | across if up and across else set())
 
 
 def position_columns(columns: Mapping[str, Iterable[str]]) -> set[str]:
@@ -103,10 +115,17 @@ def position_columns(columns: Mapping[str, Iterable[str]]) -> set[str]:
     return position_headings(columns) | by_cell
 
 
-def _are_numbers(texts: Iterable[str]) -> bool:
-    """Return whether there are filled cells, and all of them are numbers or angles."""
-    filled = [text for text in map(str.strip, texts) if text]
-    return bool(filled) and all(_number(text)[0] is not None for text in filled)
+def _is_half(heading: str, texts: Iterable[str], headings: Collection[str], letters: str) -> bool:
+    """Return whether a column may hold latitudes, or longitudes: it has filled cells, all numbers or angles, and its
+    heading is one of `headings`, or each cell has one of `letters` and minutes or two decimals.
+    """
+    named, filled = plain_heading(heading) in headings, False
+    for text in filter(None, map(str.strip, texts)):
+        number, letter = _number(text)
+        if number is None or not (named or (letter and letter in letters and _MINUTES.search(text))):
+            return False
+        filled = True
+    return filled
 
 
 def read_crs(text: str, line: int, problems: Problems) -> int | None:

@@ -115,7 +115,7 @@ def checked_rows(
     for row in rows:
         for column, text in row.cells.items():
             texts[column].append(text)
-    positions = position_headings(texts)
+    positions = position_headings({column: own for column, own in texts.items() if column not in COLUMNS})
     places = set(filter(is_position, texts["station"]))
     if there := [row.where for row in rows if row.cells.get("station") in places]:
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
