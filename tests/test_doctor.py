@@ -133,6 +133,19 @@ def test_stations_in_several_coordinate_systems_are_told_to_have_no_distances(tm
     assert [note.code for note in found.unseen] == ["photos-unseen", "several-systems", "names-unseen"]
 
 
+def test_a_path_that_tells_a_position_is_found_and_its_digits_are_not_shown(tmp_path):
+    rows = rows_of(tmp_path)
+    path = f"41.51234_76.11234/{rows[0]['path']}"
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / rows[0]["path"]).rename(tmp_path / path)
+    rows[0]["path"] = path
+    write(tmp_path, rows, STATIONS)
+    finding = seen(tmp_path)["paths-with-positions"]
+    assert finding.severity == "check"
+    assert finding.cases[0].startswith("##.#####_##.#####/")
+    assert "41.5" not in str(finding)
+
+
 # --- planted faults that need no index --------------------------------------------------------------------------------
 
 

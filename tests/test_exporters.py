@@ -825,6 +825,20 @@ def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):
     assert {row["GPS lat"] for row in read_rows(tmp_path / "with" / "catalog.csv")} == {"41.5"}
 
 
+@pytest.mark.parametrize(("asked", "told"), [(None, True), (Coordinates(5000.0), True), (EXACT, False)])
+def test_paths_that_tell_a_position_are_told_unless_exact_ones_may_leave(tmp_path, asked, told):
+    folder = write_catalog(tmp_path / "catalog")
+    table = folder / "catalog.csv"
+    first = read_rows(table)[0]["path"]
+    table.write_text(table.read_text().replace(f"{first},", f"DCIM/41.51234_76.11234/{first},"))
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    notes = []
+    export_survey(survey, "csv", tmp_path / "out", coordinates=asked, notes=notes)
+    texts = [note.text for note in notes if note.code == "paths-with-positions"]
+    assert bool(texts) is told
+    assert not texts or texts[0].startswith("1 photo whose path tells a position (DCIM/##.#####_##.#####/")
+
+
 # --- plugins ----------------------------------------------------------------------------------------------------------
 
 

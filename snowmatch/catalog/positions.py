@@ -98,6 +98,11 @@ def _has_pair(text: str) -> bool:
     return False
 
 
+def placed_paths(paths: Iterable[str]) -> dict[str, str]:
+    """Return the paths that tell a position, each with a text that tells none: `#` stands for each digit."""
+    return {path: re.sub(r"\d", "#", path) for path in paths if is_position(path)}
+
+
 def position_headings(columns: Mapping[str, Iterable[str]]) -> set[str]:
     """Return the headings that tell of positions, also a pair such as N and E if all their cells are numbers, and
     columns of latitudes and of longitudes, such as `N41 30 44` and `E76 06 44`, under any headings.

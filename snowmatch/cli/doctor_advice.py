@@ -120,6 +120,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "copies-in-encounter": lambda data: f"remove one of each pair from {_table(data)}",
     "files-missing": lambda data: f"put the files back, or remove their rows from {_table(data)}",
     "paths-alike": lambda data: f"rename one of each pair, also in {_table(data)}",
+    "paths-with-positions": lambda data: f"rename these folders and photos, also in {_table(data)}",
     "paths-not-for-windows": lambda data: f"before the catalog goes to Windows: rename them, also in {_table(data)}",
     "failed": lambda data: f"replace the files, then: {_index(data)}",
     "records-damaged": _index,

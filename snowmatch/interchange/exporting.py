@@ -8,6 +8,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Any
 
+from snowmatch.catalog.positions import placed_paths
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names, settings
@@ -88,6 +89,11 @@ class Export:
         kept = [a for a in annotations if not a.left_out]
         self.leave_out(len(annotations) - len(kept), "annotation", "the screening kept no photo of it")
         return kept
+
+    @property
+    def exact(self) -> bool:
+        """Whether exact positions may be written."""
+        return self.coordinates is not None and not self.coordinates.step
 
     @property
     def positions(self) -> dict[str, tuple[float, float]]:
@@ -211,6 +217,10 @@ def export_files(
         check_draws(name)
     given = Export(survey, coordinates, drawn)
     files = dict(exporter.files(given))
+    if not given.exact and (placed := placed_paths(dict.fromkeys(a.path for a in survey.data.annotations))):
+        text = f"{counted(len(placed), 'photo')} whose path tells a position ({some(sorted(set(placed.values())))}): "
+        text += "files with paths of photos tell it; rename the folders and photos before you share them"
+        given.notes.append(Note("paths-with-positions", text, {"count": len(placed)}))
     said = unique(given.notes)
     more: dict[str, Any] = {"command": "export", "format": settings(exporter), "format_notes": [n.text for n in said]}
     if drawn is not None:

@@ -44,10 +44,9 @@ class CatalogTable:
                 heading = next((h for h in further if h.lower() in HEADINGS[name]), name)
                 decided = {row: "" if value == "unknown" else value for row, value in values.items()}
                 further[heading] = {**further.get(heading, {}), **decided}
-        exact = given.coordinates is not None and not given.coordinates.step
         placed = position_columns({name: texts.values() for name, texts in further.items()})
         placed |= {name for name in further if name.strip().lower() in ("x", "y")}
-        kept = [name for name in further if exact or name not in placed]
+        kept = [name for name in further if given.exact or name not in placed]
         gone = sorted(set(further) - set(kept))
         why = f"it may tell where stations are; ask with --coordinates exact: {some(gone)}"
         given.leave_out(len(gone), "column", why)

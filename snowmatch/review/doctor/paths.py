@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PureWindowsPath
 
+from snowmatch.catalog.positions import placed_paths
 from snowmatch.core.text import counted, same_name
 from snowmatch.review.doctor.finding import CHECK, HINT, Finding, Patient
 
@@ -16,7 +17,7 @@ KEPT = frozenset(["CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM",
 
 
 def findings_of_paths(patient: Patient) -> Iterator[Finding]:
-    """Yield the findings about paths that differ only in case, and about paths that Windows cannot hold."""
+    """Yield the findings about paths that differ only in case, that tell a position, or that Windows cannot hold."""
     paths = list(dict.fromkeys([*patient.photos, *(a.mask for a in patient.data.annotations if a.mask)]))
     alike: dict[str, list[str]] = defaultdict(list)
     for path in paths:
@@ -26,6 +27,9 @@ def findings_of_paths(patient: Patient) -> Iterator[Finding]:
         about = [a for group in groups for path in group for a in patient.photos.get(path, ())]
         text = f"{counted(len(groups), 'path')} written in two ways: one file on Windows and macOS"
         yield patient.finding("paths-alike", CHECK, text, [" and ".join(group) for group in groups], about)
+    if placed := placed_paths(paths):
+        text = f"{counted(len(placed), 'path')} with a position: answers and exports have the paths of photos"
+        yield patient.finding("paths-with-positions", CHECK, text, sorted(set(placed.values())), (), count=len(placed))
     odd = {path: why for path in paths if (why := not_for_windows(path))}
     if odd:
         about = [a for path in odd for a in patient.photos.get(path, ())]
