@@ -99,6 +99,22 @@ def _plain_bytes(path):
         return b"".join(archive.read(n) for n in archive.namelist() if "theme" not in n and "styles" not in n)
 
 
+@pytest.mark.parametrize("name", [n for n in FORMATS if plugin_class("exporters", n).COORDINATES == "optional"])
+def test_positions_that_were_asked_for_and_that_no_station_has_are_told(tmp_path, name):
+    folder = write_catalog(tmp_path / "catalog", stations=None)
+    out, options = tmp_path / "out", [f"-o{key}={value}" for key, value in OPTIONS.get(name, {}).items()]
+    command = ["export", str(folder), str(out), "--format", name, *options]
+    told = "positions were asked for, but no station has one: fill in x and y in stations.csv"
+    without = CliRunner().invoke(main, command)
+    asked = CliRunner().invoke(main, [*command, "--coordinates", "exact", "--force"])
+    assert (without.exit_code, asked.exit_code) == (0, 0), asked.output
+    assert told not in without.output
+    assert (told in asked.output) is (name != "catalog")  # that has all annotations, and its own columns
+    assert (told in json.loads((out / "manifest.json").read_text())["format_notes"]) is (name != "catalog")
+    if name == "camtrapr":
+        assert "needs positions: fill in x and y" in (out / "read.R").read_text()
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_survey_without_captures_is_written_or_refused_in_one_line(tmp_path, name):
     rows = [("", *row) for _, *row in ROWS]

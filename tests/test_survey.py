@@ -1085,6 +1085,14 @@ def test_no_file_tells_a_position_unless_asked(tmp_path):
     assert float(rows[0]["x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
 
 
+def test_positions_that_were_asked_for_and_that_no_station_has_are_told(tmp_path):
+    for name, table, told in (("c", None, True), ("d", STATIONS, False)):
+        folder = write_catalog(tmp_path / name, stations=table)
+        result = run(folder, "--out", tmp_path / f"out-{name}", "--no-figures", "--coordinates", "rounded:5")
+        assert result.exit_code == 0
+        assert ("positions were asked for, but no station has one" in result.output) is told
+
+
 def test_an_edited_file_is_not_replaced(tmp_path):
     folder, out = write_catalog(tmp_path / "c"), tmp_path / "out"
     assert run(folder, "--out", out, "--no-figures").exit_code == 0

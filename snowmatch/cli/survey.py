@@ -136,7 +136,7 @@ def survey(
         )
     from snowmatch.core.errors import SnowmatchError
     from snowmatch.survey.co_use import CO_USE_DAYS
-    from snowmatch.survey.coordinates import read_coordinates
+    from snowmatch.survey.coordinates import position_notes, read_coordinates
     from snowmatch.survey.figures import survey_figures
     from snowmatch.survey.folder import check_output, survey_manifest, write_output
     from snowmatch.survey.opening import open_survey
@@ -162,7 +162,7 @@ def survey(
     print_text(format_survey(made))
     if drawn is not None:
         print_text(format_draws(made, drawn))
-    say_notes(made.notes)
+    say_notes((*made.notes, *position_notes(made, how)))
     if out is not None:
         more["co_use_days"] = days
         if drawn is not None:

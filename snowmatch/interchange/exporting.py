@@ -16,7 +16,7 @@ from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.photos.facts import read_facts
 from snowmatch.survey.captures import Capture
-from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
+from snowmatch.survey.coordinates import Coordinates, position_notes, shown_degrees, shown_positions
 from snowmatch.survey.draws import Drawn
 from snowmatch.survey.folder import COUNTED, survey_manifest, write_output
 from snowmatch.survey.places import Place
@@ -217,6 +217,8 @@ def export_files(
         check_draws(name)
     given = Export(survey, coordinates, drawn)
     files = dict(exporter.files(given))
+    if exporter.COORDINATES == "optional" and takes_counts(name):
+        given.notes.extend(position_notes(survey, coordinates))
     if not given.exact and (placed := placed_paths(dict.fromkeys(a.path for a in survey.data.annotations))):
         text = f"{counted(len(placed), 'photo')} whose path tells a position ({some(sorted(set(placed.values())))}): "
         text += "files with paths of photos tell it; rename the folders and photos before you share them"

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.survey.projection import to_degrees
 from snowmatch.survey.run import Survey
 
@@ -52,6 +53,13 @@ def shown_positions(survey: Survey, coordinates: Coordinates | None) -> dict[str
     if not step:
         return {label: (round(x, 2), round(y, 2)) for label, (x, y) in exact}
     return {label: (round(x / step) * step, round(y / step) * step) for label, (x, y) in exact}
+
+
+def position_notes(survey: Survey, coordinates: Coordinates | None) -> list[Note]:
+    """Return a note if positions were asked for and no station of the survey has one; otherwise none."""
+    if coordinates is None or survey.positions:
+        return []
+    return [Note("no-positions", "positions were asked for, but no station has one: fill in x and y in stations.csv")]
 
 
 def shown_degrees(survey: Survey, coordinates: Coordinates | None) -> dict[str, tuple[float, float]]:

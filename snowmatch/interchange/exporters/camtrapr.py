@@ -92,6 +92,7 @@ class CamtrapR:
     day1 = "survey", includeEffort = TRUE, timeZone = "UTC"), if (!early) begin))
 }}
 records$Species <- "{self.species}"  # all individuals are counted together, whatever they are called in the table"""
+        mend = "export with --coordinates exact" if given.coordinates is None else "fill in x and y in stations.csv"
         return f"""# Reads the tables. Run it in this folder. UTC keeps R from moving the times of the cameras
 library(camtrapR)
 read <- function(file, ...) read.csv(file, colClasses = c(...), na.strings = character())  # 007 and NA are names
@@ -106,7 +107,7 @@ operated <- function(cameras) {{
     retrievalCol = "Retrieval_date", hasProblems = any(grepl("^Problem", names(cameras))),
     dateFormat = "ymd HMS"{of_camera if several else ""}), if (early) begin))
 }}
-{history if given.positions else "# spatialDetectionHistory needs positions: export with --coordinates exact"}
+{history if given.positions else f"# spatialDetectionHistory needs positions: {mend}"}
 {_calls(sessions, bool(given.positions))}""".encode()
 
 
