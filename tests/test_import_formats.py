@@ -510,6 +510,36 @@ def test_a_box_of_shares_may_reach_a_little_beyond_the_photo(tmp_path, shares, p
         assert read_rows(catalog / "catalog.csv")[0]["bbox"] == pixels
 
 
+def boxed_package(folder, shares):
+    """Write a Camtrap DP package with one box."""
+    make_camtrap_dp(folder)
+    rows = read_rows(folder / "observations.csv")
+    (boxed,) = [row for row in rows if row["bboxX"]]
+    boxed.update(zip(("bboxX", "bboxY", "bboxWidth", "bboxHeight"), shares, strict=True))
+    write_csv(folder / "observations.csv", rows)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shares", "pixels", "noted"),
+    [
+        (("-0.002", "0.6", "0.7", "0.39"), "0,60,140,39", False),  # rounding
+        (("0", "0", "1.0001", "1"), "0,0,200,100", False),
+        (("-0.1", "0.2", "0.6", "0.5"), "0,20,100,50", True),
+    ],
+)
+def test_a_box_of_camtrap_dp_may_reach_beyond_the_photo(tmp_path, shares, pixels, noted):
+    report = import_source(boxed_package(tmp_path / "dp", shares), tmp_path)
+    assert ("boxes-beyond-photo" in {note.code for note in report.notes}) is noted
+    assert [row["bbox"] for row in read_rows(tmp_path / "catalog.csv") if row["bbox"]] == [pixels]
+
+
+@pytest.mark.parametrize("shares", [("40", "20", "100", "50"), ("0.1", "0.2", "0", "0.5"), ("0.1", "0.2", "a", "0.5")])
+def test_a_box_of_camtrap_dp_that_is_none_is_a_problem(tmp_path, shares):
+    with pytest.raises(SnowmatchError, match="is not allowed; expected shares of the photo"):
+        import_source(boxed_package(tmp_path / "dp", shares), tmp_path)
+
+
 def test_excel_is_read_as_a_table(tmp_path):
     from datetime import date, time
 

@@ -16,6 +16,7 @@ from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from snowmatch.catalog.cells import are_shares
 from snowmatch.catalog.species import PEOPLE, SNOW_LEOPARD, species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
@@ -280,7 +281,7 @@ class _Package:
             x, y, width, height = map(float, parts)
         except ValueError:
             x = y = width = height = -1.0
-        if not (0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1):
+        if not (are_shares((x, y, width, height)) and width > 0 and height > 0):  # what lies beyond is cut off
             self.problems.append(
                 f"{cells['where']}: the box {', '.join(parts)} is not allowed; expected shares of the photo, 0 to 1"
             )
