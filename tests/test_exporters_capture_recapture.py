@@ -385,6 +385,8 @@ def test_camtrapr_keeps_left_and_right_apart_as_sessions(tmp_path):
     names = {c.individual for c in survey.captures if c.session == "1 right"}
     assert {row["Individual"] for row in records if row["session"] == "2"} == names == {"aika", "bars"}
     assert 'sessions <- c("s01.1.left", "s02.1.right")' in (out / "read.R").read_text()
+    names = [(row["what"], row["written_as"], row["name_in_catalog"]) for row in read_rows(out / "names.csv")]
+    assert names == [("session", "1", "1 left"), ("session", "2", "1 right")]
 
 
 def test_a_session_in_which_no_camera_worked_is_an_error_for_secr(tmp_path):

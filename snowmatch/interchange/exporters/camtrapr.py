@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import ClassVar
 
-from snowmatch.interchange.exporters._names import session_names
+from snowmatch.interchange.exporters._names import mapping_csv, session_names
 from snowmatch.interchange.exporters._periods import camera_times, inside
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.tables import Table, to_csv
@@ -32,9 +32,10 @@ class CamtrapR:
     species: str = "Panthera uncia"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return records.csv, cameras.csv and read.R. Without coordinates, cameras.csv has no utm_x and utm_y.
+        """Return records.csv, cameras.csv, names.csv and read.R. Without coordinates, cameras.csv has no utm_x and
+        utm_y.
 
-        With several sessions, cameras.csv has the times of each by itself.
+        With several sessions, cameras.csv has the times of each by itself. names.csv tells which session a number is.
         """
         given.need_captures()
         given.only_captures()
@@ -53,6 +54,7 @@ class CamtrapR:
         return {
             "records.csv": to_csv(self._records(given, number)),
             "cameras.csv": to_csv(cameras),
+            "names.csv": mapping_csv(session=number),
             "read.R": self._script(given, cameras, [*names.values()]),
         }
 
