@@ -29,6 +29,7 @@ from snowmatch.survey.captures import choose_flanks, history
 from snowmatch.survey.coordinates import read_coordinates, shown_degrees, shown_positions
 from snowmatch.survey.effort import day_effort
 from snowmatch.survey.figures import survey_figures
+from snowmatch.survey.folder import survey_manifest
 from snowmatch.survey.movements import largest_moves, mmdm, movements, spatial_recaptures
 from snowmatch.survey.occasions import make_session, read_length, read_session
 from snowmatch.survey.run import make_survey
@@ -553,7 +554,8 @@ def test_what_is_no_capture_is_listed_with_the_reason(tmp_path):
         "x7": "no time",
     }
     left_out = to_csv(survey_tables(survey, None)["left-out.csv"]).decode().splitlines()
-    assert ",x5,S2,2023-07-12T10:00:00,outside all sessions" in left_out
+    assert ",x5,S2,naryn,2023-07-12T10:00:00,outside all sessions" in left_out
+    assert {each["location"] for each in survey_manifest(survey, None, {})["left_out"]} == {"naryn"}
     assert [note.text for note in survey.notes if note.code == "unidentified-left-out"] == [
         "1 unidentified sighting left out, no time: naryn",
         "2 unidentified sightings left out, outside all sessions: S2 2022-05-12 to 2023-07-12",

@@ -234,6 +234,8 @@ def export_files(
     if not takes_counts(name):  # all annotations: nothing was counted for it, and nothing left out of that
         manifest = {key: value for key, value in manifest.items() if key not in COUNTED}
     if not getattr(exporter, "individuals", True):  # a format that writes names only if asked
-        manifest["left_out"] = [{"station": each.station, "reason": each.reason} for each in survey.left_out]
+        manifest["left_out"] = [
+            {"station": e.station, "location": e.location, "reason": e.reason} for e in survey.left_out
+        ]
         manifest["notes"] = [note.text for note in survey.notes if not {"individuals", "encounters"} & set(note.data)]
     return files, manifest

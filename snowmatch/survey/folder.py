@@ -42,7 +42,13 @@ def survey_manifest(survey: Survey, coordinates: Coordinates | None, more: Mappi
         "individuals": len({c.individual for c in survey.captures}),
         "flanks_left_out": len(survey.all_captures) - len(survey.seen),
         "left_out": [
-            {"individual": e.individual, "encounter": e.encounter, "station": e.station, "reason": e.reason}
+            {
+                "individual": e.individual,
+                "encounter": e.encounter,
+                "station": e.station,
+                "location": e.location,
+                "reason": e.reason,
+            }
             for e in survey.left_out
         ],
         "notes": [note.text for note in survey.notes],

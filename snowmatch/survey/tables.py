@@ -73,8 +73,8 @@ def _makers(survey: Survey, coordinates: Coordinates | None, co_use_days: float)
             [(c.flanks, c.individuals, c.captures, c.recaptures) for c in survey.choices],
         ),
         "left-out.csv": lambda: (
-            ("individual_id", "encounter", "station", "start", "reason"),
-            [(e.individual, e.encounter, e.station, _start(e), e.reason) for e in survey.left_out],
+            ("individual_id", "encounter", "station", "location", "start", "reason"),
+            [(e.individual, e.encounter, e.station, e.location, _start(e), e.reason) for e in survey.left_out],
         ),
     }
 
