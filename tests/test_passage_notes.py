@@ -79,6 +79,21 @@ def test_a_photo_beside_the_cut_of_a_long_chain_may_be_of_the_passage_that_answe
     assert ["together last longer than 24 h, the most of one: " in text for text in texts] == [True] * told
 
 
+@pytest.mark.parametrize("names", [("one", "other"), ("one", "")])
+def test_encounters_that_the_table_names_are_parted_by_a_person(tmp_path, names):
+    """One photo an hour; the second name is for those after midnight."""
+    times = [NOON + timedelta(hours=n) for n in range(34)]
+    lines = [f"{n}.jpg,S1,{t.isoformat()},{names[t.date() > NOON.date()]}\n" for n, t in enumerate(times)]
+    data = table(tmp_path, f"path,station,timestamp,encounter\n{''.join(lines)}")
+    rows = {int(a.path.removesuffix(".jpg")): a for a in data.annotations}
+    session = SimpleNamespace(data=data, of_encounter=lambda name: [a for a in rows.values() if a.encounter == name])
+    only = SimpleNamespace(station=None, timestamp=None)
+    for query, answer in ((11, 12), (12, 11)):
+        assert rows[query].encounter != rows[answer].encounter
+        asked = [SimpleNamespace(facts=NO_FACTS, encounters=frozenset({rows[query].encounter}))]
+        assert not passage_notes(session, only, asked, rows[answer])
+
+
 def test_two_cameras_of_one_station_may_have_seen_one_passage():
     assert noted(best(station="S1"), taken=NOON, serials=("1", "2"))
     assert noted(best(station="S1", camera="A"), row=asked(camera="B"))

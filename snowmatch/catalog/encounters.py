@@ -122,6 +122,13 @@ def passages(photos: Iterable[int], taken: Callable[[int], datetime], gap: timed
         yield passage
 
 
+def is_derived(name: str, location: str, station: str, first: datetime) -> bool:
+    """Return whether an encounter at a station has the name that it gets from its first photo, and not one of its own
+    in the table.
+    """
+    return name.rstrip("+") == f"{place_name(location, station)}{first.isoformat()}"
+
+
 def unused(name: str, used: set[str]) -> str:
     """Return `name`, with as many + as needed to differ from all names in `used`, and add it to `used`."""
     while name in used:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from snowmatch.catalog.encounters import is_derived
 from snowmatch.catalog.load import check_locations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
@@ -197,7 +198,8 @@ def passage_notes(
 def _was_cut(session: Session, recorded: Sequence[Annotation], best: Annotation) -> bool:
     """Return whether photos of the query and of `best` are parted only because an encounter of both were too long.
 
-    recorded: the annotations of the query's encounters.
+    If the table names one of the two encounters, a person parted them. recorded: the annotations of the query's
+    encounters.
     """
     settings = session.data.settings
     beside = {
@@ -207,12 +209,19 @@ def _was_cut(session: Session, recorded: Sequence[Annotation], best: Annotation)
         and a.timestamp is not None
         and _near(best, a.timestamp, settings.gap, dated=a.dated)
     }
-    for name in beside:
-        both = (*session.of_encounter(name), *session.of_encounter(best.encounter))
-        times = [a.timestamp for a in both if a.timestamp is not None and not a.dated]
-        if times and max(times) - min(times) > settings.longest:
-            return True
-    return False
+    own = _derived_span(session, best.encounter, best)
+    others = [_derived_span(session, name, best) for name in beside]
+    return own is not None and any(
+        other is not None and max(own[1], other[1]) - min(own[0], other[0]) > settings.longest for other in others
+    )
+
+
+def _derived_span(session: Session, name: str, place: Annotation) -> tuple[datetime, datetime] | None:
+    """Return the first and the last time of an encounter at the place of an annotation; None if the table names it."""
+    times = [a.timestamp for a in session.of_encounter(name) if a.timestamp is not None and not a.dated]
+    if not times or not is_derived(name, place.location, place.station, min(times)):
+        return None
+    return min(times), max(times)
 
 
 def _known(*places: AbstractSet[str]) -> bool:
