@@ -173,7 +173,7 @@ def rows_of(source: Path) -> list[dict[str, str]]:
             "location": a.location,
             "station": a.station,
             "camera": a.camera,
-            "timestamp": a.timestamp.isoformat() if a.timestamp else "",
+            "timestamp": a.time_text,
             "encounter": a.encounter,
             "bbox": ",".join(map(str, a.own_box)) if a.own_box else "",
             "mask": a.mask,

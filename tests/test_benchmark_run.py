@@ -226,6 +226,13 @@ def test_found_animals_are_no_rows_of_a_dataset(tmp_path):
     assert [(row["individual"], row["bbox"]) for row in before] == [("Aika", "")]
 
 
+def test_the_times_of_a_dataset_are_those_of_its_catalog(tmp_path):
+    times = ["2023-05-01T10:00:00", "2023-05-01", ""]
+    lines = [f"{n}.jpg,S1,{time}\n" for n, time in enumerate(times)]
+    (tmp_path / "catalog.csv").write_text("path,station,timestamp\n" + "".join(lines))
+    assert [row["timestamp"] for row in datasets.rows_of(tmp_path)] == times
+
+
 @pytest.mark.slow
 def test_found_boxes_are_those_that_an_index_run_finds(survey, tmp_path, monkeypatch):
     source = survey / "catalog"
