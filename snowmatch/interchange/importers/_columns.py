@@ -10,7 +10,7 @@ from itertools import takewhile
 from snowmatch.catalog import stations
 from snowmatch.catalog.cells import are_shares
 from snowmatch.catalog.positions import is_position
-from snowmatch.catalog.species import BLANK, NO_ANIMAL
+from snowmatch.catalog.species import BLANK, NO_ANIMAL, SNOW_LEOPARD, SYNONYMS
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.imported import ImportedRow, Unit
 from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, name_or_none, side
@@ -56,9 +56,10 @@ EDGES = {"w", "h", "width", "height"}  # beside them, columns called x and y are
 BARE = ("cat", "leopard", "snow_leopard", "animal", "name")  # may hold names, or say whether or how many are there
 NAME = "name"
 PLACES = ("position", "location")  # may hold coordinates, which are of stations
-# What cells of BARE may hold in place of names: the kinds that camera traps for patterned animals usually meet
+# What cells of BARE may hold in place of names: kinds that camera traps for patterned animals usually meet, gathered by
+# hand, common and scientific; a kind that is missing is read as a name
 KINDS = {
-    "snow leopard", "panthera uncia", "uncia uncia", "ирбис", "снежный барс", "leopard", "panthera pardus",
+    SNOW_LEOPARD, *SYNONYMS, "leopard", "panthera pardus",
     "clouded leopard", "neofelis nebulosa", "leopard cat", "prionailurus bengalensis", "tiger", "panthera tigris",
     "lion", "panthera leo", "jaguar", "panthera onca", "ocelot", "leopardus pardalis", "cheetah", "acinonyx jubatus",
     "serval", "leptailurus serval", "puma", "cougar", "puma concolor", "lynx", "eurasian lynx", "lynx lynx", "рысь",
