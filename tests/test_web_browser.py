@@ -129,6 +129,24 @@ def test_a_late_reply_about_a_question_does_not_take_it_away_when_it_is_asked_ag
     assert page.get_attribute('.side[data-side="0"] .animal', "src") == shown
 
 
+def test_an_answer_about_a_photo_that_has_changed_is_refused_and_another_pair_is_shown(state, page):
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    first = page.get_attribute('.side[data-side="0"] .animal', "src")
+    shown = state.annotation(first.split("?")[0].rsplit("/", 1)[1])
+    other = next(a for a in state.identities().annotations if a.path != shown.path)
+    (state.folder / shown.path).write_bytes((state.folder / other.path).read_bytes())
+    with page.expect_response("**/review/next*"):
+        page.keyboard.press("s")
+    until(lambda: f"{shown.path} has changed since it was indexed" in page.text_content("#said"))
+    assert page.get_attribute("#said a", "href") == "/jobs"
+    page.wait_for_selector(".question:not([hidden])")
+    until(lambda: page.get_attribute('.side[data-side="0"] .animal', "src") != first)
+    assert not state.identities().rows
+    page.keyboard.press("c")
+    until(lambda: len(state.identities().rows) == 1)
+
+
 def test_lines_marks_and_note_by_keys(state, page):
     page.goto(page.url + "review?lang=ru")
     page.wait_for_selector(".question:not([hidden])", timeout=30_000)

@@ -219,6 +219,19 @@ def test_who_was_chosen_is_who_was_shown_although_others_decide_meanwhile(tmp_pa
     assert open_identities(catalog).named[-1].individual == "bars"
 
 
+def test_nobody_is_chosen_whose_photo_is_not_what_was_indexed(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    before = (catalog / "catalog.csv").read_bytes()
+    address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
+    sign = re.search(r'value="(\w+)" required[^>]*> <span>aika<', client.get(address).text)[1]
+    for n in (0, 1):
+        (catalog / "images" / f"{n}.jpg").write_bytes(jpeg(2, shift=n))
+    answer = client.post(f"{address}/add", data={"who": sign}, headers={"accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "photo-changed")
+    assert (catalog / "catalog.csv").read_bytes() == before
+
+
 def test_an_animal_whose_folder_has_an_undecodable_name_is_told_from_others():
     candidates = [
         SimpleNamespace(individual=name, best=SimpleNamespace(annotation="a")) for name in ("x", "x\udcff", None)

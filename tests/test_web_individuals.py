@@ -92,6 +92,24 @@ def test_a_change_is_shown_again_if_somebody_decided_meanwhile(state, page):
     assert len(state.identities().rows) == 1
 
 
+def test_nothing_is_said_about_a_photo_that_is_not_what_was_indexed(state, page):
+    named = [each for each in state.identities().who.individuals if each.name][:2]
+    keys = [key_of(state, each) for each in named]
+    path = state.annotation(keys[0]).path
+    (state.folder / path).write_bytes((state.folder / state.annotation(keys[1]).path).read_bytes())
+    for values in (
+        {"kind": "name", "name": "Umut", "photos": keys[:1]},
+        {"kind": "merge", "keys": keys},
+        {"kind": "quality", "value": "good", "photos": keys[:1]},
+    ):
+        refused = page.post("/changes", json=values, headers={"accept": "application/json"})
+        assert (refused.status_code, refused.json()["code"]) == (400, "photo-changed")
+        assert path in refused.json()["error"]
+        assert refused.json()["link"] == "/jobs"
+    change(page, kind="rename", key=keys[0], name="Aika")  # says nothing about what the photo shows
+    assert [row.kind for row in state.identities().rows] == ["rename"]
+
+
 def test_merge_and_undo(state, page):
     named = [each for each in state.identities().who.individuals if each.name][:3]
     keys = [key_of(state, each) for each in named]

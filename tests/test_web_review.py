@@ -145,6 +145,30 @@ def test_a_page_that_was_made_for_another_observer_stores_nothing(state, page):
     assert [row.observer for row in state.identities().rows] == ["Bek"]
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_no_answer_is_stored_about_a_photo_that_is_not_what_was_indexed(state, page, before):
+    """The file is another one before the page is made (and is the old one again at the answer), or afterwards."""
+    first = questions(page)[0]
+    shown = state.annotation(first["sides"][0]["frames"][0]["key"])
+    other = next(a for a in state.identities().annotations if a.path != shown.path)
+    file, right = state.folder / shown.path, (state.folder / shown.path).read_bytes()
+    if before:
+        file.write_bytes((state.folder / other.path).read_bytes())
+        assert questions(page)[0]["pair"] == first["pair"]
+        file.write_bytes(right)
+    else:
+        file.write_bytes((state.folder / other.path).read_bytes())
+    refused = said(page, first)
+    assert refused.status_code == 400
+    assert f"{shown.path} has changed since it was indexed" in refused.text
+    assert not state.identities().rows
+    assert first["pair"] not in [q["pair"] for q in questions(page)]  # it comes last
+    file.write_bytes(right)
+    page.post("/review/skip", json={"mode": "open", "again": True})
+    assert questions(page)[0]["pair"] == first["pair"]
+    assert said(page, first).status_code == 200
+
+
 def test_an_answer_that_is_sent_twice_is_stored_once(state, page):
     question, opened = questions(page)[0], now()
     first, second = (said(page, question, opened_at=opened).json() for _ in range(2))

@@ -49,7 +49,8 @@ def show(place: Place, name: str) -> None:
     if who.who.named(name) is None and sightings_named(who, name):
         number = find_sighting_named(who, name, to_decide=False)
         individual = who.who.individuals[who.who.of[number]]
-        changed = changed_photo(who, number) if name not in who.who.number_of else None  # they go with it
+        shown = who.who.sightings[number].annotations if name not in who.who.number_of else ()  # they go with it
+        changed = changed_photo(who, shown)
         if changed is not None:
             text = f"{changed} has changed since it was indexed: this may be the individual of another photo"
             say_notes([Note("photo-changed", text, {"catalog": str(place.catalog)})])

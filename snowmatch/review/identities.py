@@ -15,7 +15,7 @@ from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.names import UNNAMED as UNNAMED
 from snowmatch.catalog.names import alike_names
 from snowmatch.catalog.opened import open_data
-from snowmatch.catalog.records import current_status, load_records
+from snowmatch.catalog.records import current_status, records_of
 from snowmatch.catalog.table import UNIDENTIFIED, is_unidentified
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import path_inside
@@ -231,13 +231,8 @@ def find_sighting_named(identities: Identities, name: str, *, to_decide: bool = 
     who = identities.who
     found = sightings_named(identities, name)
     if len(found) == 1:
-        changed = changed_photo(identities, found[0]) if to_decide and name not in who.number_of else None
-        if changed is not None:
-            raise SnowmatchError(
-                f"{changed} has changed since it was indexed, so a decision might go to another photo: index it first",
-                "photo-changed",
-                catalog=str(identities.data.folder),
-            )
+        if to_decide and name not in who.number_of:
+            need_unchanged(identities, who.sightings[found[0]].annotations)
         return found[0]
     if found:
         several = counted(len(found), "animal")
@@ -256,13 +251,31 @@ def find_sighting_named(identities: Identities, name: str, *, to_decide: bool = 
     )
 
 
-def changed_photo(identities: Identities, number: int) -> str | None:
-    """Return the path of the first photo of a sighting that is not what was indexed under it; None if all are, or have
-    gone.
+def need_unchanged(identities: Identities, annotations: Iterable[str]) -> None:
+    """Raise SnowmatchError if the photo of one of these annotations is not what was indexed under it."""
+    changed = changed_photo(identities, annotations)
+    if changed is not None:
+        raise photo_changed(identities, changed)
+
+
+def photo_changed(identities: Identities, path: str) -> SnowmatchError:
+    """Return the error for a decision about a photo that is not what was indexed under its path."""
+    text = f"{path} has changed since it was indexed, so a decision might go to another photo: index it first"
+    return SnowmatchError(text, "photo-changed", catalog=str(identities.data.folder), photo=path)
+
+
+def changed_photo(identities: Identities, annotations: Iterable[str]) -> str | None:
+    """Return the path of the first photo of these annotations that is not what was indexed under it; None if all are,
+    or have gone.
     """
-    folder = identities.data.folder
-    records = load_records(folder).photos
-    for path in dict.fromkeys(identities.annotations[row].path for row in identities.who.sightings[number].rows):
+    folder, who, chosen = identities.data.folder, identities.who, set(annotations)
+    numbers = sorted({who.number_of[name] for name in chosen if name in who.number_of})
+    found = [identities.annotations[row] for n in numbers for row in who.sightings[n].rows]
+    if not chosen <= who.number_of.keys():  # some are of no sighting
+        found = list(identities.annotations)
+    paths = list(dict.fromkeys(a.path for a in found if a.annotation in chosen))
+    records = records_of(folder, paths)
+    for path in paths:
         known = records.get(path)
         if known is not None and (folder / path).exists() and current_status(str(folder / path), known) is None:
             return path

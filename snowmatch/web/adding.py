@@ -20,6 +20,7 @@ from snowmatch.review.identities import (
     bearer_of,
     checked_name,
     name_sightings,
+    need_unchanged,
     overruling,
     taken,
     with_left_out,
@@ -40,11 +41,14 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     who: the sign of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
     named: by an adjudicator, as on the pages of individuals. Of an observer, a candidate is then an answer about two
     sightings, as in Review. The photos are one encounter, unless their times are further apart than the catalog allows
-    to be one. Raises SnowmatchError if the name is taken or missing, if a photo shows several animals
-    (on record, or found now), if the role does not allow it, or if the catalog cannot be written or indexed.
+    to be one. Raises SnowmatchError if the name is taken or missing, if the photo of the candidate is not what was
+    indexed, if a photo shows several animals (on record, or found now), if the role does not allow it, or if the
+    catalog cannot be written or indexed.
     """
     candidate = _chosen(candidates, who)
     name = same_name(" ".join(name.split()))
+    if candidate is not None:
+        need_unchanged(state.identities(), [candidate.best.annotation])  # the person saw it
     state.renew()  # another program may have put the photos on record since the identities were loaded
     if who == "new":
         _check_new(state.identities(), name)

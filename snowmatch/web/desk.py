@@ -11,12 +11,13 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.accuracy import accuracy_by_name, truth_tag
 from snowmatch.review.history import WAYS, last_answer
-from snowmatch.review.identities import Decision, Identities, draft, undo
+from snowmatch.review.identities import Decision, Identities, changed_photo, draft, photo_changed, undo
 from snowmatch.review.likely import Evidence
 from snowmatch.review.queue import AGAIN, Item, Queue, answered_sides, shown_of, tags_of
 from snowmatch.review.training import TrainingPair, answered_pairs, training_pairs, trusted_names
@@ -40,13 +41,15 @@ TRAINING = 40  # pairs of one training
 class Asked:
     """A question that was handed out, with the identifiers of the annotations of both sides.
 
-    answers: ids of what persons had answered by then.
+    answers: ids of what persons had answered by then. changed: the path of a
+    photo that was not what was indexed under it, or None.
     """
 
     item: Item
     sides: tuple[tuple[str, ...], tuple[str, ...]]
     tags: tuple[str, ...]
     answers: frozenset[str]
+    changed: str | None
 
 
 @dataclass(frozen=True)
@@ -270,7 +273,9 @@ class Desk:
             tags = (truth_tag(pair.truth),)
         keys = sightings[item.a].key, sightings[item.b].key
         answers = _answers(self.state.identities(), _pair(item))
-        self._asked[keys] = Asked(item, answered_sides(queue.identities, item), tags, answers)
+        sides = answered_sides(queue.identities, item)
+        changed = changed_photo(queue.identities, chain(*sides))
+        self._asked[keys] = Asked(item, sides, tags, answers, changed)
 
     def groups(self, item: Item) -> list[int]:
         """Return what tells which prefetched questions an answer may settle; [] where it would tell too much."""
@@ -283,7 +288,8 @@ class Desk:
     def answer(self, values: Mapping[str, Any]) -> str:
         """Store an answer, and return the id of its decision. The same answer sent twice is stored once.
 
-        Raises SnowmatchError if the question was not handed out, or if a value is wrong.
+        Raises SnowmatchError if the question was not handed out, if a value is wrong, or if a photo may have been
+        another one on the page than what was indexed: such a pair comes last.
         """
         keys = read_pair(values.get("pair"))
         asked = self._asked.get(keys)
@@ -293,12 +299,14 @@ class Desk:
         opened = read_moment(values.get("opened_at"))
         sent = keys, str(values.get("opened_at") or "")[:40]  # also by a computer whose clock is wrong
         sides, marks = read_marks(asked.sides, values.get("frames"), values.get("marks"))
+        known = self.state.identities()
+        if changed := asked.changed or changed_photo(known, chain(*asked.sides)):
+            self._skipped.add((min(keys), max(keys)))
+            raise photo_changed(known, changed)
         mode, role = WAYS[self.way]
         hidden = self.way in HIDDEN
         shown: dict[str, object] = (
-            {"hidden": True}
-            if self.way == "training"
-            else dict(shown_of(self.state.identities().who, asked.item, hidden=hidden))
+            {"hidden": True} if self.way == "training" else dict(shown_of(known.who, asked.item, hidden=hidden))
         )
         shown["lines"] = not hidden and values.get("lines") is True
 

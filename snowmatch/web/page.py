@@ -168,6 +168,7 @@ HELPS = {
     "damaged-calibration": "/jobs",
     "choose-observer": "/#observer",
     "no-pair": "/review",
+    "photo-changed": "/jobs",
     "added-not-indexed": "/jobs",
     "added-unread": "/jobs",
 }

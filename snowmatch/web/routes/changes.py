@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +23,7 @@ from snowmatch.review.identities import (
     checked_name,
     merge,
     name_sightings,
+    need_unchanged,
     overruling,
     preview,
     rename,
@@ -45,6 +47,7 @@ SHOWN = 12  # names in a preview
 PAIRS = 6  # pairs that it shows
 LONGEST = 200  # characters of a name
 KINDS = ("name", "rename", "merge", "split", "undo", "auto", "auto-undo", PORTRAIT, BOX, *TRAITS)
+SEEN = ("name", "merge", "split", PORTRAIT, BOX, *TRAITS)  # those that say what is seen on photos
 
 
 async def change(request: Request) -> Response:
@@ -58,6 +61,8 @@ def _change(request: Request, values: Mapping[str, Any]) -> Response:
     need_observer(state, values)
     identities = state.identities()
     drafts = _drafts(state, identities, values)
+    if values.get("kind") in SEEN:
+        need_unchanged(identities, chain(*(side for draft in drafts for side in (draft.side_a, draft.side_b))))
     head = identities.stored.head
     told = [
         *_machine(drafts, t, values),

@@ -37,7 +37,7 @@
       try { return await fetch(address, options); } catch { throw new Error(said.dataset.away); }
     },
     // Sends an object, with who decided when the page was made, and returns the answer's object. An error has the text of
-    // the server, and as `link` the page that helps.
+    // the server, and as `link` the page that helps, and its `code`.
     async post(address, values) {
       const answer = await this.reach(address, {
         method: "POST",
@@ -53,7 +53,7 @@
       const text = await answer.text();
       let value;
       try { value = JSON.parse(text); } catch { value = { error: text.trim() }; }
-      if (!answer.ok) throw Object.assign(new Error(value.error || answer.statusText), { link: value.link });
+      if (!answer.ok) throw Object.assign(new Error(value.error || answer.statusText), { link: value.link, code: value.code });
       return value;
     },
     // What the page or the text of a refusal tells, as an error.

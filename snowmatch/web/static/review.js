@@ -333,7 +333,10 @@
     } catch (error) {
       answered.delete(keyOf(question));
       past.splice(past.indexOf(kept), 1);
-      show(question, mine);
+      if (error.code === "photo-changed") { // what was seen is not what is on record: others first
+        answered.set(keyOf(question), fetches);
+        fetchAhead();
+      } else show(question, mine);
       snowmatch.say(`${words.not_stored} ${error.message}`, error.link);
     } finally { sending -= 1; }
   }
