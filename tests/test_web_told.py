@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import snowmatch
 from snowmatch.core.notes import Note
 from snowmatch.review.doctor.examine import examine
 from snowmatch.review.doctor.finding import Finding
+from snowmatch.web.routes import doctor as routes
 from snowmatch.web.routes.doctor import _text
 from snowmatch.web.texts import plural_form, words_of
 from snowmatch.web.told import told, told_note
@@ -123,6 +125,20 @@ def test_photos_that_were_lost_or_put_back_are_told_when_the_page_is_loaded_agai
         client.get("/doctor")
         shown.append("1 photo or mask cannot be read" in found_by(client, "/doctor/findings?lang=en").text)
     assert shown == [False, True, False]
+
+
+def test_the_findings_of_before_are_shown_while_the_catalog_is_examined_anew(tmp_path, monkeypatch):
+    client, done = client_of(make_catalog(tmp_path)), threading.Event()
+    found = found_by(client, "/doctor/findings?lang=en").text
+    monkeypatch.setattr(routes, "examine", lambda *given: done.wait(60) and examine(*given))
+    assert "being examined" in client.get("/doctor?lang=en").text
+    answer = client.get("/doctor/findings?lang=en")
+    assert answer.status_code == 202
+    mark, rest = answer.text.split("\n", 1)
+    assert re.search(r"Found at 20\d\d-\d\d-\d\d \d\d:\d\d\. The catalog is being examined anew", mark)
+    assert rest == found
+    done.set()
+    assert found_by(client, "/doctor/findings?lang=en").text == found
 
 
 def test_pictures_of_a_finding_lead_to_their_sighting(tmp_path):

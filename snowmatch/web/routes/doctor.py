@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -53,17 +54,23 @@ def doctor(request: Request) -> Response:
 
 
 def findings(request: Request) -> Response:
-    """The findings; with status 202 while the catalog is examined."""
+    """The findings; with status 202 while the catalog is examined: those of before, if there are some."""
     state = state_of(request)
     identities = state.identities()
     key = (Same(identities.data), identities.stored.head, stations_stamp(state), state.kept.get(ASKED))
-    found, fresh = background(state, "doctor").get(key, lambda: examine(state.folder, state.decisions))
-    if found is None or not fresh:
+
+    def compute() -> tuple[datetime, Examination]:
+        return datetime.now(), examine(state.folder, state.decisions)
+
+    value, fresh = background(state, "doctor").get(key, compute)
+    if value is None:
         return render(request, "wait.html", status=202, word="doctor.wait")
-    language = language_of(request)
+    (moment, found), language = value, language_of(request)
     return render(
         request,
         "doctor_findings.html",
+        status=200 if fresh else 202,
+        before="" if fresh else f"{moment:%Y-%m-%d %H:%M}",
         counts=[(severity, found.count(severity)) for severity in SEVERITIES],
         groups=[(s, [_finding(state, f, language) for f in found.findings if f.severity == s]) for s in SEVERITIES],
         unseen=[(printable(told_note(language, note)), PAGES.get(note.code, "")) for note in found.unseen],
