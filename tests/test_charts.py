@@ -65,6 +65,9 @@ def test_pairs_are_drawn_on_both_sides_and_the_rest_is_counted():
     assert many.hidden == 20 - ANIMALS
 
 
+NOW = datetime(2026, 1, 2)
+
+
 def seen(time, location="naryn", station="S1"):
     return Sighting("k", "e", "e", (0,), ("k",), ("left_flank",), None, location, station, time)
 
@@ -73,10 +76,19 @@ def seen(time, location="naryn", station="S1"):
     "times", [["9999-12-31"], ["9999-12-31T23:59:59.999999"], ["0001-01-01", "9999-12-31T23:59:59.999999"]]
 )
 def test_sightings_at_the_ends_of_the_calendar_are_drawn(times):
-    drawn = make_timeline([seen(time) for time in times], range(len(times)))
+    drawn = make_timeline([seen(time) for time in times], range(len(times)), NOW)
     assert len(drawn.dots) == len(times)
     assert all(drawn.left < x <= drawn.width for x, _ in drawn.ticks)
     assert drawn.ticks
+
+
+@pytest.mark.parametrize("wrong", ["1900-01-01", "2000-01-01T00:00:07", "2026-01-03T04:05:06", "9999-12-31"])
+def test_a_sighting_with_an_impossible_time_does_not_hide_when_the_others_were(wrong):
+    times = ["2024-05-01", "2026-01-02T23:00:00", "2024-05-09", "", wrong]
+    right = make_timeline([seen(time) for time in times[:-1]], range(4), NOW)
+    drawn = make_timeline([seen(time) for time in times], range(5), NOW)
+    assert (drawn.dots, drawn.ticks) == (right.dots, right.ticks)
+    assert (drawn.left_out, right.left_out) == ((4,), ())
 
 
 @pytest.mark.parametrize(
@@ -89,7 +101,7 @@ def test_sightings_at_the_ends_of_the_calendar_are_drawn(times):
     ],
 )
 def test_each_station_has_a_row_of_its_own_by_which_it_can_be_told(places, expected):
-    drawn = make_timeline([seen("2024-05-01", *place) for place in places], range(len(places)))
+    drawn = make_timeline([seen("2024-05-01", *place) for place in places], range(len(places)), NOW)
     assert [name for _, _, name in drawn.rows] == expected
     assert {dot.y for dot in drawn.dots} == {y for y, _, _ in drawn.rows}
 

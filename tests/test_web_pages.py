@@ -611,3 +611,14 @@ def test_rows_that_came_meanwhile_do_not_mix_up_the_photos_that_are_compared(tmp
         assert len(found.json()["spots"]) > 20
     else:
         assert state.evidence().pairs == State(catalog).evidence().pairs
+
+
+@pytest.mark.parametrize("part", ["", "/passport"])
+def test_sightings_whose_times_are_impossible_are_told_below_the_timeline(tmp_path, part):
+    catalog = make_catalog(tmp_path)
+    table = catalog / "catalog.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("2025-03-02", "1900-01-01"), encoding="utf-8")
+    text = client_of(catalog).get(f"/individuals/aika{part}", params={"lang": "en"}).text
+    (line,) = re.findall(r"<p>Not drawn, since the time cannot be right .*</p>", text)
+    assert ">1900-01-01 10:00, naryn st1</a></p>" in line
+    assert text.count('class="dot"') == 1

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from snowmatch.core.text import printable, shortened
 from snowmatch.decisions.sightings import Sighting
+from snowmatch.review.doctor.times import impossible
 from snowmatch.survey.layout import Site, site_among
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 900, 130, 20, 26, 16  # px of the drawing
@@ -31,7 +32,9 @@ class Dot:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A drawing of sightings: time from left to right, a row for each station. rows: (y, short name, name)."""
+    """A drawing of sightings: time from left to right, a row for each station. rows: (y, short name, name). left_out:
+    numbers of sightings with impossible times, beside which the others would not be told apart.
+    """
 
     width: int
     height: int
@@ -40,11 +43,18 @@ class Timeline:
     rows: tuple[tuple[float, str, str], ...]
     ticks: tuple[tuple[float, str], ...]
     dots: tuple[Dot, ...]
+    left_out: tuple[int, ...]
 
 
-def make_timeline(sightings: Sequence[Sighting], numbers: Sequence[int], weak: Collection[int] = ()) -> Timeline | None:
-    """Return the drawing of the sightings with these numbers. Without any time: None. weak: numbers to be marked."""
-    timed = [(n, datetime.fromisoformat(sightings[n].time).replace(tzinfo=None)) for n in numbers if sightings[n].time]
+def make_timeline(
+    sightings: Sequence[Sighting], numbers: Sequence[int], now: datetime, weak: Collection[int] = ()
+) -> Timeline | None:
+    """Return the drawing of the sightings with these numbers. Without any time: None. weak: numbers to be marked.
+
+    now: times after it are impossible. Sightings with impossible times are left out if others are there.
+    """
+    known = [(n, datetime.fromisoformat(sightings[n].time).replace(tzinfo=None)) for n in numbers if sightings[n].time]
+    timed = [(n, moment) for n, moment in known if not impossible(moment, now)] or known
     if not timed:
         return None
     moments = [moment for _, moment in timed]
@@ -73,7 +83,8 @@ def make_timeline(sightings: Sequence[Sighting], numbers: Sequence[int], weak: C
     end = first + min(timedelta(seconds=span), datetime.max - first)  # 9999-12-31: a day after it is none
     ticks = tuple((x_of(m), f"{m:%Y-%m-%d}") for m in _dates(first, end))
     rows = tuple((height_of[place], shortened(place, 18), place) for place in places)
-    return Timeline(WIDTH, bottom + 28, LEFT, bottom, rows, ticks, dots)
+    left_out = tuple(n for n, _ in known if n not in {dot.number for dot in dots})
+    return Timeline(WIDTH, bottom + 28, LEFT, bottom, rows, ticks, dots, left_out)
 
 
 def flanks_of(sighting: Sighting) -> str:

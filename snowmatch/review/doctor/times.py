@@ -21,6 +21,11 @@ YEAR = timedelta(days=365, hours=6)
 LONG = timedelta(hours=4)  # chosen: an animal rarely stays so long before one station
 
 
+def impossible(taken: datetime, now: datetime) -> str:
+    """Return the code of the finding about a time at which no camera with a right clock took a photo; "" for others."""
+    return "early-times" if taken.year < FIRST_YEAR else "future-times" if taken > now + AHEAD else ""
+
+
 def findings_of_times(patient: Patient) -> Iterator[Finding]:
     """Yield the findings about times: missing, impossible, set back, without a camera; and about long encounters."""
     yield from _impossible(patient)
@@ -39,17 +44,11 @@ def findings_of_times(patient: Patient) -> Iterator[Finding]:
 
 
 def _impossible(patient: Patient) -> Iterator[Finding]:
-    early, late = [], []
-    for photo in patient.photos.values():
-        taken = photo[0].timestamp
-        if taken is not None and taken.year < FIRST_YEAR:
-            early.append(photo)
-        elif taken is not None and taken > patient.now + AHEAD:
-            late.append(photo)
-    for code, found, when in (
-        ("future-times", late, "in the future"),
-        ("early-times", early, f"before {FIRST_YEAR}, so the camera's clock was not set"),
-    ):
+    times = [(photo, photo[0].timestamp) for photo in patient.photos.values()]
+    timed = [(photo, impossible(taken, patient.now)) for photo, taken in times if taken is not None]
+    early = f"before {FIRST_YEAR}, so the camera's clock was not set"
+    for code, when in (("future-times", "in the future"), ("early-times", early)):
+        found = [photo for photo, wrong in timed if wrong == code]
         if found:
             cases = [f"{photo[0].path} ({photo[0].timestamp})" for photo in found]
             text = f"{count_of(found, 'photo')} with a time {when}"

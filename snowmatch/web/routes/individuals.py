@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -185,7 +186,7 @@ def _values(identities: Identities, known: Known, number: int, weak: set[int]) -
         "handle": found.handle,
         "sightings": [_sighting(identities, known, n, n in weak) for n in order],
         "stations": [_place(*site) for site in _stations(identities, number)],
-        "timeline": make_timeline(who.sightings, order, weak),
+        "timeline": make_timeline(who.sightings, order, datetime.now(), weak),
         "keys": {n: who.sightings[n].key for n in order},
         "labels": {n: label_of(identities, n) for n in order},
         "shapes": SHAPES,
