@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from web_small import PORT, TOKEN, client_of, jpeg, make_catalog
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.review import uploads
 from snowmatch.review.uploads import LARGEST, find_upload
 from snowmatch.web import app as app_module
 from snowmatch.web.app import make_app
@@ -262,6 +263,34 @@ def test_what_is_no_photo_is_not_kept(client, folder, content):
     assert all(path.is_dir() for path in new)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (archive(), "файл не читается как снимок, нужен один из форматов JPEG, PNG, TIFF, WEBP, BMP"),
+        (bomb(60000, 60000), "больше 178 Мп"),
+        (bomb(12500, 12500), "больше 120 Мп"),
+        (b"", "файл пуст"),
+        (jpeg()[:400], "файл "),
+    ],
+    ids=["zip", "bomb", "large", "empty", "truncated"],
+)
+def test_why_a_photo_is_refused_is_told_in_the_language_of_the_page(client, content, told):
+    asked = {"name": "снимок.jpg", "lang": "ru"}
+    answer = client.post("/identify/photo", params=asked, content=content, headers=JSON)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(f"снимок.jpg: {told}")
+
+
+def test_that_a_photo_cannot_be_kept_is_told_in_the_language_of_the_page(client, folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(uploads, "open_photo", full)
+    asked = {"name": "a.jpg", "lang": "ru"}
+    answer = client.post("/identify/photo", params=asked, content=jpeg(5), headers=JSON)
+    assert answer.json()["error"].startswith("a.jpg: снимок не удалось сохранить в ")
+
+
 def test_a_name_of_an_upload_is_only_shown(client, folder):
     name = "../../<script>alert(1)</script>.php"
     kept = client.post("/identify/photo", params={"name": name}, content=jpeg()).json()
@@ -277,6 +306,8 @@ def test_too_large_a_body_gets_a_clear_answer(client, path):
     answer = client.post(path, content=b"", headers={"content-length": str(2 << 30)})
     assert answer.status_code == 413
     assert "at most" in answer.text
+    answer = client.post(f"{path}?lang=ru", content=b"", headers={"content-length": str(2 << 30)})
+    assert f"не больше {limit >> 20} МБ" in answer.text
 
 
 def test_a_body_without_a_length_is_counted(client):

@@ -67,9 +67,13 @@ def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
                 yield image
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise SnowmatchError(f"{path} has more than {limit} megapixels, which is the limit: make it smaller") from error
+        text = f"{path} has more than {limit} megapixels, which is the limit: make it smaller"
+        raise SnowmatchError(text, "photo-pixels", photo=str(path), count=limit) from error
     except DAMAGE as error:
-        raise SnowmatchError(f"{path} {_what_is_wrong(path, error)}") from error
+        reason = " ".join(str(error).split())
+        code, text = _what_is_wrong(path, error, reason)
+        known = {"photo": str(path), "formats": ", ".join(FORMATS), "reason": reason}
+        raise SnowmatchError(f"{path} {text}", code, **known) from error
 
 
 def largest_page(image: Image.Image, path: Path) -> None:
@@ -96,9 +100,8 @@ def largest_page(image: Image.Image, path: Path) -> None:
     image.seek(largest)
     if hidden > sizes[largest]:
         preview = f"{image.width} x {image.height} px"
-        raise SnowmatchError(
-            f"{path} is a raw file, of which only a preview of {preview} can be read: save it as a JPEG"
-        )
+        text = f"{path} is a raw file, of which only a preview of {preview} can be read: save it as a JPEG"
+        raise SnowmatchError(text, "photo-raw", photo=str(path), preview=preview)
     _whole_planes(image)
 
 
@@ -168,27 +171,29 @@ def _pixels(directory: ImageFileDirectory_v2) -> int:
     return width * height if isinstance(width, int) and isinstance(height, int) else 0
 
 
-def _what_is_wrong(path: Path, error: Exception) -> str:
+def _what_is_wrong(path: Path, error: Exception, reason: str) -> tuple[str, str]:
+    """Return the code of the error, "" for one of the system, and what is wrong in words."""
     if isinstance(error, FileNotFoundError):
-        return "does not exist: put the file back, or remove it from the catalog"
+        return "", "does not exist: put the file back, or remove it from the catalog"
     if isinstance(error, IsADirectoryError) or os.path.isdir(path):
-        return "is a folder, expected a photo"
+        return "", "is a folder, expected a photo"
     if isinstance(error, OSError) and error.errno is not None:
-        return f"cannot be read: {error.strerror}"
+        return "", f"cannot be read: {error.strerror}"
     try:
         with open(path, "rb") as file:
             head = file.read(16)
     except OSError as second:
-        return f"cannot be read: {second.strerror}"
+        return "", f"cannot be read: {second.strerror}"
     if not head:
-        return "is empty (0 bytes): copy it again from the camera's card"
+        return "photo-empty", "is empty (0 bytes): copy it again from the camera's card"
     if _HEIC.match(head) and register_heif_opener is None:
-        return "is a HEIC photo, which needs one more package: pip install pillow-heif"
+        return "photo-heic", "is a HEIC photo, which needs one more package: pip install pillow-heif"
     if isinstance(error, UnidentifiedImageError) and path.suffix.lower() in VIDEO_EXTENSIONS:
-        return "is a video, expected a photo: take its frames first, or remove it"
+        return "photo-video", "is a video, expected a photo: take its frames first, or remove it"
     if isinstance(error, UnidentifiedImageError):
-        return f"is not a readable photo, expected one of {', '.join(FORMATS)}: convert it, or remove it"
-    reason = " ".join(str(error).split())
+        expected = f"expected one of {', '.join(FORMATS)}"
+        return "photo-unknown", f"is not a readable photo, {expected}: convert it, or remove it"
     if re.search(r"truncated|unexpected end|premature|not enough|no more data", reason, re.IGNORECASE):
-        return f"is truncated: copy it again from the camera's card ({reason})"
-    return f"cannot be decoded ({reason}): copy it again from the camera's card, or save it as an 8-bit JPEG or PNG"
+        return "photo-truncated", f"is truncated: copy it again from the camera's card ({reason})"
+    mend = "copy it again from the camera's card, or save it as an 8-bit JPEG or PNG"
+    return "photo-damaged", f"cannot be decoded ({reason}): {mend}"

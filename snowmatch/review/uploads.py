@@ -84,9 +84,9 @@ def keep_upload(folder: Path, content: bytes, name: str) -> Upload:
         with open_photo(trial) as image:
             ending, pixels = ENDINGS.get(image.format or "", ""), image.width * image.height
         if not ending or pixels > MOST_PIXELS:
-            raise SnowmatchError(
-                f"{trial} has {pixels // 10**6} megapixels, expected at most {MOST_PIXELS // 10**6}: make it smaller"
-            )
+            most = MOST_PIXELS // 10**6
+            text = f"{trial} has {pixels // 10**6} megapixels, expected at most {most}: make it smaller"
+            raise SnowmatchError(text, "photo-pixels", photo=str(trial), count=most)
         small = read_small(trial, 160)
         facts = read_facts(trial)
         size = facts.image_size or (small.shape[1], small.shape[0])
@@ -94,9 +94,14 @@ def keep_upload(folder: Path, content: bytes, name: str) -> Upload:
         upload = Upload(digest[:32], called, ending, digest, size, taken)
         os.replace(trial, upload_file(folder, upload))
     except SnowmatchError as error:
-        raise SnowmatchError(str(error).replace(str(trial), called)) from None
+        data = {
+            n: value.replace(str(trial), called) if isinstance(value, str) else value for n, value in error.data.items()
+        }
+        raise SnowmatchError(str(error).replace(str(trial), called), error.code, **data) from None
     except OSError as error:
-        raise SnowmatchError(f"{called} cannot be kept in {place}: {error.strerror or error}") from error
+        why = error.strerror or str(error)
+        text = f"{called} cannot be kept in {place}: {why}"
+        raise SnowmatchError(text, "upload-not-kept", name=called, place=str(place), reason=why) from error
     finally:
         with suppress(OSError):
             trial.unlink()

@@ -17,10 +17,11 @@ from typing import Protocol
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
-from starlette.requests import cookie_parser
+from starlette.requests import Request, cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from snowmatch.web.page import translator_of
 from snowmatch.web.people import Person, asking
 
 MEGABYTE = 1 << 20
@@ -135,7 +136,7 @@ class Guard:
                 return PlainTextResponse("Refused: the request did not come from a page of this server.\n", 403)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > self.body_limit(scope["path"]):
-            return too_large(self.body_limit(scope["path"]))
+            return too_large(scope, self.body_limit(scope["path"]))
         return entered
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
@@ -161,7 +162,7 @@ class Guard:
         except TooLargeError:
             if started:
                 raise
-            await _hardened(too_large(limit))(scope, receive, send)
+            await _hardened(too_large(scope, limit))(scope, receive, send)
 
 
 def onward(path: str, query: list[tuple[str, str]]) -> Response:
@@ -186,10 +187,10 @@ class TooLargeError(Exception):
     """The body of a request is larger than its path accepts."""
 
 
-def too_large(limit: int) -> Response:
-    """Return the answer to a body that is too large."""
-    text = f"Too large: this accepts at most {limit // MEGABYTE} MB at a time. Send photos one by one, as JPEG.\n"
-    return PlainTextResponse(text, 413, {"connection": "close"})
+def too_large(scope: Scope, limit: int) -> Response:
+    """Return the answer to a request whose body is too large."""
+    t = translator_of(Request(scope))
+    return PlainTextResponse(t("base.too_large", n=limit // MEGABYTE) + "\n", 413, {"connection": "close"})
 
 
 def new_token() -> str:
