@@ -307,6 +307,19 @@ def test_results_of_training_that_cannot_be_had_are_told(page):
     until(lambda: page.locator(".done .card .problem").all_text_contents() == ["the decisions are damaged"])
 
 
+def test_a_dropped_folder_without_files_is_told(page):
+    page.goto(page.url + "identify?lang=en")
+    page.evaluate(
+        """() => {
+          const folder = { createReader: () => ({ readEntries: (done) => done([]) }) };
+          const drop = new Event("drop", { cancelable: true });
+          drop.dataTransfer = { items: [{ webkitGetAsEntry: () => folder }], files: [] };
+          document.dispatchEvent(drop);
+        }"""
+    )
+    until(lambda: "There is no file in this" in page.text_content("#problems"))
+
+
 def test_a_dropped_folder_that_cannot_be_read_is_told(page):
     page.goto(page.url + "identify?lang=en")
     page.evaluate(

@@ -20,6 +20,7 @@
   function take(files) {
     const list = [...files].filter((file) => !file.name.startsWith("."));
     at("problems").replaceChildren();
+    if (!list.length) return problem(words.none);
     queue = queue.then(() => send(list));
   }
 
