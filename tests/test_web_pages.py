@@ -622,3 +622,19 @@ def test_sightings_whose_times_are_impossible_are_told_below_the_timeline(tmp_pa
     (line,) = re.findall(r"<p>Not drawn, since the time cannot be right .*</p>", text)
     assert ">1900-01-01 10:00, naryn st1</a></p>" in line
     assert text.count('class="dot"') == 1
+
+
+def test_a_species_is_offered_once_and_found_by_any_of_its_names(tmp_path):
+    catalog = make_catalog(tmp_path)
+    table = catalog / "catalog.csv"
+    species = ["Panthera uncia", "Snow leopard", "ирбис", "Snow leopard", "Lynx lynx"]
+    head, *rows = table.read_text(encoding="utf-8").splitlines()
+    lines = [f"{head},species", *(f"{row},{name}" for row, name in zip(rows, species, strict=True))]
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    client = client_of(catalog)
+    text = client.get("/photos", params={"lang": "en"}).text
+    offered = re.search(r'<datalist id="species">(.*?)</datalist>', text)[1]
+    assert re.findall(r'value="([^"]*)"', offered) == ["Lynx lynx", "Snow leopard"]
+    for asked, count in (("снежный барс", 4), ("snow LEOPARD", 4), ("lynx", 1), ("uncia", 1), ("panthera leo", 0)):
+        found = client.get("/photos", params={"q": asked, "lang": "en"}).text
+        assert found.count('<li class="tile">') == count, asked

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.records import load_records
+from snowmatch.catalog.species import species_key as species_key
 from snowmatch.catalog.states import STATES as STATES
 from snowmatch.catalog.states import annotation_states
 from snowmatch.core.types import Annotation

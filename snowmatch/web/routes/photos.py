@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.review.history import history_of
 from snowmatch.review.identities import is_name
 from snowmatch.review.traits import KINDS, LONGEST, VALUES, last_changes
-from snowmatch.views.explorer import STATES
+from snowmatch.views.explorer import STATES, species_key
 from snowmatch.views.previews import key_of, photo_size
 from snowmatch.web.animals import known_of
 from snowmatch.web.page import problem, render, state_of, takes_end, translator_of, whole_number
@@ -85,8 +86,8 @@ def outline_of(a: Annotation) -> str:
 
 
 def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
-    """Return the test whether an annotation passes the filters."""
-    text = asked["q"].casefold()
+    """Return the test whether an annotation passes the filters. A species that is searched has any of its names."""
+    text, species = asked["q"].casefold(), species_key(asked["q"])
     person = asked["individual"]
 
     def passes(a: Annotation, state: str) -> bool:
@@ -100,6 +101,7 @@ def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
             and (
                 a.annotation.casefold().startswith(text)
                 or any(text in each.casefold() for each in (a.path, a.encounter, a.species))
+                or (a.species != "" and species_key(a.species) == species)
             )
         )
 
@@ -107,8 +109,12 @@ def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
 
 
 def species_in(annotations: Iterable[Annotation]) -> list[str]:
-    """Return the species that the catalog names, for a list to choose from."""
-    return sorted({a.species for a in annotations if a.species})
+    """Return the species that the catalog names, for a list to choose from: each by its most frequent name."""
+    often = Counter(a.species for a in annotations if a.species)
+    found: dict[str, str] = {}
+    for name in sorted(often, key=lambda name: (-often[name], name)):
+        found.setdefault(species_key(name), name)
+    return sorted(found.values())
 
 
 def photo(request: Request) -> Response:
