@@ -942,6 +942,19 @@ def test_what_is_wrong_with_decisions_is_told_once(tmp_path):
     assert not codes & {"decisions-quarrel", "decisions-idle"}
 
 
+def test_a_clock_that_ran_backwards_between_decisions_is_told(tmp_path):
+    rows = "".join(f"p{n}.png,aika,left_flank,e{n},a{n}\n" for n in range(2))
+    (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")
+    who = open_identities(tmp_path)
+    pair = answer_pair(who, 0, 1, "same", "Anna")
+    decide(who, [pair, pair._replace(decided_at="2020-01-01T00:00:00.000Z")])
+    (found,) = [each for each in found_in(tmp_path).findings if each.code == "decisions-clock"]
+    assert found.severity == "hint"
+    assert "a clock ran backwards" in found.text
+    told = CliRunner().invoke(main, ["identities", str(tmp_path), "check"])
+    assert found.text in told.stderr
+
+
 def test_findings_about_decisions_have_the_photos_of_their_pairs(own_survey):
     folder = own_survey / "catalog"
     who = open_identities(folder)

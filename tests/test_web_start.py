@@ -52,6 +52,18 @@ def waits(page):
     raise AssertionError("it is never known")
 
 
+@pytest.mark.parametrize(("language", "told"), [("en", "a clock ran backwards"), ("ru", "часы отставали")])
+def test_a_clock_that_ran_backwards_between_decisions_is_told(tmp_path, language, told):
+    rows = "path,encounter,annotation\na.jpg,e1,a1\nb.jpg,e2,a2\n"
+    (tmp_path / "catalog.csv").write_text(rows, encoding="utf-8")
+    state = State(tmp_path, None, "Anna")
+    pair = answer_pair(state.identities(), 0, 1, "same", "Anna")
+    state.append(lambda now: [pair, pair._replace(decided_at="2020-01-01T00:00:00.000Z")])
+    page = client(state)
+    page.get("/", params={"lang": language})
+    assert told in waits(page)
+
+
 def test_a_catalog_that_is_not_indexed_is_led_to_index(tmp_path):
     (tmp_path / "catalog.csv").write_text("path\nphoto.jpg\n", encoding="utf-8")
     text = client(State(tmp_path, None, "")).get("/home/waits").text

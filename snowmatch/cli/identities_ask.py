@@ -205,6 +205,8 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             continue
         draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
         after, appended = decide(queue.identities, [draft])
+        if not answered:  # once is enough
+            say_notes(appended.notes)
         answered.add(appended.rows[0].id)
         if other_sightings(queue.identities, after):
             break

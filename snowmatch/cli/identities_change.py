@@ -224,6 +224,7 @@ def check(place: Place) -> None:
     from snowmatch.views.identities import format_check
 
     who = place.open()
+    say_notes(who.stored.notes)
     found = contradictions_of(who.who, accuracy_by_name(who.rows))
     print_text(format_check(who, found))
 

@@ -59,6 +59,7 @@ def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
     idle = tuple(f"{row.id[-8:]} of {row.observer}: {reason}" for row, reason in without_effect)
     if idle:
         yield Finding("idle-decisions", HINT, f"{counted(len(idle), 'decision')} without effect", idle)
+    yield from (Finding(note.code, HINT, note.text, data=note.data) for note in patient.identities.stored.notes)
 
 
 def _faces(who: Who, numbers: Iterable[int]) -> tuple[str, ...]:
