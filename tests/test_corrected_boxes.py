@@ -13,6 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.corrections import read_answer_box, with_corrections
 from snowmatch.review.identities import decide, draft, name_sightings, open_identities, undo
 from snowmatch.review.traits import said_before, trait_drafts
+from snowmatch.views.previews import file_stamp
 from snowmatch.web import rereading
 from snowmatch.web.jobs import KINDS, commands_of
 from snowmatch.web.rereading import rereading_of
@@ -191,7 +192,9 @@ def test_the_page_stores_a_box_and_reads_the_animal_again(catalog):
     picture = client.get(f"/picture/animal/320/{key}")
     same = client.get(f"/picture/animal/320/{key}", headers={"if-none-match": picture.headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
-    assert "max-age" in client.get(f"/picture/animal/320/{key}?box=20,20,280,200").headers["cache-control"]
+    file = file_stamp(catalog / state.identities().annotations[0].path)
+    address = f"/picture/animal/320/{key}?file={file}&box=20,20,280,200"
+    assert "max-age" in client.get(address).headers["cache-control"]
     asked = {"kind": "box", "photos": [key], "value": TEXT, "stay": True}
     told = client.post("/changes", json=asked).json()
     assert "20,20,280,200" in " ".join(told["lines"])
@@ -203,7 +206,7 @@ def test_the_page_stores_a_box_and_reads_the_animal_again(catalog):
     assert states(catalog) == ["indexed"] * 5
     after = client.get(f"/picture/animal/320/{key}", headers={"if-none-match": picture.headers["etag"]})
     assert after.content not in (b"", picture.content)
-    assert "max-age" not in client.get(f"/picture/animal/320/{key}?box=20,20,280,200").headers["cache-control"]
+    assert "max-age" not in client.get(address).headers["cache-control"]
     page = client.get(f"/photos/{key}?lang=en").text
     assert "60, 40, 200, 150 (corrected)" in page
     assert client.get(f"/found/320/{key}").status_code in (200, 404)

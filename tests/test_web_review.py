@@ -145,28 +145,53 @@ def test_a_page_that_was_made_for_another_observer_stores_nothing(state, page):
     assert [row.observer for row in state.identities().rows] == ["Bek"]
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_no_answer_is_stored_about_a_photo_that_is_not_what_was_indexed(state, page, before):
-    """The file is another one before the page is made (and is the old one again at the answer), or afterwards."""
-    first = questions(page)[0]
-    shown = state.annotation(first["sides"][0]["frames"][0]["key"])
+def another_photo(state, question):
+    """Put another photo in the place of the first one of a question, and return its path and what undoes that."""
+    shown = state.annotation(question["sides"][0]["frames"][0]["key"])
     other = next(a for a in state.identities().annotations if a.path != shown.path)
     file, right = state.folder / shown.path, (state.folder / shown.path).read_bytes()
-    if before:
-        file.write_bytes((state.folder / other.path).read_bytes())
-        assert questions(page)[0]["pair"] == first["pair"]
-        file.write_bytes(right)
-    else:
-        file.write_bytes((state.folder / other.path).read_bytes())
+    file.write_bytes((state.folder / other.path).read_bytes())
+    return shown.path, lambda: file.write_bytes(right)
+
+
+def test_no_answer_is_stored_about_a_photo_that_is_not_what_was_indexed(state, page):
+    first = questions(page)[0]
+    path, put_back = another_photo(state, first)
     refused = said(page, first)
     assert refused.status_code == 400
-    assert f"{shown.path} has changed since it was indexed" in refused.text
+    assert f"{path} has changed since it was indexed" in refused.text
     assert not state.identities().rows
     assert first["pair"] not in [q["pair"] for q in questions(page)]  # it comes last
-    file.write_bytes(right)
+    put_back()
     page.post("/review/skip", json={"mode": "open", "again": True})
     assert questions(page)[0]["pair"] == first["pair"]
-    assert said(page, first).status_code == 200
+    opened = now()
+    assert said(page, first, opened_at=opened).status_code == 200
+    another_photo(state, first)
+    assert said(page, first, opened_at=opened).status_code == 200  # sent again: it was stored before
+
+
+def test_no_answer_is_stored_about_a_photo_that_is_not_what_the_page_showed(state, page):
+    path, put_back = another_photo(state, questions(page)[0])
+    first = questions(page)[0]  # as it is shown now
+    put_back()
+    for question, status in ((first, 400), (questions(page)[0], 200)):
+        assert question["pair"] == first["pair"]
+        answer = said(page, question, files=[f["file"] for side in question["sides"] for f in side["frames"]])
+        assert (answer.status_code, f"{path} has changed since it was shown" in answer.text) == (status, status == 400)
+    assert len(state.identities().rows) == 1
+
+
+def test_a_browser_keeps_a_picture_only_as_long_as_the_file_is_the_same(state, page):
+    first = questions(page)[0]
+    frame = first["sides"][0]["frames"][0]
+    addresses = [
+        f"/picture/{kind}/640/{frame['key']}?box={frame['box']}&file={frame['file']}" for kind in ("photo", "animal")
+    ]
+    assert all("max-age" in page.get(address).headers["cache-control"] for address in addresses)
+    another_photo(state, first)
+    assert not any("max-age" in page.get(address).headers["cache-control"] for address in addresses)
+    assert questions(page)[0]["sides"][0]["frames"][0]["file"] != frame["file"]
 
 
 def test_an_answer_that_is_sent_twice_is_stored_once(state, page):

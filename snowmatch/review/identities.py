@@ -251,29 +251,29 @@ def find_sighting_named(identities: Identities, name: str, *, to_decide: bool = 
     )
 
 
+def paths_of(identities: Identities, annotations: Iterable[str]) -> list[str]:
+    """Return the paths of the photos of these annotations, each once; none for those that the catalog does not have."""
+    who, chosen = identities.who, set(annotations)
+    numbers = sorted({who.number_of[name] for name in chosen if name in who.number_of})
+    found = [identities.annotations[row] for n in numbers for row in who.sightings[n].rows]
+    if not chosen <= who.number_of.keys():  # some are of no sighting
+        found = list(identities.annotations)
+    return list(dict.fromkeys(a.path for a in found if a.annotation in chosen))
+
+
 def need_unchanged(identities: Identities, annotations: Iterable[str]) -> None:
     """Raise SnowmatchError if the photo of one of these annotations is not what was indexed under it."""
     changed = changed_photo(identities, annotations)
     if changed is not None:
-        raise photo_changed(identities, changed)
-
-
-def photo_changed(identities: Identities, path: str) -> SnowmatchError:
-    """Return the error for a decision about a photo that is not what was indexed under its path."""
-    text = f"{path} has changed since it was indexed, so a decision might go to another photo: index it first"
-    return SnowmatchError(text, "photo-changed", catalog=str(identities.data.folder), photo=path)
+        text = f"{changed} has changed since it was indexed, so a decision might go to another photo: index it first"
+        raise SnowmatchError(text, "photo-changed", catalog=str(identities.data.folder), photo=changed)
 
 
 def changed_photo(identities: Identities, annotations: Iterable[str]) -> str | None:
     """Return the path of the first photo of these annotations that is not what was indexed under it; None if all are,
     or have gone.
     """
-    folder, who, chosen = identities.data.folder, identities.who, set(annotations)
-    numbers = sorted({who.number_of[name] for name in chosen if name in who.number_of})
-    found = [identities.annotations[row] for n in numbers for row in who.sightings[n].rows]
-    if not chosen <= who.number_of.keys():  # some are of no sighting
-        found = list(identities.annotations)
-    paths = list(dict.fromkeys(a.path for a in found if a.annotation in chosen))
+    folder, paths = identities.data.folder, paths_of(identities, annotations)
     records = records_of(folder, paths)
     for path in paths:
         known = records.get(path)

@@ -163,6 +163,15 @@ def photo_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def file_stamp(path: Path) -> str:
+    """Return what changes when the file of a photo is another one; "" if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:12]
+
+
 @lru_cache(20_000)
 def _size(path: str, changed: int) -> tuple[int, int]:
     return read_size(Path(path))

@@ -13,7 +13,7 @@ from snowmatch.decisions.row import REPEAT
 from snowmatch.review.identities import Identities
 from snowmatch.review.queue import Item
 from snowmatch.review.traits import box_text
-from snowmatch.views.previews import key_of, photo_size
+from snowmatch.views.previews import file_stamp, key_of, photo_size
 from snowmatch.views.shade import shown_part
 
 SECRET = (REPEAT, "check")  # why a question is asked that must look like any other one
@@ -91,7 +91,8 @@ def _side(identities: Identities, number: int, best: str, hidden: bool) -> dict[
 
 
 def _frame(identities: Identities, a: Annotation) -> dict[str, Any]:
-    size = photo_size(identities.data.folder / a.path)
+    photo = identities.data.folder / a.path
+    size = photo_size(photo)
     return {
         "key": key_of(a),
         "part": a.body_part,
@@ -99,6 +100,7 @@ def _frame(identities: Identities, a: Annotation) -> dict[str, Any]:
         "camera": printable(a.camera),
         "size": size,
         "box": box_text(a.bbox),
+        "file": file_stamp(photo),
         "part_shown": None if size is None else shown_part(a, size),
     }
 

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -17,14 +17,15 @@ from typing import Any
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.accuracy import accuracy_by_name, truth_tag
 from snowmatch.review.history import WAYS, last_answer
-from snowmatch.review.identities import Decision, Identities, changed_photo, draft, photo_changed, undo
+from snowmatch.review.identities import Decision, Identities, draft, need_unchanged, paths_of, undo
 from snowmatch.review.likely import Evidence
 from snowmatch.review.queue import AGAIN, Item, Queue, answered_sides, shown_of, tags_of
 from snowmatch.review.training import TrainingPair, answered_pairs, training_pairs, trusted_names
 from snowmatch.review.turns import skip, take
+from snowmatch.views.previews import file_stamp
 from snowmatch.web.background import evidence_now
 from snowmatch.web.people import ADJUDICATOR, OBSERVER, READER, may, need
-from snowmatch.web.said import Keys, read_answer, read_marks, read_moment, read_pair
+from snowmatch.web.said import Keys, read_answer, read_files, read_marks, read_moment, read_pair
 from snowmatch.web.state import State
 
 HIDDEN = ("blind", "training")  # ways in which an observer sees neither names nor probabilities
@@ -41,15 +42,13 @@ TRAINING = 40  # pairs of one training
 class Asked:
     """A question that was handed out, with the identifiers of the annotations of both sides.
 
-    answers: ids of what persons had answered by then. changed: the path of a
-    photo that was not what was indexed under it, or None.
+    answers: ids of what persons had answered by then.
     """
 
     item: Item
     sides: tuple[tuple[str, ...], tuple[str, ...]]
     tags: tuple[str, ...]
     answers: frozenset[str]
-    changed: str | None
 
 
 @dataclass(frozen=True)
@@ -273,9 +272,7 @@ class Desk:
             tags = (truth_tag(pair.truth),)
         keys = sightings[item.a].key, sightings[item.b].key
         answers = _answers(self.state.identities(), _pair(item))
-        sides = answered_sides(queue.identities, item)
-        changed = changed_photo(queue.identities, chain(*sides))
-        self._asked[keys] = Asked(item, sides, tags, answers, changed)
+        self._asked[keys] = Asked(item, answered_sides(queue.identities, item), tags, answers)
 
     def groups(self, item: Item) -> list[int]:
         """Return what tells which prefetched questions an answer may settle; [] where it would tell too much."""
@@ -288,8 +285,8 @@ class Desk:
     def answer(self, values: Mapping[str, Any]) -> str:
         """Store an answer, and return the id of its decision. The same answer sent twice is stored once.
 
-        Raises SnowmatchError if the question was not handed out, if a value is wrong, or if a photo may have been
-        another one on the page than what was indexed: such a pair comes last.
+        Raises SnowmatchError if the question was not handed out, if a value is wrong, or if the file of a photo is not
+        what the page showed, or not what was indexed: such a pair comes last.
         """
         keys = read_pair(values.get("pair"))
         asked = self._asked.get(keys)
@@ -300,9 +297,15 @@ class Desk:
         sent = keys, str(values.get("opened_at") or "")[:40]  # also by a computer whose clock is wrong
         sides, marks = read_marks(asked.sides, values.get("frames"), values.get("marks"))
         known = self.state.identities()
-        if changed := asked.changed or changed_photo(known, chain(*asked.sides)):
-            self._skipped.add((min(keys), max(keys)))
-            raise photo_changed(known, changed)
+        files, photos = read_files(values.get("files")), tuple(chain(*asked.sides))
+        if sent not in self._stored:
+            try:
+                need_unchanged(known, photos)
+            except SnowmatchError:
+                self._skipped.add((min(keys), max(keys)))
+                raise
+            if files is not None:
+                _need_seen(known, photos, files)
         mode, role = WAYS[self.way]
         hidden = self.way in HIDDEN
         shown: dict[str, object] = (
@@ -422,6 +425,16 @@ def desk_of(state: State, observer: str, way: str) -> Desk:
     reader = not may(OBSERVER)
     found: Desk = state.kept.setdefault(f"desk {way} {observer} {reader}", Desk(state, observer, way, reader))
     return found
+
+
+def _need_seen(identities: Identities, annotations: Iterable[str], files: Collection[str]) -> None:
+    """Raise SnowmatchError if the file of one of these annotations is not among those that a page showed."""
+    for path in paths_of(identities, annotations):
+        stamp = file_stamp(identities.data.folder / path)
+        if stamp and stamp not in files:
+            raise SnowmatchError(
+                f"{path} has changed since it was shown: look at it again", "photo-replaced", photo=path
+            )
 
 
 def _pair(item: Item) -> tuple[int, int]:

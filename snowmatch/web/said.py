@@ -45,6 +45,17 @@ def read_moment(value: object) -> str:
     return str(value)
 
 
+def read_files(value: object) -> frozenset[str] | None:
+    """Return the stamps of the files that a page showed; None if it tells none. Raises SnowmatchError for anything
+    else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise SnowmatchError("the files of the photos are no list of texts: load the page again", "load-again")
+    return frozenset(value)
+
+
 def read_marks(
     sides: Sides, frames: object, marks: object
 ) -> tuple[Sides, tuple[tuple[float, float, float, float], ...]]:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.traits import box_text
 from snowmatch.views.found_map import found_map
-from snowmatch.views.previews import KINDS, SIZES, preview
+from snowmatch.views.previews import KINDS, SIZES, file_stamp, preview
 from snowmatch.web.page import problem, state_of, translator_of, whole_number, words_of_error
 from snowmatch.web.signs import pictured
 
@@ -25,13 +25,16 @@ def picture(request: Request) -> Response:
     annotation = pictured(state, request.path_params["key"])
     if annotation is None or kind not in KINDS or size not in SIZES:
         return problem(request, "there is no such picture", 404)
+    stamp = file_stamp(state.folder / annotation.path)
     try:
         content = preview(state.folder, annotation, kind, size)
     except SnowmatchError as error:
         return problem(request, words_of_error(request, error), 404)
-    if kind == "photo" or request.query_params.get("box") == box_text(annotation.bbox):
+    file, box = (request.query_params.get(name) for name in ("file", "box"))
+    same = file == stamp and (kind == "photo" or (kind == "animal" and box == box_text(annotation.bbox)))
+    if same:
         return Response(content, media_type="image/jpeg", headers={"cache-control": KEPT})
-    return asked_anew(request, content)  # the box may change, and with it what the picture shows
+    return asked_anew(request, content)  # the file and the box may change, and with them what the picture shows
 
 
 def asked_anew(request: Request, content: bytes, kind: str = "image/jpeg") -> Response:

@@ -315,7 +315,7 @@
     const values = {
       mode, pair: question.pair, answer: choice, opened_at: opened, certainty, note: mine.note,
       marks: viewer.shown.marks, frames: question.sides.map((side, n) => side.frames[frames[n]].key),
-      lines: viewer.shown.lines || viewer.shown.spot >= 0,
+      lines: viewer.shown.lines || viewer.shown.spot >= 0, files: question.sides.flatMap((side) => side.frames.map((each) => each.file)),
     };
     answered.set(keyOf(question), never);
     const kept = { question, ...mine, id: "" };
@@ -333,7 +333,7 @@
     } catch (error) {
       answered.delete(keyOf(question));
       past.splice(past.indexOf(kept), 1);
-      if (error.code === "photo-changed") { // what was seen is not what is on record: others first
+      if (["photo-changed", "photo-replaced"].includes(error.code)) { // what was seen is not what is there now
         answered.set(keyOf(question), fetches);
         fetchAhead();
       } else show(question, mine);

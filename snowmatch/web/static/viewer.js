@@ -44,8 +44,9 @@ window.makeViewer = function (root, changed) {
       width: (r - l) * at.scale + "px", height: (b - t) * at.scale + "px",
     });
   }
-  // With its box in the address, the browser may keep the picture
-  const animal = (frame, size) => `/picture/animal/${size}/${encodeURIComponent(frame.key)}?box=${frame.box}`;
+  // With its file and box in the address, the browser may keep the picture
+  const animal = (frame, size) => `/picture/animal/${size}/${encodeURIComponent(frame.key)}?box=${frame.box}&file=${frame.file}`;
+  const whole = (frame) => `/picture/photo/640/${encodeURIComponent(frame.key)}?file=${frame.file}`;
   // The size of the picture that the pane needs. scale: px of the screen of a px of the photo
   function sizeOf(side, frame, scale) {
     const wide = (frame.part_shown[2] - frame.part_shown[0]) * scale * (window.devicePixelRatio || 1);
@@ -53,7 +54,7 @@ window.makeViewer = function (root, changed) {
   }
   // The addresses of what a photo needs when it is shown
   function pictures(frame) {
-    const side = sides[0], found = [`/picture/photo/640/${encodeURIComponent(frame.key)}`];
+    const side = sides[0], found = [whole(frame)];
     const scale = frame.size ? fitting(side, frame) : 0;
     found.push(animal(frame, sizeOf(side, { part_shown: frame.part_shown || [0, 0, 0, 0] }, scale)));
     if (look.scenery) found.push(`/scenery/640/${encodeURIComponent(frame.key)}`);
@@ -255,7 +256,7 @@ window.makeViewer = function (root, changed) {
       side.frame = frame;
       side.animal.alt = alt;
       side.shade.removeAttribute("src");
-      source(side.photo, `/picture/photo/640/${encodeURIComponent(frame.key)}`);
+      source(side.photo, whole(frame));
       if (!place(side)) source(side.animal, animal(frame, 1280)); // else draw chooses the size
       draw();
     },
