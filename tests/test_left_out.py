@@ -25,6 +25,7 @@ from snowmatch.review import batch, left_out
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import BatchPhoto, Group
 from snowmatch.review.left_out import OTHER_SPECIES, decision_of, kept_first, screening_answer
+from snowmatch.review.watch import Watch
 from snowmatch.screening import finders
 from snowmatch.screening.scenes import Finders
 
@@ -320,6 +321,23 @@ def test_a_classifier_that_does_not_know_the_species_is_told(catalog, tmp_path, 
     assert text.startswith("the classifier does not know the species snow leopard: new photos are not screened")
     seen_before = run_batch(snowmatch.open_catalog(catalog), [catalog / "a1.png"])
     assert "species-not-screened" not in [note.code for note in seen_before.notes]
+
+
+def test_a_classifier_that_is_off_now_is_told_where_photos_are_new(catalog, tmp_path):
+    screen(catalog, tmp_path)
+    assert run("index", catalog, "--classifier", "none", "--workers", 1).exit_code == 0
+    new = draw(tmp_path / "new.png", GREY, 50)
+    told = run("batch", catalog, new, "--out", tmp_path / "answers")
+    assert told.exit_code == 0, told.output
+    text = "this catalog is set to use no classifier, so new photos are not screened, but all asked about"
+    assert told.output.count(f"{text} (snowmatch screen CATALOG --classifier auto)") == 1
+    seen_before = run_batch(snowmatch.open_catalog(catalog), [catalog / "a1.png"])
+    assert "new-unscreened" not in [note.code for note in seen_before.notes]
+    arrived = tmp_path / "cards" / "new.png"
+    arrived.parent.mkdir()
+    new.rename(arrived)
+    notes = Watch(arrived.parent, catalog, quiet=0, add=True).look().notes
+    assert [note.code for note in notes if "unscreened" in note.code] == ["added-unscreened"]
 
 
 def test_a_catalog_that_cannot_be_written_screens_new_photos_with_a_note(catalog, tmp_path, monkeypatch):

@@ -198,6 +198,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
     "added-unscreened": _screened_by,
+    "new-unscreened": _screened_by,
     "species-not-screened": lambda data: "snowmatch screen CATALOG --species NAME",
     "perhaps-same-passage": _passage,
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",

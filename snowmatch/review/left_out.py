@@ -22,6 +22,7 @@ from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.groups import BatchPhoto, Group
 from snowmatch.review.identities import Identities
+from snowmatch.screening.finders import NONE
 from snowmatch.screening.passages import answer_of
 from snowmatch.screening.scenes import LEAST
 
@@ -72,15 +73,18 @@ def look_at_new(
     """Return the probabilities of species in the photos that `screening_answer` gives to the classifier, by sha256.
 
     The catalog keeps them, also those of a stopped run, and photos with kept ones are not looked at again. told: called
-    with (done, total) of the others. A note is added to `notes` if the catalog cannot be written, or if the classifier
-    does not know the species of the screening.
+    with (done, total) of the others. A note is added to `notes` if the catalog cannot be written, if there is no
+    classifier, or if it does not know the species of the screening.
     """
-    classifier = session.finders.classifier
-    if screened is None or classifier is None:
+    if screened is None:
         return {}
     new = [group for group in groups if _is_new(_told(group, screened, decided))]
     photos = {photo.content: photo for group in new for photo in group.photos if photo.content}
     if not photos:
+        return {}
+    classifier = session.finders.classifier
+    if classifier is None:
+        notes.append(unscreened_note("new-unscreened", session.data.settings.classifier, ", but all asked about"))
         return {}
     if not _knows(getattr(classifier, "names", ()), screened.species):
         notes.append(_not_known(screened.species))
@@ -152,6 +156,13 @@ def _is_new(told: Sequence[str]) -> bool:
 def _knows(names: Collection[str], species: str) -> bool:
     """Return whether a classifier may know a species. names: those that it tells; none is not known."""
     return not names or name_among(species, names) is not None
+
+
+def unscreened_note(code: str, setting: str, then: str) -> Note:
+    """Return the note that no classifier screens new photos. setting: of the catalog. then: what happens to them."""
+    off = setting == NONE
+    why = "this catalog is set to use no classifier" if off else "no classifier is here"
+    return Note(code, f"{why}, so new photos are not screened{then}", {"off": off})
 
 
 def _not_known(species: str) -> Note:

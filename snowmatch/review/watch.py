@@ -29,11 +29,12 @@ from snowmatch.decisions.file import decisions_path, read_head
 from snowmatch.photos.facts import read_facts
 from snowmatch.review.arriving import Places, is_whole, list_photos, location_of, part_of, place_of, places_of, stamp_of
 from snowmatch.review.batch import run_batch
+from snowmatch.review.left_out import unscreened_note
 from snowmatch.review.rows import LEFT_OUT, Row
 from snowmatch.review.taking_in import check_can_add, index_added, on_record, take_in
 from snowmatch.review.watch_events import event_of, recorded_row
 from snowmatch.review.watched import Event, Stamp, ToAdd, Watched, event_id, read_memory, watched_path, write_step
-from snowmatch.screening.finders import NONE, choose_finders
+from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.passages import DEFAULT, SPECIES
 
 WHOLE = 0.5  # seconds that a photo whose end is there must be unchanged
@@ -347,7 +348,8 @@ class Watch:
             )
         failed = {called.get(path, path): reason for path, reason in batch.failed}
         failed = {path: reason for path, reason in failed.items() if path in new}
-        return events, (*batch.notes, *notes), failed, batch.species
+        of_batch = [note for note in batch.notes if not (self.add and note.code == "new-unscreened")]  # told by `notes`
+        return events, (*of_batch, *notes), failed, batch.species
 
     def _event(self, row: Row, name: str, before: Sequence[str] = ()) -> Event:
         if not (row.station and row.location):
@@ -370,10 +372,8 @@ class Watch:
             return None
         settings = catalog.data.settings
         if choose_finders(settings.classifier, settings.segmenter).classifier is None:
-            off = settings.classifier == NONE
-            why = "this catalog is set to use no classifier" if off else "no classifier is here"
-            text = f"{why}, so new photos are not screened: all that can be read are added"
-            notes.append(Note("added-unscreened", text, {"off": off}))
+            then = ": all that can be read are added"
+            notes.append(unscreened_note("added-unscreened", settings.classifier, then))
             return None
         return Screened({}, SPECIES, DEFAULT)
 
