@@ -445,3 +445,13 @@ def test_a_photo_of_two_species_teaches_nothing(tmp_path):
     taught = teaching.teach(open_catalog(folder).data, tmp_path / "ours.npz", 1)
     assert taught.species == (("fox", 6), (NOTHING, 6))
     assert taught.failed == ()
+    assert [note.text for note in taught.notes][:1] == ["1 photo with several species left out: both.png"]
+
+
+@pytest.mark.usefixtures("drawn_network")
+def test_the_notes_of_the_catalog_are_told(tmp_path):
+    folder = make_catalog(tmp_path / "catalog", lesson())
+    (folder / "catalog.xlsx").write_bytes(b"")
+    result = run("screen", folder, "--learn", tmp_path / "ours.npz", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    assert "note: catalog.xlsx was not read, since there is a catalog.csv" in result.output

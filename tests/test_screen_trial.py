@@ -381,6 +381,14 @@ def test_groups_of_species_are_told_apart(catalog, tmp_path):
         assert picture.size == (3 * 420, 315)  # the photo, where the answer comes from, and the right one
 
 
+def test_the_notes_of_the_catalog_are_told_last(catalog, tmp_path):
+    write_rows(catalog, [(*row[:1], *row[2:], "x") for row in ROWS], (*COLUMNS, "weather"))
+    result = run("screen", catalog, "--evaluate", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    (unused,) = [note.text for note in open_catalog(catalog).notes() if note.code == "columns-left-out"]
+    assert result.stderr.splitlines()[-1] == f"note: {unused}"
+
+
 def test_photos_of_persons_get_no_picture(catalog, tmp_path):
     rows = [(name, *rest[:-1], "person" if name == "c1.jpg" else rest[-1]) for name, _, *rest in ROWS]
     write_rows(catalog, rows, COLUMNS)

@@ -148,6 +148,7 @@ def screen(
             network = {} if classifier is None else {"network": classifier}
             taught = teach(open_catalog(catalog, decisions).data, learn, workers, bar.update, **network, force=force)
         print_text(taught.summary())
+        say_notes(taught.notes)
         say_failed(taught.failed)
         sys.exit(1 if taught.failed else 0)
     wanted: dict[str, Any] = {"species": species, "keep": keep}

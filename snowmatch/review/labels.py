@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from snowmatch.catalog.load import CatalogData
@@ -45,10 +45,7 @@ def read_labels(data: CatalogData, source: str, notes: list[Note]) -> dict[str, 
         if strange:
             text = f"{counted(len(strange), 'photo')} of {source} are not in the catalog: {some(strange)}"
             notes.append(Note("labels-of-other-photos", text, {"photos": strange}))
-    several = sorted(path for path, labels in named.items() if len(labels) > 1)
-    if several:
-        text = f"{counted(len(several), 'photo')} with several species left out: {some(several)}"
-        notes.append(Note("several-species", text, {"photos": several}))
+    notes += several_notes(named)
     found = {path: min(labels) for path, labels in sorted(named.items()) if len(labels) == 1}
     if not found:
         places = {
@@ -75,6 +72,22 @@ def read_groups(path: Path, notes: list[Note]) -> dict[str, str]:
                 f"{path} line {line}: {species!r} is in the groups {found[species]!r} and {group!r}; expected one"
             )
     return found
+
+
+def notes_of_catalog(data: CatalogData) -> list[Note]:
+    """Return the notes of a catalog whose labels are used: without that on animals that the screening left out, whose
+    labels count too.
+    """
+    return [note for note in data.notes if note.code != "screened-out"]
+
+
+def several_notes(named: Mapping[str, Collection[str]]) -> list[Note]:
+    """Return a note on photos of several species, which are left out; none without them. named: the species by path."""
+    several = sorted(path for path, labels in named.items() if len(labels) > 1)
+    if not several:
+        return []
+    text = f"{counted(len(several), 'photo')} with several species left out: {some(several)}"
+    return [Note("several-species", text, {"photos": several})]
 
 
 def grouped(labels: Mapping[str, str], groups: Mapping[str, str], notes: list[Note]) -> dict[str, str]:

@@ -15,11 +15,11 @@ from snowmatch.catalog.screened import PERSON, load_detections
 from snowmatch.catalog.species import NOTHING, PEOPLE, species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
-from snowmatch.core.notes import Note
+from snowmatch.core.notes import Note, unique
 from snowmatch.core.plugins import settings
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
-from snowmatch.review.labels import SPECIES_COLUMN, grouped, read_groups, read_labels
+from snowmatch.review.labels import SPECIES_COLUMN, grouped, notes_of_catalog, read_groups, read_labels
 from snowmatch.review.screen_figures import Case, Kept, Told, measure_kept, measure_told, passages_of
 from snowmatch.review.screen_folds import hold_out, learn_heads, learnable
 from snowmatch.review.screen_looks import Progress, Seen, by_features, learned_from, look_at, network_of, tell_held_out
@@ -50,6 +50,7 @@ class Proof:
     """The result. by: what the folds hold together, "station" or "encounter"; "" if there is one fold only.
 
     classifier: its name and settings. labelled: number of photos of each kind. failed: path and reason of each photo.
+    notes: the catalog's are last.
     people: the paths of photos of persons, by their labels, or by what a detector saw: they are shown to nobody.
     """
 
@@ -160,7 +161,7 @@ def prove(
         len(set(folds.tolist())),
         tuple(trials),
         tuple(sorted(failed.items())),
-        tuple(dict.fromkeys(notes)),
+        unique((*notes, *notes_of_catalog(data))),
         group,
         _of_people(data.folder, labelled, seen),
     )

@@ -15,11 +15,13 @@ from snowmatch.catalog.species import species_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
 from snowmatch.core.files import file_sha256
+from snowmatch.core.notes import Note, unique
 from snowmatch.core.outputs import check_file
 from snowmatch.core.plugins import Classifier, make_plugin
 from snowmatch.core.text import choices, share_text
 from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
+from snowmatch.review.labels import notes_of_catalog, several_notes
 from snowmatch.screening.augment import views_of
 from snowmatch.screening.classifiers.learned import NETWORKS
 from snowmatch.screening.finders import DEFAULT_CLASSIFIER
@@ -31,13 +33,14 @@ from snowmatch.screening.scenes import LEAST
 class Taught:
     """The result. species: photos of each species. right: share of photos that are told right by a model learned from
     other places; NaN if there are too few. failed: the path and the reason of each photo that failed. places: what was
-    held out: `stations`, `encounters` where photos have no station, or both in words.
+    held out: `stations`, `encounters` where photos have no station, or both in words. notes: the catalog's are last.
     """
 
     species: tuple[tuple[str, int], ...]
     right: float
     failed: tuple[tuple[str, str], ...]
     places: str
+    notes: tuple[Note, ...]
 
     def summary(self) -> str:
         """Return the result as one line of text."""
@@ -80,9 +83,9 @@ def teach(
 ) -> Taught:
     """Learn the species of the catalog's column `species`, and write the classifier to `out`.
 
-    A photo of several species is skipped. network: the classifier whose features are used. progress: a function that
-    is called with (done, total) photos. force: a file that snowmatch did not write is replaced too. Raises
-    SnowmatchError if there are too few labelled photos, or if the file may not be written.
+    A photo of several species is skipped, with a note. network: the classifier whose features are used. progress: a
+    function that is called with (done, total) photos. force: a file that snowmatch did not write is replaced too.
+    Raises SnowmatchError if there are too few labelled photos, or if the file may not be written.
     """
     if out.suffix != TAUGHT:
         raise SnowmatchError(
@@ -119,6 +122,7 @@ def teach(
     known_species(labels)  # photos that failed do not count
     features = np.array(list(found.values()), np.float64)
     save_head(out, replace(learn_head(features, labels), network=network, photos=frozenset(contents)))
+    notes = unique((*several_notes(named), *notes_of_catalog(data)))
     right = held_out_share(features, labels, [place[photo] for photo in found])
     places = " and ".join(sorted({kinds[photo] for photo in found}, reverse=True))
-    return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())), places)
+    return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())), places, notes)
