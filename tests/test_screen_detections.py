@@ -210,12 +210,13 @@ def test_without_a_classifier_the_notes_are_few_and_the_first_matters_most(catal
     assert told[2].text == "1 photo of the results not in the catalog, all without an animal: empty.jpg"
 
 
-def test_a_threshold_without_a_classifier_is_told_to_decide_nothing(catalog, tmp_path):
+def test_a_threshold_or_a_share_without_a_classifier_is_told_to_decide_nothing(catalog, tmp_path):
     file = results(tmp_path / "md.json", {name: [("1", 0.4, BOX)] for name, *_ in ROWS})
     words = (catalog, "--classifier", "none", "--results", file)
     result = run(*words, "--threshold", "0.5", "--out", tmp_path / "out")
     assert {row["answer"] for row in read_table(tmp_path / "out.csv").values()} == {"kept"}
     assert "the threshold 0.5 decides nothing" in result.output
+    assert "the share to keep 0.99 decides nothing" in run(*words, "--keep", "0.99").output
     assert "decides nothing" not in run(*words).output
 
 

@@ -45,6 +45,7 @@ from snowmatch.review.screened_photos import ScreenedPhoto, Screening
 from snowmatch.screening.finders import DEFAULT_WEIGHTS, choose_finders, without_classifier
 from snowmatch.screening.mapping import update_maps
 from snowmatch.screening.passages import (
+    KEEP,
     SHOWS,
     SPECIES,
     Threshold,
@@ -73,7 +74,7 @@ def screen_catalog(
     data: CatalogData,
     *,
     species: str = SPECIES,
-    keep: float = 0.99,
+    keep: float | None = None,
     threshold: float | None = None,
     detector: str | None = None,
     options: Mapping[str, str] | None = None,
@@ -87,18 +88,18 @@ def screen_catalog(
 ) -> Screening:
     """Tell which photos may show the species, and where the animal is, and store the result for index and batch.
 
-    The networks are those of the catalog's settings. keep: the share of passages of the species that must be kept; the
-    threshold follows from it. threshold: the lowest score of a passage that is kept, instead. detector: the name of a
-    plugin that runs on every photo, with its `options`. results: a file of results of another program; photos that it
-    does not list keep what an earlier screening saw. The boxes of either are stored. reading, looking, detecting,
-    flanking: functions that are called with (done, total) photos. decisions: the file of decisions (default: that of
-    the catalog); the names, species and boxes that persons gave count as those of the table.
+    The networks are those of the catalog's settings. keep: the share of passages of the species that must be kept
+    (default: KEEP); the threshold follows from it. threshold: the lowest score of a passage that is kept, instead.
+    detector: the name of a plugin that runs on every photo, with its `options`. results: a file of results of another
+    program; photos that it does not list keep what an earlier screening saw. The boxes of either are stored. reading,
+    looking, detecting, flanking: functions that are called with (done, total) photos. decisions: the file of decisions
+    (default: that of the catalog); the names, species and boxes that persons gave count as those of the table.
     Nothing is deleted or moved. Finished work of a stopped run is kept. Raises SnowmatchError if neither a classifier
     nor detections tell anything, or if a value is wrong.
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise SnowmatchError(f"the threshold is {threshold}, expected a probability from 0 to 1")
-    if not 0 < keep < 1:
+    if keep is not None and not 0 < keep < 1:
         raise SnowmatchError(f"the share to keep is {keep}, expected a number between 0 and 1, such as 0.99")
     folder = data.folder
     finders = choose_finders(data.settings.classifier, data.settings.segmenter)
@@ -178,17 +179,15 @@ def screen_catalog(
         text = f"no classifier was used: photos of any animal are kept, not only those of the {species}"
         notes.append(Note("species-not-told", text, {"species": species}))
         if threshold is not None:
-            text = (
-                f"the threshold {threshold:g} decides nothing: no passage has a score without a classifier; detections "
-                f"count from a confidence of {SHOWS:g}"
-            )
-            notes.append(Note("threshold-unused", text, {"threshold": threshold}))
+            notes.append(_unused("threshold", threshold))
+        elif keep is not None:
+            notes.append(_unused("share to keep", keep))
     failed |= _unreadable(folder, [path for path in contents if path not in seen])
     species = _name_of(species, {name for each in classes.values() for name in each})
     blind = {sha for path in away if (sha := recorded[path]) not in classes}
     told_before = _earlier_answers(folder, blind, species, notes)
     taught = learned_from(finders.classifier)
-    screening = _answers(data, recorded, classes, detections, told_before, taught, species, keep, threshold)
+    screening = _answers(data, recorded, classes, detections, told_before, taught, species, keep or KEEP, threshold)
     told: dict[str, str] = {}
     for photo in screening.photos:
         if photo.path in recorded:  # copies may be in several passages
@@ -213,6 +212,15 @@ def _name_of(species: str, known: Collection[str]) -> str:
     if (name := name_among(species, names)) is None and known:
         raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
     return species if name is None else name
+
+
+def _unused(what: str, value: float) -> Note:
+    """Return the note that a value decides nothing without a classifier."""
+    text = (
+        f"the {what} {value:g} decides nothing: no passage has a score without a classifier; detections count from a "
+        f"confidence of {SHOWS:g}"
+    )
+    return Note("threshold-unused", text, {"value": value})
 
 
 def _of_copies(one: str, other: str) -> str:

@@ -25,7 +25,7 @@ from snowmatch.review.screen_folds import hold_out, learn_heads, learnable
 from snowmatch.review.screen_looks import Progress, Seen, by_features, learned_from, look_at, network_of, tell_held_out
 from snowmatch.screening.finders import choose_finders, without_classifier
 from snowmatch.screening.head import Head
-from snowmatch.screening.passages import SHOWS, SPECIES
+from snowmatch.screening.passages import KEEP, SHOWS, SPECIES
 
 IN_USE, LEARNED = "in use", "learned"
 
@@ -73,7 +73,7 @@ def prove(
     labels: str = SPECIES_COLUMN,
     groups: Path | None = None,
     species: str = SPECIES,
-    keep: float = 0.99,
+    keep: float = KEEP,
     threshold: float | None = None,
     workers: int | None = None,
     looking: Progress | None = None,

@@ -11,6 +11,7 @@ from snowmatch.catalog.screened import KEPT, UNKNOWN
 from snowmatch.catalog.species import NOTHING
 
 SPECIES = "snow leopard"
+KEEP = 0.99  # the share of its passages that is kept, unless somebody says otherwise
 # The lowest score of a passage that is kept, if the catalog has too few named animals. All 39 passages of snow leopards
 # that were looked at have more (0.013 and above)
 DEFAULT = 0.01
