@@ -7,6 +7,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.review import folder_changes, notices
 from snowmatch.review.folder_changes import Changes, is_local
 from snowmatch.review.hook import post, read_hook
-from snowmatch.review.notices import Notices, show_on_desktop
+from snowmatch.review.notices import Notices, notes_on_chosen, show_on_desktop
 
 EVENT = {"id": "1", "decision": "individual", "individual": "aika"}
 NEW = {"id": "2", "decision": "new", "individual": ""}
@@ -115,6 +116,16 @@ def test_only_the_chosen_cause_notices(listener):
     told.tell(NEW, "new")
     assert told.close(5) == ["\a"]
     assert [body["id"] for _, body in listener.got] == ["2"]
+
+
+def test_a_name_is_chosen_however_its_blanks_and_letters_are_written():
+    event = {"id": "3", "decision": "individual", "individual": "Zo\u00eb 1"}
+    for chosen, rings in ((" Zoe\u0308  1 ", True), ("zo\u00eb 1", False)):
+        told = Notices([chosen], None, desktop=False)
+        told.tell(event, "seen")
+        assert told.close(5) == (["\a"] if rings else [])
+        known = [SimpleNamespace(individual=event["individual"])]
+        assert [note.code for note in notes_on_chosen([chosen], known)] == ([] if rings else ["nobody-called"])
 
 
 def test_without_names_every_sighting_goes_to_the_hook_and_no_bell_rings(listener):

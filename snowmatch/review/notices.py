@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, did_you_mean
+from snowmatch.core.text import counted, did_you_mean, same_name
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.who import is_name
 from snowmatch.review.hook import Hook, post
@@ -36,14 +36,15 @@ _WINDOWS = (
 class Notices:
     """Tells sightings while the folder is watched.
 
-    chosen: names of individuals, and "new", that cause notices; none: the hook is told every sighting, and there are no
-    notices on the desktop. desktop: whether there are any. waits: seconds before each further try of the hook.
+    chosen: names of individuals, and "new", that cause notices, also where blanks or the form of a letter differ; none:
+    the hook is told every sighting, and there are no notices on the desktop. desktop: whether there are any. waits:
+    seconds before each further try of the hook.
     """
 
     def __init__(
         self, chosen: Collection[str], hook: Hook | None, *, desktop: bool = True, waits: Sequence[float] = WAITS
     ) -> None:
-        self.chosen, self.hook, self.desktop, self.waits = frozenset(chosen), hook, desktop, tuple(waits)
+        self.chosen, self.hook, self.desktop, self.waits = _as_kept(chosen), hook, desktop, tuple(waits)
         self._waiting: queue.Queue[tuple[Event, str] | None] = queue.Queue(KEPT)
         self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -54,7 +55,7 @@ class Notices:
 
     def tell(self, event: Event, text: str) -> None:
         """Send a notice of a sighting, if it is one of the chosen. It does not wait. text: the sighting in words."""
-        is_chosen = bool({called_of(event), *str(event.get("individual", "")).split(", ")} & self.chosen)
+        is_chosen = bool(_as_kept([called_of(event), *str(event.get("individual", "")).split(", ")]) & self.chosen)
         if (self.chosen and not is_chosen) or (not self.chosen and self.hook is None):
             return
         try:
@@ -113,10 +114,15 @@ def notes_on_chosen(chosen: Iterable[str], annotations: Iterable[Annotation]) ->
     known = sorted({a.individual for a in annotations if is_name(a.individual)})
     notes = []
     for name in dict.fromkeys(chosen):
-        if name != NEW and name not in known:
+        if not _as_kept([name]) & {NEW, *_as_kept(known)}:
             text = f"nobody is called {name!r}{did_you_mean(name, known)}: no notice comes unless somebody is"
             notes.append(Note("nobody-called", text, {"name": name}))
     return tuple(notes)
+
+
+def _as_kept(names: Iterable[str]) -> frozenset[str]:
+    """Return names as `checked_name` keeps typed ones."""
+    return frozenset(same_name(" ".join(name.split())) for name in names)
 
 
 def called_of(event: Event) -> str:
