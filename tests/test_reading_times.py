@@ -236,6 +236,16 @@ def test_a_reset_of_the_clock_between_two_videos_is_found():
     assert [(r.before, r.after) for r in resets] == [("S01/VID_0002_029.jpg", "S01/VID_0003_000.jpg")]
 
 
+def test_frames_of_videos_beside_photos_with_a_reset_of_the_clock_are_told():
+    photos = shots_of([0, 1, 3000, 3001, 0.5, 2, 4000], station="S1")
+    frames = [Shot(f"{card}/VID_0001.jpg", card, station="S1", taken=START) for card in ("card", "other")]
+    (note,) = group_shots([*photos, *frames], CatalogSettings())[1]
+    told = "names of another kind in those folders count as from before it (1 photo: card/VID_0001.jpg)"
+    assert told in note.text
+    assert note.code == "clock-set-back"
+    assert "another kind" not in group_shots(photos, CatalogSettings())[1][0].text
+
+
 def test_photos_on_record_as_two_animals_are_told(survey):
     catalog = snowmatch.open_catalog(survey / "catalog")
     first = {

@@ -18,10 +18,14 @@ FEW_STEPS = 3
 
 @dataclass(frozen=True)
 class ClockReset:
-    """One camera's clock was set back between two photos of a folder."""
+    """One camera's clock was set back between two photos of a folder.
+
+    beside: the photos of series of that folder in which no clock was set back.
+    """
 
     before: str
     after: str
+    beside: tuple[str, ...]
 
 
 def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[ClockReset]]:
@@ -34,12 +38,12 @@ def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[C
     series are of run 0.
     """
     runs = [0] * len(shots)
-    resets: list[ClockReset] = []
+    found: dict[tuple, list[tuple[int, int]]] = {}
     folders: dict[tuple, list[int]] = defaultdict(list)
     for n, shot in enumerate(shots):
         if shot.taken is not None and not shot.dated:
             folders[shot.location, shot.station, shot.camera, shot.folder, name_series(shot.name)].append(n)
-    for numbers in folders.values():
+    for series, numbers in folders.items():
         if any(file_number(shots[n].name) is None for n in numbers):
             continue
         numbers.sort(key=lambda n: file_order(shots[n].name))
@@ -52,7 +56,15 @@ def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[C
         for run, piece in enumerate(pieces):
             for n in piece:
                 runs[n] = run
-        resets += [ClockReset(shots[a].name, shots[b].name) for a, b in back]
+        found[series] = back
+    others: dict[tuple, list[str]] = {series[:-1]: [] for series in found}
+    for series, numbers in folders.items() if found else ():
+        if series not in found and series[:-1] in others:
+            others[series[:-1]] += [shots[n].name for n in numbers]
+    beside = {place: tuple(sorted(names)) for place, names in others.items()}
+    resets = [
+        ClockReset(shots[a].name, shots[b].name, beside[series[:-1]]) for series, back in found.items() for a, b in back
+    ]
     return runs, sorted(resets, key=lambda reset: reset.after)
 
 

@@ -255,4 +255,9 @@ def _clock_notes(resets: Sequence[ClockReset]) -> list[Note]:
         f"a camera's clock was set back {counted(len(resets), 'time')} ({listed}): photos from before and after it are "
         "never one encounter, and their times are doubtful"
     )
+    if beside := sorted({name for reset in resets for name in reset.beside}):
+        text += (
+            f"; names of another kind in those folders count as from before it ({counted(len(beside), 'photo')}: "
+            f"{some(beside)}): if that camera took them, fill in the column encounter"
+        )
     return [Note("clock-set-back", text, {"photos": [reset.after for reset in resets]})]
