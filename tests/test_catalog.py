@@ -434,6 +434,24 @@ def test_notes_count_the_files_that_are_left_out(tmp_path):
     assert len(data.notes) == 3
 
 
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("naryn/2021/S01", "stations: 2021, so {} is of location naryn, station 2021, individual S01;"),
+        ("2021-06/_unidentified/left_flank", "locations: 2021-06, so {} is of location 2021-06;"),
+        ("2021_2022", "individuals: 2021_2022, so {} is of individual 2021_2022;"),
+        ("naryn/S2021/12345", ""),
+    ],
+)
+def test_folders_of_years_that_are_read_as_places_or_animals_are_noted(tmp_path, folder, told):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "a.jpg").touch()
+    notes = [note.text for note in load_catalog(tmp_path).notes if note.code == "folders-of-years"]
+    start = "folders called like a year or a date are read as "
+    expected = [start + told.format(f"{folder}/a.jpg")] if told else []
+    assert [text.partition(" if that")[0] for text in notes] == expected
+
+
 @pytest.mark.parametrize("name", ["$RECYCLE.BIN", "$Recycle.Bin", "System Volume Information", "lost+found"])
 def test_folders_of_the_system_hold_no_photos(tmp_path, name):
     photo(tmp_path / "Aika" / "head" / "1.jpg")

@@ -31,6 +31,7 @@ LAYOUTS = "[<location>/[<station>/]]<individual>/[<body_part>/]<photo>"
 SYSTEM_FILES = re.compile(
     r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information|lost\+found", re.IGNORECASE
 )
+_YEAR = re.compile(r"(19|20)\d\d([-_. ]?\d\d)*")  # 2021, 2021-06, 20210618, 2021_2022
 
 
 # --- nested folders ---------------------------------------------------------------------------------------------------
@@ -61,7 +62,9 @@ def read_folders(folder: Path, notes: list[Note]) -> list[Fields]:
         notes.append(Note("folders-without-body-part", text, {"count": bare}))
     for fields in rows:
         del fields["_part"]
-    return sorted(rows, key=lambda fields: fields["path"])
+    rows.sort(key=lambda fields: fields["path"])
+    notes += _year_notes(rows)
+    return rows
 
 
 def _listed(folder: Path, wrong: list[str]) -> str:
@@ -160,6 +163,26 @@ def _positions(rows: list[Fields]) -> list[str]:
                 "positions belong into stations.csv"
             )
     return problems
+
+
+def _year_notes(rows: list[Fields]) -> list[Note]:
+    """Return a note on each column that folders called like a year or a date fill; none without them.
+
+    rows: sorted. Seasons are usual between a place and its stations, and the nested form has no level for them.
+    """
+    notes = []
+    for column in ("location", "station", "individual"):
+        years = {text for text in {fields[column] or "" for fields in rows} if _YEAR.fullmatch(text)}
+        if years:
+            first = next(fields for fields in rows if fields[column] in years)
+            read = [f"{name} {first[name]}" for name in ("location", "station", "individual") if first[name]]
+            text = (
+                f"folders called like a year or a date are read as {column}s: {some(sorted(years))}, so "
+                f"{first['path']} is of {', '.join(read)}; if that is wrong, take that level of folders out, or write "
+                f"a {CSV_NAME}"
+            )
+            notes.append(Note("folders-of-years", text, {"column": column, "names": sorted(years)}))
+    return notes
 
 
 def _is_text(parts: tuple[str, ...]) -> bool:

@@ -62,6 +62,7 @@ CLOSER = {
 }
 # The other notes of the loading are hints, but for these
 TO_CHECK = {
+    "folders-of-years",
     "other-times",
     "times-of-earlier-version",
     "encounters-at-several-places",
