@@ -3,12 +3,14 @@
 import math
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmatch.core.types import Annotation
+from snowmatch.decisions import who as who_module
 from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
@@ -631,8 +633,24 @@ def test_a_name_looks_only_at_the_splits_of_its_sighting(monkeypatch):
     photos = [photo(n, f"e{n}", f"Cat{n // 2}") for n in range(40)]
     splits = [act("split", [f"a{n:02d}"], [f"a{n + 1:02d}"], f"New{n}") for n in range(0, 38, 2)]
     looked = []
-    names_of = _Replay._names_of
-    monkeypatch.setattr(_Replay, "_names_of", lambda self, numbers: looked.append(1) or names_of(self, numbers))
+    has_name = _Replay._has_name
+    monkeypatch.setattr(_Replay, "_has_name", lambda self, *side: looked.append(1) or has_name(self, *side))
     who = who_is_who(photos, rows_of(*splits, act("name", ["a38"], answer="Aika"), act("name", ["a02"], answer="Cat1")))
     assert len(looked) <= 4, "the two sides of one split, and the names of each"
     assert len(who.parted) == 19
+
+
+def test_names_and_splits_of_a_large_individual_look_at_few_sightings_and_few_answers(monkeypatch):
+    looked = []
+    for name in ("chosen_key", "_crosses"):
+        known = getattr(who_module, name)
+        monkeypatch.setattr(who_module, name, lambda *given, known=known: looked.append(1) or known(*given))
+    names = [f"a{n:02d}" for n in range(80)]
+    photos = [photo(n, f"e{n}") for n in range(80)]
+    answers = [pair(a, b) for a, b in pairwise(names)]
+    splits = [act("split", names[:1], names[1:], "Aika")]
+    splits += [act("split", [each], names[:1]) for each in names[1:9]]
+    named = [act("name", [each], answer="Cat1") for each in names[9:]]
+    who = who_is_who(photos, rows_of(*answers, *splits, *named))
+    assert who.parted[0] == ({0}, set(range(1, 80)))
+    assert len(looked) < 10 * len(names), "once for some of the other sightings of each"

@@ -151,6 +151,24 @@ class _Refusal(NamedTuple):
     called: str | None
 
 
+class _Side:
+    """One side of a split: its sightings, and how many of them have each name.
+
+    An individual may have 100,000 sightings: a decision about a few does not look at all of them.
+    """
+
+    def __init__(self, numbers: Iterable[int], name_of: Sequence[str | None]) -> None:
+        self.numbers = set(numbers)
+        self.counts = Counter(key for n in self.numbers if (key := name_of[n]) is not None)
+
+    def change(self, old: str | None, new: str | None) -> None:
+        """Take note that one of the sightings has a new name. None: that of one that was not there, or that goes."""
+        if old is not None:
+            self.counts[old] -= 1
+        if new is not None:
+            self.counts[new] += 1
+
+
 class _Replay:
     """The names and links of sightings after the decisions that were taken so far."""
 
@@ -167,7 +185,7 @@ class _Replay:
         self.pairs: dict[Pair, PairState] = {}
         self.links: dict[Pair, str] = {}
         self.named_by_merge: set[int] = set()  # sightings of which a merge says the name, and nobody else
-        self.parted: list[tuple[set[int], set[int]]] = []
+        self.parted: list[tuple[_Side, _Side]] = []
         self.splits_of: dict[int, list[int]] = defaultdict(list)  # of a sighting: the places in `parted` that it got
         self.idle: list[tuple[Decision, str]] = []
         self.refusals: list[_Refusal] = []
@@ -215,8 +233,15 @@ class _Replay:
             self._split(decision, *sides)
 
     def _call(self, number: int, key: str | None) -> None:
-        self.name_of[number] = key
+        self._set(number, key)
         self.named_by_merge.discard(number)
+
+    def _set(self, number: int, key: str | None) -> None:
+        for sides in self._splits_with([number]):
+            for side in sides:
+                if number in side.numbers:
+                    side.change(self.name_of[number], key)
+        self.name_of[number] = key
 
     def _give(self, number: int, key: str | None, decision: Decision, *, alone: bool) -> None:
         """Take note of whose name a sighting has. alone: earlier names of others do not count any more."""
@@ -320,22 +345,22 @@ class _Replay:
             return
         for number, side in ((a, sides[0]), (b, sides[1])):
             if had.keys().isdisjoint(side):
-                self.name_of[number] = key
+                self._set(number, key)
                 self.named_by_merge.add(number)
         self.preferred[key] = len(self.preferred) + 1
         self.merged.pop(key, None)
         self.merged.update(dict.fromkeys((given.keys() | had.values()) - {key}, key))
 
     def _split(self, decision: Decision, chosen: Sequence[int], rest: Sequence[int]) -> None:
-        rest = [number for number in rest if number not in set(chosen)]
-        both = (set(chosen), set(rest))
-        for pair in [p for p in self.pairs if _crosses(p, *both)]:
+        both = (set(chosen), set(rest) - set(chosen))
+        rest = [number for number in rest if number in both[1]]
+        for pair in _crossing(self.pairs, *both):
             kept = [d for d in self.pairs[pair].answers if d.answer != SAME]
             if kept:
                 self.pairs[pair] = settled(kept)
             else:
                 del self.pairs[pair]
-        for pair in [p for p in self.links if _crosses(p, *both)]:
+        for pair in _crossing(self.links, *both):
             del self.links[pair]
         leaving = self.merged.keys() & {self.name_of[n] for n in chosen}
         if leaving:  # what a merge gave up stays given up only if others have it
@@ -353,14 +378,14 @@ class _Replay:
             others = [n for n, name in zip(side, names, strict=True) if name is None or name != names[0]]
             self.links.update({(side[0], other): decision.id for other in others if other != side[0]})
         for _, stayed in self._splits_with(chosen):  # what leaves the animal that a split kept may be any other one
-            if stayed & both[0] and stayed & both[1]:
-                stayed -= both[0]
+            if stayed.numbers & both[0] and stayed.numbers & both[1]:
+                self._move(stayed.numbers & both[0], stayed)
         if chosen and rest:
             for number in (*chosen, *rest):
                 self.splits_of[number].append(len(self.parted))
-            self.parted.append(both)
+            self.parted.append((_Side(chosen, self.name_of), _Side(rest, self.name_of)))
 
-    def _splits_with(self, numbers: Iterable[int]) -> list[tuple[set[int], set[int]]]:
+    def _splits_with(self, numbers: Iterable[int]) -> list[tuple[_Side, _Side]]:
         """Return the sides of the splits that were about a sighting of these, the earliest first."""
         return [self.parted[n] for n in sorted({n for number in numbers for n in self.splits_of.get(number, ())})]
 
@@ -369,20 +394,33 @@ class _Replay:
 
         A name of the other side moves them there. A side that is named as a whole stays, whatever its name.
         """
-        name = None if key is None else chosen_key(key, self.merged)
-        for chosen, rest in self._splits_with(numbers):
+        splits = self._splits_with(numbers)
+        name = None if key is None or not splits else chosen_key(key, self.merged)
+        alike = () if name is None else (name, *(k for k in self.merged if chosen_key(k, self.merged) == name))
+        for chosen, rest in splits:
             for own, other in ((chosen, rest), (rest, chosen)):
-                names = self._names_of(own - numbers)
-                if not own & numbers or own <= numbers or name in names:
+                leaving = own.numbers & numbers
+                if not leaving or len(leaving) == len(own.numbers) or self._has_name(own, alike, leaving):
                     continue
-                if name in self._names_of(other):
-                    other |= own & numbers
-                    own -= numbers
-                elif own is rest and names:  # no longer of the animal that the split kept
-                    own -= numbers
+                if self._has_name(other, alike):
+                    self._move(leaving, own, other)
+                elif own is rest and self._has_name(own, own.counts, leaving):  # not of the animal that the split kept
+                    self._move(leaving, own)
 
-    def _names_of(self, numbers: Iterable[int]) -> set[str]:
-        return {chosen_key(key, self.merged) for n in numbers if (key := self.name_of[n]) is not None}
+    def _has_name(self, side: _Side, keys: Iterable[str], without: Iterable[int] = ()) -> bool:
+        """Return whether a sighting of a side has a name with one of these keys. without: sightings of it left out."""
+        gone = Counter(self.name_of[n] for n in without)
+        return any(side.counts[key] > gone[key] for key in keys)
+
+    def _move(self, numbers: Iterable[int], side: _Side, other: _Side | None = None) -> None:
+        """Take sightings out of a side of a split that has them, to the other side or to none."""
+        for number in numbers:
+            key = self.name_of[number]
+            side.numbers.remove(number)
+            side.change(key, None)
+            if other is not None and number not in other.numbers:
+                other.numbers.add(number)
+                other.change(None, key)
 
     def _free(self, key: str) -> None:
         """Withdraw that merges gave up a name, or chose it."""
@@ -391,6 +429,14 @@ class _Replay:
             del self.merged[name]
             if other is not None:  # both were given up for it
                 self.merged[name] = other
+
+
+def _crossing(pairs: Mapping[Pair, object], one: set[int], other: set[int]) -> list[Pair]:
+    """Return the pairs between two sets of sightings. Both sets are mostly far smaller than the number of pairs."""
+    if len(one) * len(other) > len(pairs):
+        return [pair for pair in pairs if _crosses(pair, one, other)]
+    between = ((a, b) if a < b else (b, a) for a in one for b in other)
+    return [pair for pair in between if pair in pairs]
 
 
 def _crosses(pair: Pair, one: set[int], other: set[int]) -> bool:
@@ -446,7 +492,7 @@ def _joined(
             joined.join(a, b)
     of = tuple(joined.group_of(n) for n in range(len(sightings)))
     # Only pairs within one individual: most of the others are answered `different`, and sorting them takes long
-    parted = tuple((frozenset(one), frozenset(other)) for one, other in state.parted)
+    parted = tuple((frozenset(one.numbers), frozenset(other.numbers)) for one, other in state.parted)
     apart = {pair for pair in one_photo if of[pair[0]] == of[pair[1]]} | parted_in(parted, of)
     apart.update((a, b) for (a, b), pair in pairs.items() if of[a] == of[b] and pair.answer in (DIFFERENT, DISPUTED))
     quarrels: dict[int, list[Pair]] = defaultdict(list)
