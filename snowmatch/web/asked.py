@@ -109,21 +109,30 @@ def find_question(folder: Path, name: str) -> Asked:
         raise SnowmatchError("there is no such answer any more: ask again", "answer-gone") from None
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """An answer, with the session that gave it and the catalog's files as they were before (see `catalog_files`)."""
+
+    session: object
+    files: object
+    answer: Answer
+
+
 class Answers:
     """The last answers of a server. One question at a time is answered: each uses all cores."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[object, object, Answer]] = OrderedDict()  # with session and files
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     def of(self, state: State, asked: Asked) -> Answer:
         """Return the answer to a question, for the catalog as it is. Raises SnowmatchError as a query does."""
         files_then, session = state.catalog_files(), state.session(asked.extractor or None)
         with self._lock:
             found = self._kept.get(asked.id)
-            if found is not None and found[0] is session:
+            if found is not None and found.session is session:
                 self._kept.move_to_end(asked.id)
-                return found[2]
+                return found.answer
             files = [upload_file(state.folder, find_upload(state.folder, name)) for name in asked.photos]
             answer = state.catalog().query(
                 files,
@@ -135,7 +144,7 @@ class Answers:
                 bbox=list(asked.boxes) if any(box is not None for box in asked.boxes) else None,
                 top=TOP,
             )
-            self._kept[asked.id] = session, files_then, answer
+            self._kept[asked.id] = _Kept(session, files_then, answer)
             while len(self._kept) > LAST:
                 self._kept.popitem(last=False)
             return answer
@@ -146,7 +155,7 @@ class Answers:
         Raises SnowmatchError as a query does.
         """
         found = self._kept.get(asked.id)
-        return found[2] if found is not None and found[1] == state.catalog_files() else self.of(state, asked)
+        return found.answer if found is not None and found.files == state.catalog_files() else self.of(state, asked)
 
 
 def _listed(location: str) -> Sequence[str]:
