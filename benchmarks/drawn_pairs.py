@@ -83,7 +83,8 @@ def shortlisted(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of which one is among the SHORTLIST best of the other."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :SHORTLIST]
     rows = np.repeat(np.arange(len(scores)), best.shape[1])
-    pairs = np.unique(np.sort(np.stack([rows, best.ravel()], 1), axis=1), axis=0)
+    pairs = np.stack([rows, best.ravel()], 1)[rows != best.ravel()]  # of few sightings each is among its own best
+    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     return pairs[:, 0], pairs[:, 1]
 
 

@@ -32,6 +32,7 @@ from identity_ways import Observer, Settings, by_questions, draws_of
 from measure import RESULTS, circumstances, command_line, run_command
 from store import put_run
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.survey.abundance import Estimate, capture_history, m0
 from snowmatch.survey.pooling import pool
 
@@ -51,6 +52,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--accuracy", type=float, default=0.97, help="of the observer; default: %(default)s")
     parser.add_argument("--draws", type=int, default=100, help="of identities, at most 200; default: %(default)s")
     given = parser.parse_args(arguments)
+    for name in ("seeds", "animals", "occasions", "draws"):
+        if (number := getattr(given, name)) < 1:
+            raise SnowmatchError(f"--{name} is {number}, expected 1 or more")
     start = time.perf_counter()
     settled = {name: value for name, value in vars(given).items() if name not in ("out", "work")}
     found = []

@@ -591,7 +591,10 @@ def test_decisions_take_the_seconds_of_the_clock_in_all(tmp_path, monkeypatch):
 def test_draws_are_measured_with_the_words_that_a_suite_gives(tmp_path):
     words = ["--work", str(tmp_path), "--out", str(tmp_path / "draws.json")]
     draws.main([*words, "--seeds", "1", "--animals", "12", "--draws", "2"])
-    (run,) = store.read_runs(tmp_path / "draws.json")
+    draws.main([*words, "--seeds", "2", "--animals", "3", "--draws", "2"])  # fewer sightings than a list has places
+    with pytest.raises(SnowmatchError, match="--animals is 0, expected 1 or more"):
+        draws.main([*words, "--animals", "0"])
+    run = store.read_runs(tmp_path / "draws.json")[0]
     assert sorted(run["settings"]) == ["accuracy", "animals", "capture", "draws", "effort", "occasions", "seeds"]
 
 
