@@ -192,6 +192,36 @@ def test_a_sighting_that_is_asked_again_for_its_passage_could_always_be_named(ca
     assert {pair: of.odds for pair, of in now.pairs.items()} == {pair: before[pair].odds for pair in now.pairs}
 
 
+def test_sightings_that_were_away_are_compared_with_those_that_came_meanwhile(catalog, monkeypatch):
+    session, sightings = open_catalog(catalog).session(), list(open_identities(catalog).who.sightings)
+    expected = gather_evidence(session, sightings, again=True).pairs
+    with contextlib.closing(sqlite3.connect(database_path(catalog))) as database, database:
+        database.execute("DELETE FROM answers")
+    away, new = max(expected, key=lambda pair: expected[pair].odds)
+    gone = {away, next(n for n in range(len(sightings)) if n not in (away, new))}
+    gather_evidence(session, [s for n, s in enumerate(sightings) if n != new])
+    assert gather_evidence(session, [s for n, s in enumerate(sightings) if n not in gone]).asked == 1
+    monkeypatch.setattr("snowmatch.review.likely.AT_ONCE", 1)
+
+    def stop(done, total):
+        if done == 2:  # the second one is not kept
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gather_evidence(session, sightings, progress=stop)
+    now = gather_evidence(session, sightings)
+    assert now.asked == 1
+    assert now.pairs[away, new].odds == pytest.approx(expected[away, new].odds, abs=2)
+    assert gather_evidence(session, [s for n, s in enumerate(sightings) if n not in gone]).asked == 0
+    again = gather_evidence(session, sightings)
+    assert (again.asked, again.pairs) == (0, now.pairs)
+    one = next(n for n in range(len(sightings)) if n not in {*gone, new})
+    changed = [replace(s, passage="x") if n in (one, new) else s for n, s in enumerate(sightings)]
+    assert gather_evidence(session, [s for n, s in enumerate(changed) if n not in gone]).asked == 2
+    assert gather_evidence(session, changed).asked == 2  # those that were away: no pair is sure to be new, but may be
+    assert gather_evidence(session, changed).asked == 0
+
+
 def test_rows_of_two_readings_of_a_catalog_are_never_mixed(catalog):
     who = open_identities(catalog)
     table = catalog / "catalog.csv"

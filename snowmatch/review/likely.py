@@ -21,6 +21,7 @@ from snowmatch.review.kept import Record, keep, read_kept
 FORMAT = 7  # increased if the records or the scores change: older ones are then not read
 TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal is rarely met more often in one survey
 AT_ONCE = 50  # sightings asked between two savings
+SHORT = 16  # digits of a key that tell sightings apart
 UNLISTED = -2.0  # evidence of a pair that is not among the TOP of either, or has no verified match
 # The least that the photos of a listed pair say; chosen. Where the models say less, real photos say -0.3 to 1.2, drawn
 # cats -1.7 to -2.0 (docs/benchmarks-history.md, "What pairs of sightings say")
@@ -96,27 +97,39 @@ def gather_evidence(
     """Ask about every sighting, and return the evidence. Answers of earlier runs that the catalog keeps are used.
 
     A sighting is asked again only if its photos, their boxes, masks or maps, its passage, the method or the models of
-    the calibration have changed. A new sighting is compared with all others. again: ask about all. progress: called
-    with (done, total) sightings. A catalog that cannot be written, or with damaged maps, keeps nothing, and a note says
-    so. No sightings give no pairs. Raises SnowmatchError for a method of several extractors.
+    the calibration have changed, or if it was away, as one whose photo could not be read, when others were asked. A new
+    sighting is compared with all others. again: ask about all. progress: called with (done, total) sightings. A catalog
+    that cannot be written, or with damaged maps, keeps nothing, and a note says so. No sightings give no pairs. Raises
+    SnowmatchError for a method of several extractors.
     """
     if len(names := [str(settings(each)["name"]) for each in session.method.extractors]) > 1:
         text = f"sightings are compared by the features of one extractor, not of {' and '.join(names)}: name one"
         raise SnowmatchError(text)
     keys, passages = _keys(session, sightings), _passages(sightings)
-    kept = {} if again else read_kept(session.folder, keys)
-    missing = [n for n, key in enumerate(keys) if key not in kept or kept[key]["passage"] != passages[n]]
+    book = _digest((_common(session), "who was there"))
+    kept = read_kept(session.folder, [*keys, book])
+    held = kept.pop(book, None)
+    latest = max((record["generation"] for record in kept.values()), default=0)
+    # The last generation in which each sighting was there, whether it was asked or not
+    there: dict[str, int] = {} if held is None else held["there"]
+    last = {key: max(there.get(key[:SHORT], 0), record["generation"]) for key, record in kept.items()}
+    away = {key for key in last if last[key] < latest and held is not None}
+    missing = [n for n, key in enumerate(keys) if key not in kept or key in away or kept[key]["passage"] != passages[n]]
     notes: tuple[Note, ...] = ()
     among = _digest(sorted(keys))
+    generation = max(latest, 0 if held is None else held["generation"])
     # A run that was stopped goes on: what it kept was asked among the same sightings
-    same = [record["generation"] for record in kept.values() if record["among"] == among]
-    generation = same[0] if same else 1 + max((record["generation"] for record in kept.values()), default=0)
+    if all(record["among"] != among or record["generation"] < generation for record in kept.values()):
+        generation += 1
+    there |= {key[:SHORT]: generation for key in last.keys() - {keys[n] for n in missing}}
+    if again:
+        kept, missing = {}, list(range(len(keys)))
     # When each sighting came on record: earlier than it was asked, if only its passage has changed since
-    since = [kept[key]["since"] if key in kept else generation for key in keys]
+    since = [kept[key]["since"] if key in kept and key not in away else generation for key in keys]
     for start in range(0, len(missing), AT_ONCE):
         some = missing[start : start + AT_ONCE]
         found = _ask(session, sightings, some, start, len(missing), progress)
-        records = {
+        records: dict[str, Record] = {
             keys[n]: {
                 "generation": generation,
                 "since": since[n],
@@ -127,6 +140,8 @@ def gather_evidence(
             for n in some
         }
         kept |= records
+        if not start:
+            records[book] = {"generation": generation, "there": there}
         why = "foreground maps are damaged" if session.map_notes() else ""
         try:
             if not why:
@@ -162,14 +177,18 @@ def _keys(session: Session, sightings: Sequence[Sighting]) -> list[str]:
     """Return a key for each sighting: 64 hex digits that change with its photos, their boxes, masks and maps, with the
     method and with the models of the calibration.
     """
-    calibration, gallery, states = session.calibration, session.gallery, session.states
-    models = calibration.groups if calibration is not None else None
-    common = repr((FORMAT, session.method.extractor, session.method.matching, models))
+    gallery, states, common = session.gallery, session.states, _common(session)
     maps = gallery.maps.checksums_of([state.key or "" for state in states]).tolist()
     photos = [
         [(states[row].key, maps[row], a) for row, a in zip(s.rows, s.annotations, strict=True)] for s in sightings
     ]
     return [_digest((common, its, s.body_parts)) for its, s in zip(photos, sightings, strict=True)]
+
+
+def _common(session: Session) -> str:
+    """Return a text that changes with the method and with the models of the calibration."""
+    models = session.calibration.groups if session.calibration is not None else None
+    return repr((FORMAT, session.method.extractor, session.method.matching, models))
 
 
 def _passages(sightings: Sequence[Sighting]) -> list[str]:
