@@ -83,7 +83,8 @@ def make_timeline(
     end = first + min(timedelta(seconds=span), datetime.max - first)  # 9999-12-31: a day after it is none
     ticks = tuple((x_of(m), f"{m:%Y-%m-%d}") for m in _dates(first, end))
     rows = tuple((height_of[place], shortened(place, 18), place) for place in places)
-    left_out = tuple(n for n, _ in known if n not in {dot.number for dot in dots})
+    drawn = {dot.number for dot in dots}
+    left_out = tuple(n for n, _ in known if n not in drawn)
     return Timeline(WIDTH, bottom + 28, LEFT, bottom, rows, ticks, dots, left_out)
 
 
