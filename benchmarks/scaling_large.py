@@ -31,6 +31,9 @@ from large_catalog import build, grow, make_pool
 from large_queries import add, ask, exact
 from measure import THREAD_VARIABLES, run_command
 
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import features_path
+
 LEFT, RIGHT = "left_flank", "right_flank"
 LISTS_AT_NO_COST = 900  # lists that cost as much as all the rest of encoding a row (measured: results/scaling.json)
 SPARE = 25.0  # seconds that are kept for what is not foreseen
@@ -40,6 +43,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line and measure."""
     given = parse(arguments)
     given.work = given.work.resolve()
+    if not given.kept:
+        check_empty(given.work)
+        if given.features_at:
+            check_empty(given.features_at)
+            given.features_at = given.features_at.resolve() / "features"
     given.pool = given.pool or given.work / "pool.npz"
     if not given.pool.exists():
         make_pool(given)
@@ -79,11 +87,27 @@ def main(arguments: list[str] | None = None) -> None:
             report.part(last, "unknown", lambda: two_cores(given, ask, given, "unknown", 3))
     report.write(done=True)
     if not given.keep:
-        if given.features_at:
-            subprocess.run(["umount", str(given.work / "catalog" / ".snowmatch" / "features")], check=False)
-        shutil.rmtree(given.work, ignore_errors=True)
-        if given.features_at:
-            shutil.rmtree(given.features_at, ignore_errors=True)
+        remove(given)
+
+
+def check_empty(folder: Path) -> None:
+    """Raise SnowmatchError unless the folder is empty or does not exist."""
+    if folder.exists() and any(folder.iterdir()):
+        raise SnowmatchError(f"{folder} contains files: name an empty folder or a new folder")
+
+
+def remove(given: argparse.Namespace) -> None:
+    """Delete what this run has made, and nothing else. Raises SnowmatchError if the features stay mounted."""
+    features = features_path(given.work / "catalog")
+    if given.features_at and features.exists() and features.samefile(given.features_at):
+        ran = subprocess.run(["umount", str(features)], check=False)
+        if ran.returncode:
+            raise SnowmatchError(f"{features} is still mounted: unmount it, then delete {given.work}")
+    made = [given.work / name for name in ("catalog", "datasets", "found")]
+    for folder in [*made, *filter(None, [given.features_at])]:
+        if folder.exists():
+            shutil.rmtree(folder)
+    (given.work / "pool.npz").unlink(missing_ok=True)
 
 
 def measure_queries(report: Report, step: dict[str, Any], given: argparse.Namespace) -> None:
@@ -241,9 +265,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pool", type=Path, help="an npz file of real features; it is made if it is not there")
     parser.add_argument("--dataset", default="snow_leopard-whole", help="where these features are from")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where real photos are")
-    parser.add_argument("--work", type=Path, required=True, help="an empty folder for the catalog")
+    parser.add_argument("--work", type=Path, required=True, help="an empty or new folder for the catalog")
     parser.add_argument(
-        "--features-at", type=Path, help="a folder of another disk for the features, which is mounted (needs root)"
+        "--features-at",
+        type=Path,
+        help="an empty or new folder of another disk for the features, which is mounted (needs root)",
     )
     parser.add_argument("--out", type=Path, required=True, help="the JSON file of the results")
     parser.add_argument("--sizes", default="10000,30000,100000", help="numbers of annotations")
@@ -261,7 +287,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--asked", type=int, default=8, help="queries on two cores")
     parser.add_argument("--sample", type=int, default=24, help="queries that are searched exactly, too; 0: none")
     parser.add_argument("--try-mb", type=int, default=512, help="megabytes that are written to try the disk")
-    parser.add_argument("--keep", action="store_true", help="keep the drawn catalog")
+    parser.add_argument("--keep", action="store_true", help="keep the drawn catalog, which is deleted otherwise")
     parser.add_argument(
         "--kept", action="store_true", help="ask the catalog that --keep has kept; the results are added to --out"
     )

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from snowmatch.api import open_catalog
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.matching import gallery as gallery_module
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -64,6 +66,39 @@ def test_a_large_catalog_is_drawn_indexed_and_asked(pool, tmp_path, monkeypatch,
     assert searched.mean() == pytest.approx(1 - scenery, abs=0.05)
 
 
+def test_a_large_catalog_is_drawn_in_empty_folders_only(tmp_path):
+    import scaling_large
+
+    kept = tmp_path / "bench" / "levels.json"
+    kept.parent.mkdir()
+    kept.write_text("[]")
+    for words in (["--work", kept.parent], ["--work", tmp_path / "work", "--features-at", kept.parent]):
+        with pytest.raises(SnowmatchError, match="bench contains files"):
+            scaling_large.main([str(word) for word in [*words, "--out", tmp_path / "out.json"]])
+    assert kept.exists()
+
+
+def test_only_what_was_drawn_is_deleted(tmp_path, monkeypatch):
+    import scaling_large
+
+    work, elsewhere = tmp_path / "work", tmp_path / "disk"
+    drawn = [work / "catalog" / ".snowmatch" / "a", work / "datasets" / "a", elsewhere / "features" / "a"]
+    others = [work / "large.json", elsewhere / "photo.jpg"]
+    for path in (*drawn, work / "pool.npz", *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    given = Namespace(work=work, features_at=elsewhere / "features")
+    features = work / "catalog" / ".snowmatch" / "features"
+    features.symlink_to(elsewhere / "features")  # as if it were mounted
+    monkeypatch.setattr(scaling_large.subprocess, "run", lambda *_, **__: Namespace(returncode=32))
+    with pytest.raises(SnowmatchError, match="is still mounted"):
+        scaling_large.remove(given)
+    assert all(path.exists() for path in drawn)
+    features.unlink()
+    scaling_large.remove(given)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(others)
+
+
 @pytest.mark.slow
 def test_a_growing_catalog_is_measured(tmp_path):
     import scaling
@@ -91,8 +126,6 @@ def test_the_lists_of_a_large_part_are_searched(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_features_for_drawn_catalogs_are_made_of_a_dataset(tmp_path):
-    from argparse import Namespace
-
     import large_catalog
 
     dataset = "synthetic,individuals=2,encounters=2,stations=2"
