@@ -17,6 +17,7 @@ from PIL import Image
 
 from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.demo.run import _query_command
 from snowmatch.matching.search import loaded
 
@@ -240,6 +241,30 @@ def test_the_demo_never_overwrites_another_folder(own_survey):
     assert result.exit_code == 1
     assert "contains other files" in result.stderr
     assert (own_survey / "catalog" / "catalog.csv").read_bytes() == before
+
+
+def test_a_demo_is_drawn_again_until_its_tables_are_changed(tmp_path, monkeypatch):
+    folder, times = tmp_path / "my demo", []
+    table = folder / "catalog" / "catalog.csv"
+
+    def draw(folder, *_):
+        table.parent.mkdir(exist_ok=True)
+        table.write_text("path\na.jpg\n")
+        times.append(folder)
+
+    def stop(folder):
+        raise SnowmatchError("drawn")
+
+    monkeypatch.setattr("snowmatch.demo.run.make_demo", draw)
+    monkeypatch.setattr("snowmatch.demo.run.open_catalog", stop)
+    for _ in range(2):
+        assert "drawn" in run("demo", folder).stderr
+    assert len(times) == 2
+    table.write_text("path\na.jpg\nadded.jpg\n")
+    refused = run("demo", folder)
+    assert refused.exit_code == 1
+    assert f'`snowmatch serve "{folder / "catalog"}"`, or name a new folder' in refused.stderr
+    assert "added.jpg" in table.read_text()
 
 
 @pytest.mark.parametrize(

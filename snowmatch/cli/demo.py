@@ -20,8 +20,9 @@ def demo(folder: Path, cards: bool, serving: bool, no_browser: bool) -> None:
 
     The survey is written to the folder DIR; the default is snowmatch-demo. The cats are drawn by the computer; no
     animal is real. DIR/catalog contains the indexed photos, DIR/queries the photos to identify, and DIR/answer the
-    answers as text, JSON and pictures. --cards draws another survey, as it comes home from the field: memory cards, a
-    table of stations, a detector's results. Nothing is indexed.
+    answers as text, JSON and pictures. A second run draws the same demo again; it stops if the tables of DIR/catalog
+    were changed, as by photos that you added. --cards draws another survey, as it comes home from the field: memory
+    cards, a table of stations, a detector's results. Nothing is indexed.
 
     \b
     Example:

@@ -10,6 +10,7 @@ from pathlib import Path
 from snowmatch.api import Catalog, open_catalog
 from snowmatch.confidence.levels import LEVEL_NAMES
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
 from snowmatch.demo.survey import make_demo
 from snowmatch.identify.answer import Answer
 from snowmatch.views.json import answer_to_json
@@ -32,17 +33,26 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     drawn, indexed: functions that are called with (done, total) for each drawn photo and each indexed annotation.
 
     The result is three folders: catalog/ (indexed photos), queries/ (photos to identify, with the true individuals in
-    queries.csv) and answer/ (texts, JSON files and pictures). Raises SnowmatchError if the folder contains other files.
+    queries.csv) and answer/ (texts, JSON files and pictures). Raises SnowmatchError if the folder contains other files,
+    or a demo whose tables are no longer as they were drawn.
     """
     mark = folder / "README.txt"
-    ours = mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == README
+    told = mark.read_text(encoding="utf-8", errors="replace") if mark.is_file() else ""
+    ours = told.startswith(README)
     if folder.exists() and not folder.is_dir():
         raise SnowmatchError(f"{folder} is a file, expected a folder: name an empty folder or a new folder")
     if folder.exists() and not ours and any(folder.iterdir()):
         raise SnowmatchError(f"{folder} contains other files: name an empty folder or a new folder")
+    if ours and (folder / "catalog" / "catalog.csv").exists() and _drawn_line(folder) not in told:
+        raise SnowmatchError(
+            f"the tables in {_quoted(folder / 'catalog')} are not as the demo drew them (photos may have been added): "
+            f"open it with `snowmatch serve {_quoted(folder / 'catalog')}`, or name a new folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    mark.write_text(README, encoding="utf-8")
+    if not ours:
+        mark.write_text(README, encoding="utf-8")
     make_demo(folder, SEED, drawn)
+    mark.write_text(README + _drawn_line(folder), encoding="utf-8")
     catalog = open_catalog(folder / "catalog")
     report = catalog.index(progress=indexed)
     answer_folder = folder / "answer"
@@ -79,12 +89,20 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     )
 
 
+def _drawn_line(folder: Path) -> str:
+    """Return the line that tells whether the tables of the demo are still as they were drawn."""
+    tables = (folder / "catalog" / name for name in ("catalog.csv", "stations.csv"))
+    return f"Drawn tables: {' '.join(file_sha256(path) if path.exists() else 'none' for path in tables)}\n"
+
+
+def _quoted(path: Path) -> str:
+    """Return a name to type; names with blanks stand in quotation marks, as every system understands."""
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
 def _query_command(folder: Path, row: dict[str, str]) -> str:
-    """Return a command to type; names with blanks stand in quotation marks, as every system understands."""
-    photo, catalog = (
-        f'"{path}"' if " " in str(path) else str(path)
-        for path in (folder / "queries" / row["path"], folder / "catalog")
-    )
+    """Return a command to type."""
+    photo, catalog = _quoted(folder / "queries" / row["path"]), _quoted(folder / "catalog")
     return f"snowmatch query {photo} --catalog {catalog} --bodypart {row['body_part']}"
 
 
