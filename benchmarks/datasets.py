@@ -1,7 +1,8 @@
 """Datasets for benchmarks. Each one becomes a catalog folder of its own.
 
 A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder, a wildlife-datasets `metadata.csv`, or
-`synthetic` (a drawn survey). name=NAME gives the dataset a name. A;B joins datasets: no animal may be in both.
+`synthetic` (a drawn survey). name=NAME gives the dataset a name: two datasets of one run need two names. A;B joins
+datasets: no animal may be in both.
 
 Keys for photos:
 boxed=yes                     keep only annotations with a box
@@ -129,7 +130,11 @@ def prepare(text: str, work: Path) -> Dataset:
 
 
 def _joined(text: str, work: Path) -> Dataset:
-    """Make the datasets of `text`, and one catalog of all their rows. Raises SnowmatchError if they share an animal."""
+    """Make the datasets of `text`, and one catalog of all their rows.
+
+    Raises SnowmatchError if they share a name or an animal.
+    """
+    check_names([text])
     parts = [prepare(part, work) for part in text.split(";")]
     name, rows, owner = name_of(text), [], {"": ""}
     for part in parts:
@@ -155,6 +160,17 @@ def name_of(text: str) -> str:
     stem = path.resolve().parent.name if path.suffix == ".csv" else path.resolve().name
     stem = source if source == "synthetic" else stem
     return "-".join([stem, *(re.sub(r"[^\w.+]+", "_", pair) for pair in pairs)])
+
+
+def check_names(texts: Iterable[str]) -> None:
+    """Raise SnowmatchError if two datasets, also parts of joined ones, have one name: they would have one folder."""
+    held: dict[str, str] = {}
+    for text in texts:
+        parts = text.split(";")
+        for each in (*parts, text):
+            name = name_of(each)
+            if held.setdefault(name, each) != each or parts.count(each) > 1:
+                raise SnowmatchError(f"{held[name]} and {each} have one name, {name!r}: add ,name=NAME to one of them")
 
 
 def rows_of(source: Path) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from datasets import described
+from datasets import check_names, described
 from figures import figures_of
 from measure import RESULTS, is_current, run_command, without_folders
 from method_tables import accuracy_table, cost_table, trials
@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.list or not (given.suite or (given.dataset and given.method)):
         print("\n".join(listed(given.results)))
         return
+    check_names(given.dataset)
     chosen = chosen_runs(given)
     failed, own = [], []
     for number, (suite, run) in enumerate(chosen, start=1):

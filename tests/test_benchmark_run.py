@@ -265,6 +265,18 @@ def test_joined_datasets_have_the_rows_of_both(survey, tmp_path):
         datasets.prepare(f"{source},every=2,name=even;{source},name=all", tmp_path)
 
 
+def test_two_datasets_of_one_run_have_two_names(tmp_path):
+    one, other = (f"{tmp_path / place / 'catalog'}" for place in ("naryn", "sarychat"))
+    for text in (f"{one};{other}", f"{one};{one}"):
+        with pytest.raises(SnowmatchError, match=r"have one name, 'catalog': add ,name=NAME"):
+            datasets.prepare(text, tmp_path)
+    with pytest.raises(SnowmatchError, match="have one name, 'catalog'"):
+        run.main(["--dataset", one, "--dataset", other, "--method", "snowmatch_engine"])
+    with pytest.raises(SnowmatchError, match="have one name, 'catalog'"):
+        datasets.check_names([f"{one};synthetic", other])
+    datasets.check_names([one, f"{other},name=sarychat", one])
+
+
 def test_photos_without_a_box_stay_without_a_name(survey, tmp_path):
     source = survey / "catalog"
     rows = rows_in(datasets.prepare(f"{source},boxes=mask,name=drawn", tmp_path).folder)

@@ -168,6 +168,8 @@ def test_individuals_of_the_test_must_not_be_in_the_training(halves):
         compared(halves, "--method", method, "--transfer", halves[0].replace("learned", "carried"))
     with pytest.raises(SnowmatchError, match=r"has the name 'test' of another set: add ,name=NAME"):
         compared(halves, "--method", method, "--transfer", halves[1].replace("asked", "test"))
+    with pytest.raises(SnowmatchError, match=r"have one name, 'learned': add ,name=NAME"):
+        compared((halves[0], halves[1].replace("asked", "learned"), halves[2]), "--method", method)
 
 
 def test_a_shortlist_has_the_best_of_the_compared_photos():

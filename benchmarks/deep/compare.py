@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from as_markdown import write_text
-from datasets import described, name_of, prepare
+from datasets import check_names, described, name_of, prepare
 from measure import HERE, circumstances, command_line
 from scoring import Scored, parse_method, scores_of, shown_label
 from suites import Run
@@ -95,6 +95,7 @@ def sources(given: argparse.Namespace) -> dict[str, str]:
         if name_of(source) in named:
             raise SnowmatchError(f"--transfer {source} has the name {name_of(source)!r} of another set: add ,name=NAME")
         named[name_of(source)] = source
+    check_names(named.values())
     return named
 
 

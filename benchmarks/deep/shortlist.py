@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from as_markdown import write_text
-from datasets import described, prepare
+from datasets import check_names, described, prepare
 from measure import HERE, circumstances, command_line, without_folders
 from scoring import Scored, parse_method, scores_of, shown_label
 from suites import Run
@@ -120,6 +120,7 @@ class Engine:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure each length and each fusion, and write the result."""
     given = parse(arguments)
+    check_names([given.training, given.test])
     dataset = prepare(given.test, given.work)
     animals = {
         name: open_catalog(prepare(source, given.work).folder).data.annotations

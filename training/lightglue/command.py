@@ -25,7 +25,7 @@ import cv2
 import kornia
 import numpy as np
 import torch
-from datasets import prepare
+from datasets import check_names, prepare
 from held_out import divide
 from measure import circumstances, command_line
 
@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cv2.setNumThreads(args.threads)
     extractor = make_plugin("extractors", args.extractor, dict(option.partition("=")[::2] for option in args.option))
     started = time.perf_counter()
-    dataset = prepare(args.catalog or f"synthetic,{args.synthetic}", args.work)
+    source = args.catalog or f"synthetic,{args.synthetic}"
+    check_names([source, *args.test])
+    dataset = prepare(source, args.work)
     prepared = time.perf_counter() - started
     annotations = open_catalog(dataset.folder).data.annotations
     learned, held_out = divide(annotations, training.held_out, training.seed)
