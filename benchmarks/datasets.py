@@ -34,13 +34,14 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Unpack
 
 import cv2
 import numpy as np
 from own_boxes import found_boxes
 
-from snowmatch.api import open_catalog
+from snowmatch.api import Catalog, open_catalog
+from snowmatch.catalog.settings import CatalogSettings, SettingsOptions
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, replace_file
 from snowmatch.demo.survey import make_survey
@@ -364,6 +365,13 @@ def _make_synthetic(folder: Path, keys: dict[str, int]) -> None:
         size=(960, 640),
     )
     done.write_text(drawn, encoding="utf-8")
+
+
+def open_prepared(folder: Path, **settings: Unpack[SettingsOptions]) -> Catalog:
+    """Return the catalog of a dataset with these settings, and default ones, whatever an earlier run has stored."""
+    options = CatalogSettings().options()
+    options.update(settings)
+    return open_catalog(folder, **options)
 
 
 def contents_of(folder: Path) -> str:

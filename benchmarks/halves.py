@@ -16,11 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from datasets import prepare
+from datasets import open_prepared, prepare
 from measure import run_command
 from suites import source_of
 
-from snowmatch.api import open_catalog
 from snowmatch.confidence.cells import allowed_of
 from snowmatch.confidence.measures import measure
 from snowmatch.confidence.scoring import score_trial
@@ -43,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the catalog")
     parser.add_argument("--draws", type=int, default=4, help="number of halves that are drawn; default: %(default)s")
     given = parser.parse_args(arguments)
-    catalog = open_catalog(prepare(source_of(given.dataset, given.data), given.work).folder)
+    catalog = open_prepared(prepare(source_of(given.dataset, given.data), given.work).folder)
     catalog.index()
     session = catalog.session()
     whole = make_trial(catalog.data.annotations, "cross-encounter")

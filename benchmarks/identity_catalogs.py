@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import prepare
+from datasets import open_prepared, prepare
 from drawn_pairs import Case
 from identities import errors
 from identity_pairs import arrays_of
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "identities.json")
     given = parser.parse_args(arguments)
     dataset = prepare(source_of(given.dataset, given.data), given.work)
-    open_catalog(dataset.folder).index(workers=1)
+    open_prepared(dataset.folder).index(workers=1)
     blank, names = without_names(dataset.folder, given.work / "blank" / dataset.name)
     session = open_catalog(blank).session()
     who = open_identities(blank)

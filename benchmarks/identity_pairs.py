@@ -16,11 +16,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from datasets import prepare
+from datasets import open_prepared, prepare
 from measure import run_command
 from suites import source_of
 
-from snowmatch.api import open_catalog
 from snowmatch.catalog.ids import with_ids
 from snowmatch.core.unions import Unions
 from snowmatch.decisions.sightings import Sighting, comparable, make_sightings
@@ -38,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
     dataset = prepare(source_of(given.dataset, given.data), given.work)
-    catalog = open_catalog(dataset.folder)
+    catalog = open_prepared(dataset.folder)
     catalog.index(workers=1)
     annotations = with_ids(catalog.folder, catalog.data.annotations, catalog.data.annotations)
     sightings = [s for s in make_sightings(annotations, ()) if s.named is not None]

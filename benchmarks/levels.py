@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import contents_of, described, prepare
+from datasets import contents_of, described, open_prepared, prepare
 from engine_cases import engine_cases, settings_of
 from figures import rounded, with_interval
 from measure import RESULTS, circumstances, command_line, engine_commit, is_current, run_command
 from store import put_run
 from suites import source_of
 
-from snowmatch.api import open_catalog
 from snowmatch.confidence.cases import Case, make_cases
 from snowmatch.confidence.learn import choose_groups, cross_validate
 from snowmatch.confidence.levels import Levels
@@ -42,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line, judge every method and keep the results."""
     given = parse(arguments)
     dataset = prepare(source_of(given.dataset, given.data), given.work)
-    catalog = open_catalog(dataset.folder)
+    catalog = open_prepared(dataset.folder)
     for method in given.method:
         start = time.perf_counter()
         table, cases = engine_cases(catalog, dataset.name, method, given.protocol, given.work)

@@ -21,10 +21,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from datasets import check_names, described
+from datasets import check_names, described, open_prepared
 from figures import figures_of
 from measure import RESULTS, is_current, run_command, without_folders
 from method_tables import accuracy_table, cost_table, trials
+from methods.snowmatch_engine import FINDING
 from scoring import Scored, asks_again, label_of, mark_of, scores_of, shown_label
 from store import find_run, put_run, read_runs
 from suites import ABOUT, SMOKE, SUITES, Run, Script, source_of
@@ -141,11 +142,10 @@ def perform_script(script: Script, given: argparse.Namespace, path: Path) -> Non
 
 def explain(scored: Scored, target: Path) -> None:
     """Write the page that explains the wrong answers of one run of the engine."""
-    from snowmatch.api import open_catalog
     from snowmatch.confidence.score_table import load_table
     from snowmatch.views.failures import write_failures
 
-    catalog = open_catalog(scored.dataset.folder)
+    catalog = open_prepared(scored.dataset.folder, **{name: scored.settings[name] for name in FINDING})
     options = dict(pair.partition("=")[::2] for pair in scored.settings["options"].split(";") if pair)
     extractors = scored.settings["extractor"].split("+")
     session = catalog.session(extractor=extractors, matcher=scored.settings["matcher"], options=options)

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from datasets import described, prepare
+from datasets import described, open_prepared, prepare
 from measure import RESULTS, circumstances, command_line, run_command
 from painting import paint_out, read_masked
 from store import put_run
 
-from snowmatch.api import Catalog, Session, open_catalog
+from snowmatch.api import Catalog, Session
 from snowmatch.core.types import Annotation, BBox, same_part
 from snowmatch.identify.answer import Answer
 
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "scenery.json", help="file of results")
     given = parser.parse_args(arguments)
     dataset = prepare(SOURCE.format(data=given.data), given.work)
-    catalog = open_catalog(dataset.folder, classifier=given.classifier)
+    catalog = open_prepared(dataset.folder, classifier=given.classifier)
     catalog.index()
     catalog.calibrate()
     session = catalog.session()

@@ -20,13 +20,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from datasets import prepare
+from datasets import open_prepared, prepare
 from engine_cases import engine_cases, settings_of
 from measure import RESULTS, circumstances, command_line, run_command
 from store import put_run
 from suites import source_of
 
-from snowmatch.api import open_catalog
 from snowmatch.confidence.cases import Case
 from snowmatch.confidence.fit import fit
 from snowmatch.confidence.learn import ask, choose_groups, cross_validate
@@ -135,16 +134,16 @@ def _counts(quality: Quality) -> list[list[Any]]:
 
 
 def _real(name: str, data: Path, method: str, work: Path) -> tuple[Case, ...]:
-    catalog = open_catalog(prepare(source_of(name, data), work).folder)
+    catalog = open_prepared(prepare(source_of(name, data), work).folder)
     return engine_cases(catalog, name, method, "cross-encounter", work)[1]
 
 
 def _synthetic(survey: str, also: str, suffix: str, method: str, work: Path) -> tuple[Case, ...]:
     drawn = prepare(survey, work)
     if not suffix:
-        return engine_cases(open_catalog(drawn.folder), drawn.name, method, "cross-encounter", work)[1]
+        return engine_cases(open_prepared(drawn.folder), drawn.name, method, "cross-encounter", work)[1]
     name = drawn.name + suffix
-    catalog = open_catalog(prepare(f"{drawn.folder}{also},name={name}", work).folder)
+    catalog = open_prepared(prepare(f"{drawn.folder}{also},name={name}", work).folder)
     return engine_cases(catalog, name, method, "cross-encounter", work)[1]
 
 

@@ -29,6 +29,7 @@ import suites
 import snowmatch
 from snowmatch.catalog.found import BY_MAPS, Found, save_found
 from snowmatch.catalog.records import Records, save_records, take_fingerprint
+from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.confidence.score_table import make_table, save_table
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
@@ -145,6 +146,26 @@ def test_a_drawn_survey_is_drawn_again_if_its_name_has_other_keys(tmp_path, monk
     for seed in (1, 1, 2):
         datasets.prepare(f"synthetic,seed={seed},name=survey", tmp_path)
     assert drawn == [1, 2]
+
+
+def test_what_an_earlier_run_has_stored_with_a_dataset_does_not_count(survey, tmp_path, monkeypatch):
+    source = f"{survey / 'catalog'},first=3,name=few"
+    made, used = datasets.prepare(source, tmp_path), []
+    keep_settings(made.folder, CatalogSettings(classifier="none", boxes=False))
+
+    def stop(catalog, *_):
+        used.append(catalog.data.settings)
+        raise SnowmatchError("stopped")
+
+    monkeypatch.setattr(levels, "engine_cases", stop)
+    with pytest.raises(SnowmatchError, match="stopped"):
+        levels.main([source, "--work", str(tmp_path), "--method", "hesaff:lnbnn"])
+    method = "snowmatch_engine,segmenter=isnet"
+    scored = scoring.Scored(tmp_path, made, SimpleNamespace(protocol=""), *scoring.parse_method(method), method)
+    monkeypatch.setattr("snowmatch.api.Catalog.session", lambda catalog, **_: stop(catalog))
+    with pytest.raises(SnowmatchError, match="stopped"):
+        run.explain(scored, tmp_path)
+    assert used == [CatalogSettings(), CatalogSettings(segmenter="isnet")]
 
 
 def test_the_cases_of_a_catalog_are_kept_under_its_contents(tmp_path, monkeypatch):

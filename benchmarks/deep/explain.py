@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, prepare
+from datasets import Dataset, open_prepared, prepare
 from embedding.inputs import Shape, check_masks, read_inputs
 from embedding.networks import EmbeddingNetwork, embeddings, load_network
 from embedding.vectors import check_vectors, pair_scores
@@ -41,7 +41,7 @@ from tqdm import tqdm
 from deep.answers import Pair, Seen, ask, best_pairs, choose
 from deep.gradcam import check_maps, heats_of
 from deep.pictures import draw, page
-from snowmatch.api import DEFAULT_EXTRACTOR, Catalog, open_catalog
+from snowmatch.api import DEFAULT_EXTRACTOR, Catalog
 from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     network = network.to(device)
     maps = check_maps(network, device)
     dataset = prepare(given.source, given.work)
-    catalog = open_catalog(dataset.folder)
+    catalog = open_prepared(dataset.folder)
     trial = make_trial(catalog.data.annotations, PROTOCOL)
     bare = check_masks([trial.annotations[int(row)] for row in trial.queries], network.shape)
     pairs, vectors = answers(network, catalog, trial, given.work, device)

@@ -29,6 +29,7 @@ from snowmatch.matching.query import score_query
 
 DEFAULTS = {"extractor": DEFAULT_EXTRACTOR, "matcher": DEFAULT_MATCHER, "options": "", "keep": False}
 DEFAULTS |= {"classifier": "auto", "segmenter": "none", "boxes": True}
+FINDING = ("classifier", "segmenter", "boxes")  # settings of the catalog: what finds the animal
 TIMED_QUERIES = 40  # evenly spread over the trial; the median counts, and one more before them does not
 PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pillow")
 
@@ -38,7 +39,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
     if not settings["keep"]:
         shutil.rmtree(given.folder / HOME, ignore_errors=True)
-    catalog = open_catalog(given.folder, **{name: settings[name] for name in ("classifier", "segmenter", "boxes")})
+    catalog = open_catalog(given.folder, **{name: settings[name] for name in FINDING})
     chosen = {"extractor": settings["extractor"].split("+"), "matcher": settings["matcher"], "options": options}
     reports, index_seconds = [], 0.0
     for plugin in catalog.method(**chosen).extractors:
