@@ -5,8 +5,8 @@ them together with the user's own), and a model that was fitted to them. If --da
 numbers of their models are shipped. If there are several models, the one that claims the least counts.
 
 Score tables stay in --work, so a run that was stopped continues. The quality goes to --out: models of other animals
-judge each set. The calibrations go to the file --ship. Without --ship they are only judged, and the program prints
-whether they differ from the shipped ones.
+judge each set. The shipped calibrations, with those of each --method replaced, go to the file --ship. Without --ship
+they are only judged, and the program prints which methods differ from the shipped ones.
 
 Example: python benchmarks/ship_calibration.py --work /tmp/work --data ../shared/data --method hesaff:lnbnn \\
              --method sift:lnbnn --ship snowmatch/confidence/shipped_calibrations.json
@@ -60,11 +60,24 @@ def main(arguments: list[str] | None = None) -> None:
         entries.append(entry)
         seconds = {"total": round(time.perf_counter() - start, 1)}
         put_run(given.out, {"run": method, "judged": quality, "seconds": seconds, **circumstances(command_line())})
-    text = _compact({"methods": entries})
+    entries = json.loads(json.dumps(entries))  # as a file holds them
+    shipped = json.loads(SHIPPED.read_bytes())["methods"]
     if given.ship is not None:
-        given.ship.write_text(text, encoding="utf-8")
-    elif SHIPPED.read_text(encoding="utf-8") != text:
-        print("These calibrations differ from the shipped ones; --ship FILE writes them.")
+        given.ship.write_text(_compact({"methods": with_entries(shipped, entries)}), encoding="utf-8")
+    elif other := [_name(entry) for entry in entries if entry not in shipped]:
+        print(f"The calibrations of {', '.join(other)} differ from the shipped ones; --ship FILE writes them.")
+
+
+def with_entries(shipped: list[dict[str, Any]], entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the shipped entries with those of some methods replaced, in their places; new methods come last."""
+    new = {_name(entry): entry for entry in entries}
+    kept = {_name(entry): entry for entry in shipped}
+    return list((kept | new).values())
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """Return the name of an entry's method, EXTRACTOR:MATCHER."""
+    return f"{entry['extractor']['name']}:{entry['matcher']['name']}"
 
 
 def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -67,8 +67,27 @@ def test_calibrations_are_judged_and_written_only_with_the_option_ship(tmp_path,
     assert {each["calibrated"] for each in run["judged"].values()} == {None}  # six cats are too few without others
     ship_calibration.main([*words, "--ship", str(tmp_path / "shipped.json")])
     made = json.loads((tmp_path / "shipped.json").read_text(encoding="utf-8"))["methods"]
-    assert [entry["extractor"]["name"] for entry in made] == ["sift"]
-    assert made[0].keys() == json.loads(before)["methods"][0].keys()
+    held = json.loads(before)["methods"]
+    assert [entry["extractor"]["name"] for entry in made] == ["hesaff", "sift"]
+    assert (made[0], made[1] == held[1]) == (held[0], False)
+    assert made[1].keys() == held[1].keys()
+
+
+def test_calibrations_of_one_method_replace_its_own_only(tmp_path, monkeypatch, capsys):
+    before = SHIPPED.read_bytes()
+    hesaff, sift = json.loads(before)["methods"]
+    made = {"hesaff:lnbnn": hesaff, "sift:lnbnn": sift | {"encounters": 1}}
+    monkeypatch.setattr(ship_calibration, "shipped_of", lambda method, *_: (made[method], {}))
+    words = ["--work", str(tmp_path), "--out", str(tmp_path / "calibration.json"), "--method"]
+    ship_calibration.main([*words, "hesaff:lnbnn"])
+    assert not capsys.readouterr().out
+    ship_calibration.main([*words, "sift:lnbnn", "--method", "hesaff:lnbnn"])
+    assert "The calibrations of sift:lnbnn differ from the shipped ones" in capsys.readouterr().out
+    ship_calibration.main([*words, "hesaff:lnbnn", "--ship", str(tmp_path / "same.json")])
+    assert (tmp_path / "same.json").read_bytes() == before
+    ship_calibration.main([*words, "sift:lnbnn", "--ship", str(tmp_path / "shipped.json")])
+    written = json.loads((tmp_path / "shipped.json").read_text(encoding="utf-8"))["methods"]
+    assert written == [hesaff, made["sift:lnbnn"]]
 
 
 def test_every_stage_of_the_engine_takes_time(source, monkeypatch):
