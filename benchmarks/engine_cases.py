@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from datasets import contents_of
 from measure import engine_commit, is_current
+from scoring import finders_of
 
 from snowmatch.api import Catalog
 from snowmatch.confidence.cases import Case, make_cases
@@ -15,6 +17,7 @@ from snowmatch.confidence.score_table import ScoreTable, load_table, save_table
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.arrays import load_arrays, save_arrays
+from snowmatch.core.plugins import settings_key
 from snowmatch.identify.calibrate import facts_of
 
 
@@ -23,10 +26,13 @@ def engine_cases(
 ) -> tuple[ScoreTable, tuple[Case, ...]]:
     """Return the scores of all queries of the catalog `name` by `method` (EXTRACTOR:MATCHER), and the cases from them.
 
-    Both are kept in `work` under the engine's commit, the catalog's name and contents, and the method.
+    Both are kept in `work` under the engine's commit, the catalog's name and contents, what finds the animal on this
+    computer, and the method.
     """
     extractor, matcher_name = method.split(":")
-    folder = _kept(work) / f"{name}-{contents_of(catalog.folder)}" / protocol / f"{extractor}-{matcher_name}"
+    found = settings_key(finders_of(asdict(catalog.data.settings)))
+    contents = f"{name}-{contents_of(catalog.folder)}-{found}"
+    folder = _kept(work) / contents / protocol / f"{extractor}-{matcher_name}"
     if not (is_current(engine_commit()) and (folder / "facts.npz").is_file()):
         print(f"{method}: {name} {protocol}", flush=True)
         catalog.index(extractor)

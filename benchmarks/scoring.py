@@ -46,7 +46,7 @@ class Scored:
 
 
 def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh: bool = False) -> Scored:
-    """Return the score tables of one run. They are computed if `work` has none of these photos, rows and engine.
+    """Return the score tables of one run. They are computed if `work` has none of these photos, rows and this engine.
 
     `run.dataset`: text that datasets.py reads. `queries`: use only this number, evenly spread (0: all). `fresh`:
     compute them in any case.
@@ -66,11 +66,13 @@ def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh
     shown_method += f",threads={threads}" if threads != 1 else ""
     kept = work / "scores" / dataset.name / run.protocol / label_of(shown_method)
     contents = contents_of(dataset.folder)
-    if fresh or not _are_of(kept, settings, contents):
+    finders = finders_of(settings)
+    if fresh or not _are_of(kept, settings, contents, finders):
         costs = apart(name, settings, dataset.folder, run.protocol, threads, work, kept=kept, queries=queries)
         shared = circumstances(command_line(), costs.pop("versions"))
         shared |= {"threads": threads, "suite_run": suite_run(work), "files": files_of(settings)}
         shared["contents"] = contents
+        shared |= {"finders": finders} if finders else {}
         (kept / "run.json").write_text(json.dumps({**shared, **costs}, allow_nan=False), encoding="utf-8")
     return Scored(kept, dataset, trial, name, settings, shown_method)
 
@@ -86,13 +88,30 @@ def files_of(settings: dict[str, Any]) -> dict[str, str]:
     return sums
 
 
-def _are_of(kept: Path, settings: dict[str, Any], contents: str) -> bool:
+def finders_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what finds the animal with these settings on this computer; {} if the method has no such settings.
+
+    classifier=auto is another network, or none, where other weights are: the setting does not show it.
+    """
+    from snowmatch.core.plugins import settings as settings_of
+    from snowmatch.screening.finders import choose_finders
+
+    if "classifier" not in settings:
+        return {}
+    finders = choose_finders(settings["classifier"], settings["segmenter"])
+    networks = {"classifier": finders.classifier, "segmenter": finders.segmenter}
+    names = {kind: "none" if made is None else settings_of(made)["name"] for kind, made in networks.items()}
+    return {**names, "texture": finders.sees, "mark": finders.mark}
+
+
+def _are_of(kept: Path, settings: dict[str, Any], contents: str, finders: dict[str, Any]) -> bool:
     """Return whether `kept` has scores of this engine, of a dataset with these contents and of the present files."""
     path = kept / "run.json"
     if not path.exists():
         return False
     costs = json.loads(path.read_text(encoding="utf-8"))
     same = costs.get("contents") == contents and costs.get("files", {}) == files_of(settings)
+    same = same and costs.get("finders", {}) == finders
     return same and is_current(costs["commit"])
 
 

@@ -33,7 +33,9 @@ from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.confidence.score_table import make_table, save_table
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.screening import finders
 from snowmatch.screening.bars import info_bars
+from snowmatch.screening.classifiers.efficientnet_lite0 import EfficientnetLite0
 
 
 def rows_in(folder):
@@ -110,6 +112,25 @@ def test_scores_are_of_the_rows_and_photos_that_a_catalog_has_now(tmp_path, monk
     assert len(asked) == 6
 
 
+def test_scores_are_of_the_networks_that_a_computer_has_now(tmp_path, monkeypatch):
+    def scored(*_, kept, **__):
+        kept.mkdir(parents=True, exist_ok=True)
+        return {"versions": {}, "seconds": {"total": 1}}
+
+    monkeypatch.setattr(scoring, "apart", scored)
+    monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
+    asked = suites.Run(str(small_catalog(tmp_path / "catalog", "Aika", 50)), "cross-encounter", "snowmatch_engine")
+    made = []
+    for here in (False, False, True):
+        monkeypatch.setattr(finders, "weights_are_here", lambda _, here=here: here)
+        monkeypatch.setattr(finders, "texture_is_here", lambda: False)
+        monkeypatch.setattr(EfficientnetLite0, "check", lambda _: None)
+        costs = scoring.scores_of(asked, tmp_path / "work").folder / "run.json"
+        made.append((costs.stat().st_mtime_ns, json.loads(costs.read_text())["finders"]["classifier"]))
+    assert made[0] == made[1] != made[2]
+    assert [name for _, name in made[1:]] == ["none", "efficientnet_lite0"]
+
+
 def test_levels_take_only_scores_of_this_engine_and_these_photos(tmp_path, monkeypatch):
     folder, path = small_catalog(tmp_path / "catalog", "Aika", 50), tmp_path / "0.npz"
     monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
@@ -180,15 +201,20 @@ def test_the_cases_of_a_catalog_are_kept_under_its_contents(tmp_path, monkeypatc
         monkeypatch.setattr(engine_cases, name, lambda *_: None)
     monkeypatch.setattr(engine_cases, "load_arrays", lambda *_: {})
     monkeypatch.setattr(engine_cases, "make_cases", lambda _: ())
-    named, unnamed = [("abc1234", folder) for folder in ("one", "one", "other")], [("abc1234+", "one")] * 2
-    for commit, folder in named + unnamed:
+    monkeypatch.setattr(engine_cases, "finders_of", lambda given: {"classifier": given["classifier"]})
+    named = [("abc1234", folder, "auto") for folder in ("one", "one", "other")] + [("abc1234", "one", "none")]
+    unnamed = [("abc1234+", "one", "auto")] * 2
+    for commit, folder, classifier in named + unnamed:
         for module in (engine_cases, measure):
             monkeypatch.setattr(module, "engine_commit", lambda commit=commit: commit)
         catalog = SimpleNamespace(
-            folder=folder, data=SimpleNamespace(annotations=()), index=lambda _: None, session=lambda **_: session
+            folder=folder,
+            data=SimpleNamespace(annotations=(), settings=CatalogSettings(classifier=classifier)),
+            index=lambda _: None,
+            session=lambda **_: session,
         )
         engine_cases.engine_cases(catalog, "catalog", "hesaff:lnbnn", "split", tmp_path)
-    assert scored == ["abc1234"] * 2 + ["abc1234+"] * 2
+    assert scored == ["abc1234"] * 3 + ["abc1234+"] * 2
 
 
 def test_two_halves_of_a_catalog_share_no_individual(survey, tmp_path):

@@ -2,7 +2,8 @@
 
 A plus sign joins several extractors: hesaff+sift. Their scores are fused. keep=yes uses the features of an earlier run,
 for example of another matcher; then the result has no seconds of extraction. classifier, segmenter and boxes are
-settings of the catalog: what finds the animal. classifier=auto is the one whose weights are on this computer.
+settings of the catalog: what finds the animal. classifier=auto is the one whose weights are on this computer;
+the result names it.
 """
 
 from __future__ import annotations
