@@ -44,6 +44,8 @@ from snowmatch.api import Catalog, open_catalog
 from snowmatch.catalog.settings import CatalogSettings, SettingsOptions
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, replace_file
+from snowmatch.core.text import choices
+from snowmatch.core.types import BODY_PARTS
 from snowmatch.demo.survey import make_survey
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.pixels import read_mask, read_photo
@@ -74,6 +76,14 @@ PHOTO_KEYS = {
     "from": "0",
     "each": "1",
     "first": "0",
+}
+VALUES = {
+    "boxed": ("no", "yes"),
+    "named": ("all", "boxed"),
+    "bars": ("no", "wrong"),
+    "masks": ("yes", "no"),
+    "boxes": ("yes", "no", "mask", "found"),
+    "flanks": ("yes", "no"),
 }
 BARRED, BAR_HEIGHT = "barred", 0.06  # folder of photos with a bar; share of the photo's height
 SYNTHETIC_KEYS = {"individuals": "12", "encounters": "3", "stations": "4", "seed": "0"}
@@ -112,6 +122,11 @@ def prepare(text: str, work: Path) -> Dataset:
             raise SnowmatchError(
                 f"dataset {text!r}: {key} is {keys[key]!r}, expected a whole number from {smallest} up"
             )
+    chosen = [(key, keys[key], VALUES[key]) for key in VALUES if key in keys]
+    chosen += [("parts", part, BODY_PARTS) for part in filter(None, keys.get("parts", "").split("+"))]
+    for key, value, allowed in chosen:
+        if value not in allowed:
+            raise SnowmatchError(f"dataset {text!r}: {key} is {value!r}; {choices(value, allowed)}")
     if keys.get("box") and not re.fullmatch(rf"{SHARE}(/{SHARE}){{3}}", keys["box"], re.ASCII):
         raise SnowmatchError(f"dataset {text!r}: box is {keys['box']!r}, expected four shares from 0 to 1: X/Y/W/H")
     path, name = Path(source), name_of(text)
