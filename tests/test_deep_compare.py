@@ -279,6 +279,15 @@ def test_shortlists_are_measured_end_to_end(halves):
     assert result["queries"] == 3
 
 
+def test_the_engine_of_a_shortlist_has_the_settings_of_its_method(tmp_path, monkeypatch):
+    def stop(folder, **settings):
+        raise SnowmatchError(str(settings))
+
+    monkeypatch.setattr(shortlist, "open_catalog", stop)
+    with pytest.raises(SnowmatchError, match="'classifier': 'none', 'segmenter': 'none', 'boxes': False"):
+        shortlist.Engine(tmp_path, "snowmatch_engine,classifier=none,boxes=no")
+
+
 def test_a_thinned_table_has_only_some_queries():
     table = table_of(perfect())
     thin = shortlist.thinned(table, 3)

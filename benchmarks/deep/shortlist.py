@@ -25,6 +25,7 @@ import numpy as np
 from as_markdown import write_text
 from datasets import check_names, described, prepare
 from measure import HERE, circumstances, command_line, without_folders
+from methods.snowmatch_engine import FINDING
 from scoring import Scored, parse_method, scores_of, shown_label
 from suites import Run
 from tqdm import tqdm
@@ -77,7 +78,7 @@ class Engine:
                 "snowmatch_engine,extractor=...,matcher=... with one extractor"
             )
         options = dict(pair.partition("=")[::2] for pair in given["options"].split(";") if pair)
-        catalog = open_catalog(folder)
+        catalog = open_catalog(folder, **{name: given[name] for name in FINDING})
         chosen = {"extractor": given["extractor"], "matcher": given["matcher"], "options": options}
         method = catalog.method(**chosen)
         (plugin,), self.matcher, self.geometry = method.extractors, method.matcher, method.geometry
