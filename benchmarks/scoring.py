@@ -60,7 +60,7 @@ def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh
     dataset = prepare(run.dataset, work)
     trial = make_trial(open_catalog(dataset.folder).data.annotations, run.protocol)
     name, settings = parse_method(run.method)
-    shown_method = without_folders(run.method).replace(",keep=yes", "")  # the origin of features changes no figure
+    shown_method = shown_of(run.method, settings).replace(",keep=yes", "")  # the origin of features changes no figure
     # Fewer queries or more cores give another result: it must not replace the usual one.
     shown_method += f",queries={queries}" if queries else ""
     shown_method += f",threads={threads}" if threads != 1 else ""
@@ -75,6 +75,19 @@ def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh
         shared |= {"finders": finders} if finders else {}
         (kept / "run.json").write_text(json.dumps({**shared, **costs}, allow_nan=False), encoding="utf-8")
     return Scored(kept, dataset, trial, name, settings, shown_method)
+
+
+def shown_of(method: str, settings: dict[str, Any]) -> str:
+    """Return the method's text without folders. A file without its folder has the start of its checksum: another file
+    may have its name.
+    """
+    sums = files_of(settings)
+
+    def shown(pair: str) -> str:
+        key, _, value = pair.partition("=")
+        return without_folders(pair) + (f"@{sums[key][:8]}" if key in sums and os.path.isabs(value) else "")
+
+    return ",".join(map(shown, method.split(",")))
 
 
 def files_of(settings: dict[str, Any]) -> dict[str, str]:

@@ -583,7 +583,7 @@ def test_a_run_is_stored_and_not_repeated(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv(variable, "1")  # the run sets them; monkeypatch restores them
     run.main(arguments)
     output = capsys.readouterr().out
-    assert "| embedding file=vectors.npz |" in output
+    assert "| embedding file=vectors.npz@" in output
     (first,) = store.read_runs(work / "own.json")
     assert first["dataset"]["individuals"] == 3
     assert first["seconds"]["total"] > 0

@@ -1,10 +1,13 @@
 """The decision same or different, the table of all methods, and shortlists, on made-up scores without a network."""
 
+import hashlib
 import importlib.util
 import json
 
+import measure
 import numpy as np
 import pytest
+import scoring
 from datasets import prepare
 from deep import compare, decision, page, shortlist
 
@@ -126,36 +129,68 @@ def compared(halves, *arguments):
     return json.loads((folder / "work" / "deep-tried.json").read_text(encoding="utf-8"))
 
 
+def label_of_file(path):
+    return f"embedding file={path.name}@{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+
+
+def test_files_of_one_name_are_different_methods(tmp_path):
+    def shown(method):
+        return scoring.shown_of(method, scoring.parse_method(method)[1])
+
+    labels = []
+    for seed in ("1", "2"):
+        path = tmp_path / seed / "net.safetensors"
+        path.parent.mkdir()
+        path.write_text(seed)
+        labels.append(shown(f"trained,file={path}"))
+    assert len(set(labels)) == 2
+    assert all(label.startswith("trained,file=net.safetensors@") for label in labels)
+    assert shown("trained,file=nets/a.npz,device=cpu") == "trained,file=nets/a.npz,device=cpu"
+
+
+def test_methods_that_another_engine_has_measured_are_dropped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
+    methods = {"new": {"commit": "abc1234"}, "old": {"commit": "0ld5678"}, "unknown": {"commit": ""}}
+    path = tmp_path / "deep-tried.json"
+    path.write_text(json.dumps({"protocol": "split", "data": {}, "methods": methods}))
+    assert set(compare.earlier(path, "split", {})) == {"new"}
+    told = capsys.readouterr().out
+    assert "dropped: old, which is of commit 0ld5678" in told
+    assert "dropped: unknown, which is of commit unknown" in told
+
+
 @pytest.mark.slow
-def test_every_method_gets_the_same_table(halves):
+def test_every_method_gets_the_same_table(halves, monkeypatch):
+    monkeypatch.setattr(measure, "engine_commit", lambda: "abc1234")
+    good_label, bad_label = (label_of_file(halves[2] / name) for name in ("good.npz", "bad.npz"))
     files = [f"embedding,file={halves[2] / name}.npz" for name in ("good", "bad")]
     carried = ("--transfer", halves[1].replace("asked", "carried"))
     result = compared(halves, "--method", files[0], *carried)
-    good = result["methods"]["embedding file=good.npz"]
+    good = result["methods"][good_label]
     for figures in good["sets"].values():
         assert all(figures[name]["value"] == 1 for name in ("dt5ap", "top5", "top1", "precision", "recall", "accuracy"))
     assert set(good["sets"]) == {"test", "carried"}
     assert good["chosen_on"]["same"] < good["chosen_on"]["pairs"]
     # a second method is added to the first; the file names no folder of this computer
     result = compared(halves, "--method", files[1], *carried)
-    assert set(result["methods"]) == {"embedding file=good.npz", "embedding file=bad.npz"}
-    assert result["methods"]["embedding file=bad.npz"]["sets"]["test"]["dt5ap"]["value"] < 1
+    assert set(result["methods"]) == {good_label, bad_label}
+    assert result["methods"][bad_label]["sets"]["test"]["dt5ap"]["value"] < 1
     assert str(halves[2]) not in json.dumps(result)
     assert result["published"]["adaptive"] == {"dt5ap": 0.8814, "top5": 0.9533}
     # other photos under the same name would mix two tests in one table
     with pytest.raises(SnowmatchError, match=r"deep-tried\.json was made of learned, asked, carried .*--fresh"):
         compared(halves, "--method", files[1])
     shown = page.deep_table(compared(halves, "--method", files[1], "--fresh"))
-    assert "embedding file=bad.npz" in shown
+    assert bad_label in shown
     assert "good" not in shown
 
 
 @pytest.mark.slow
 def test_a_changed_file_of_the_same_name_is_read_again(halves):
     file = halves[2] / "good.npz"
-    first = compared(halves, "--method", f"embedding,file={file}")["methods"]["embedding file=good.npz"]
+    first = compared(halves, "--method", f"embedding,file={file}")["methods"][label_of_file(file)]
     file.write_bytes((halves[2] / "bad.npz").read_bytes())
-    again = compared(halves, "--method", f"embedding,file={file}")["methods"]["embedding file=good.npz"]
+    again = compared(halves, "--method", f"embedding,file={file}")["methods"][label_of_file(file)]
     assert again["sets"]["test"]["dt5ap"]["value"] < first["sets"]["test"]["dt5ap"]["value"] == 1
 
 
@@ -264,7 +299,7 @@ def test_shortlists_are_measured_end_to_end(halves):
     assert rows["snowmatch on its best", 1]["held"] == 1
     # the list has one photo, the right one: it is first with any local score
     assert rows["snowmatch on its best", 1]["figures"]["top1"]["value"] == 1
-    assert rows["embedding file=good.npz", None]["figures"]["dt5ap"]["value"] == 1
+    assert rows[label_of_file(folder / "good.npz"), None]["figures"]["dt5ap"]["value"] == 1
     assert {length for _, length in rows} == {None, 1, 4}
     # with all photos on the list, the figures equal those of `run.py`
     assert rows["snowmatch", None]["figures"]["dt5ap"] == figures_of_the_engine(halves)["dt5ap"]

@@ -3,8 +3,9 @@
 Every method of `run.py` can take part (trained,file=net.safetensors; backbone,...; embedding,file=vectors.npz). Each
 method chooses its threshold on --training: above this score two photos show one animal. A trained network chooses it
 with individuals that its weights have not seen. Then all methods get the same queries of --test, and of each
---transfer, with the same threshold. Scores stay in --work, as with `run.py`. Figures go to deep-NAME.json in --work.
-The table is printed.
+--transfer, with the same threshold. Scores stay in --work, as with `run.py`. Figures go to deep-NAME.json in --work: a
+later command with the same sets adds its methods, and drops those that another engine has measured. The table is
+printed. It shows a file that is given by its whole path with its name and the start of its checksum.
 
 Example:
     python benchmarks/deep compare --training ../shared/data/nyala,every=2 --test ../shared/data/nyala,every=2,from=1 \\
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from as_markdown import write_text
 from datasets import check_names, described, name_of, prepare
-from measure import HERE, circumstances, command_line
+from measure import HERE, circumstances, command_line, is_current
 from scoring import Scored, parse_method, scores_of, shown_label
 from suites import Run
 
@@ -100,7 +101,10 @@ def sources(given: argparse.Namespace) -> dict[str, str]:
 
 
 def earlier(path: Path, protocol: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Return the methods of an earlier result; new ones are added. Raises SnowmatchError if it has other photos."""
+    """Return the methods of an earlier result; new ones are added. Those that another engine has measured are dropped.
+
+    Raises SnowmatchError if it has other photos.
+    """
     if not path.exists():
         return {}
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -109,7 +113,10 @@ def earlier(path: Path, protocol: str, data: dict[str, Any]) -> dict[str, Any]:
             f"{path} was made of {', '.join(d['name'] for d in result['data'].values())} ({result['protocol']}), "
             "expected the same sets: choose another --name, or replace it with --fresh"
         )
-    return result["methods"]
+    for label, method in result["methods"].items():
+        if not is_current(method["commit"]):
+            print(f"dropped: {label}, which is of commit {method['commit'] or 'unknown'}; name it with --method again")
+    return {label: method for label, method in result["methods"].items() if is_current(method["commit"])}
 
 
 def asked_of(given: argparse.Namespace, method: str, name: str) -> int:
