@@ -46,15 +46,19 @@ def identities_table(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def at_half_table(runs: Sequence[dict[str, Any]]) -> str:
-    """Return what the queue has found with half of the ranked list's decisions as a Markdown table; "" without runs."""
+    """Return what the queue has found with half of the ranked list's decisions as a Markdown table; "" without runs.
+
+    Observers have the seeds 0, 1, ...: where one way has more of them, those that both ways have are compared.
+    """
     ranked = {(run["data"], run["accuracy"]): run["surveys"] for run in runs if run["way"] == "ranked"}
     rows = []
     for run in runs:
         full = ranked.get((run["data"], run["accuracy"]))
         if run["way"] != "queue" or full is None or "course" not in run["surveys"][0]:
             continue
+        full = full[: len(run["surveys"])]
         most = [row["decisions"] / 2 for row in full]
-        half = [_at(row["course"], at) | {"true": row["true"]} for row, at in zip(run["surveys"], most, strict=True)]
+        half = [_at(row["course"], at) | {"true": row["true"]} for row, at in zip(run["surveys"], most, strict=False)]
         cells = [f"{fmean(most):g}"]
         for found in (half, full):
             cells += [f"{fmean(row[key] for row in found):g}" for key in ("split", "lumped")]

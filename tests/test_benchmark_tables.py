@@ -463,6 +463,10 @@ def test_the_queue_at_half_of_the_decisions_is_told_beside_the_ranked_list():
         "| leopards | 97 % | 3 | 2.5 | 0 | +75.0 % | 1 | 2 | -10.0 % |"
     ]
     assert identity_tables.at_half_table([queue]) == ""
+    longer = run("queue", [{"decisions": 4, "course": course}] * 5)
+    for first, second in ((longer, ranked), (queue, ranked + ranked[:1])):  # only the observers that both have
+        table = identity_tables.at_half_table([first, run("ranked", second)])
+        assert table.splitlines()[2:] == ["| leopards | 97 % | 3 | 2.5 | 0 | +75.0 % | 1 | 2 | -10.0 % |"]
 
 
 def test_sets_that_the_shipped_calibration_was_learned_from_are_told_where_it_judges_them():
