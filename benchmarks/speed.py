@@ -27,7 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from datasets import prepare
+from datasets import prepare, rows_of
 from measure import (
     RESULTS,
     THREAD_VARIABLES,
@@ -201,8 +201,9 @@ def engine_stages(folder: Path, extractor: str) -> dict[str, float]:
 def scaling(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return one run with a row for each size and method."""
     rows = []
-    for size in numbers(given.real):
-        folder = first_photos(given, size)
+    for most in numbers(given.real):
+        folder = first_photos(given, most)
+        size = len(rows_of(folder))  # there may be fewer photos
         for method in filter(None, ("snowmatch_engine", given.peer)):
             name, settings = parse_method(method)
             costs = apart(name, settings, folder, "cross-encounter", 1, given.work, queries=ASKED)

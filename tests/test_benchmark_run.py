@@ -23,6 +23,7 @@ import pytest
 import run
 import scoring
 import ship_calibration
+import speed
 import store
 import suites
 
@@ -565,6 +566,18 @@ def test_the_engines_commit_changes_with_the_package_but_not_with_the_docs(tmp_p
 def test_results_hide_the_folders_of_files():
     given = ["--data", "/home/me/data", "--method", "embedding,file=/home/me/v.npz"]
     assert measure.command_line(given).endswith(" --data data --method embedding,file=v.npz")
+
+
+def test_a_gallery_has_the_photos_that_there_are(tmp_path, monkeypatch):
+    folder = small_catalog(tmp_path / "catalog", "Aika", 50)
+    numbers = {"features_per_annotation": 3, "bytes_on_disk_per_annotation": 5}
+    costs = {"numbers": numbers, "seconds": {"index": 1, "query": 1}, "peak_memory": 1}
+    monkeypatch.setattr(speed, "apart", lambda *_, **__: costs)
+    given = speed.parse(["scaling", "--dataset", str(folder), "--work", str(tmp_path / "w"), "--out", "speed.json"])
+    given.real, given.distractors, given.peer = "100", "", ""
+    count = len(rows_in(folder))
+    (row,) = speed.scaling(given)["scaling"]["rows"]
+    assert (row["annotations"], row["descriptors"], row["bytes_on_disk"]) == (count, 3 * count, 5 * count)
 
 
 @pytest.mark.slow
