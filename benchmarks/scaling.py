@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import shutil
 import sys
 import time
@@ -20,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from datasets import prepare
+from datasets import contents_of, prepare
 from measure import RESULTS, circumstances, command_line, peak_memory, run_command
 from speed import in_process, numbers
 from store import put_run
@@ -31,6 +32,7 @@ NOISE = 8.0  # standard deviation of an element of a descriptor (uint8)
 ASKED = 8  # queries after the first
 SAMPLE = 200  # descriptors that are searched exactly, too
 CHUNK = 1 << 20  # rows that are compared at a time
+MADE = "made"  # file of a drawn catalog: what it was drawn with
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,9 +43,13 @@ def main(arguments: list[str] | None = None) -> None:
         folder = given.work / f"scaling-{size}"
         start = time.perf_counter()
         row = {"annotations": size, "features": given.features}
-        if not (folder / "made").exists():
+        made = json.dumps({"annotations": size, "features": given.features, "pool": contents_of(pool)})
+        if not (folder / MADE).exists() or (folder / MADE).read_text(encoding="utf-8") != made:
             in_process(make_catalog, folder, pool, size, given.features)
+            (folder / MADE).write_text(made, encoding="utf-8")
         for step in (build, ask, add):
+            if step is add:
+                (folder / MADE).unlink()  # then it has one photo more
             measured = in_process(step, folder)
             row |= measured
             print(size, step.__name__, measured, file=sys.stderr, flush=True)
@@ -81,7 +87,6 @@ def make_catalog(folder: Path, pool: Path, size: int, most: int) -> None:
         return drawn(real, n, most, np.random.default_rng([n // PHOTOS, 1]), np.random.default_rng([n, 2]))
 
     write_annotations(folder, rows, features)
-    (folder / "made").touch()
 
 
 def row_of(n: int, size: tuple[int, int]) -> dict[str, str]:

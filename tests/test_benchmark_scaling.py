@@ -112,6 +112,38 @@ def test_a_growing_catalog_is_measured(tmp_path):
     assert run["add"] > 0
 
 
+def test_a_catalog_drawn_with_other_settings_is_drawn_anew(tmp_path, monkeypatch):
+    import scaling
+
+    drawn = []
+
+    def run(step, folder, *given):
+        if step is scaling.make_catalog:
+            drawn.append(given[1:])
+            folder.mkdir(exist_ok=True)
+        if step.__name__ in stopped:
+            raise SnowmatchError("stopped")
+        return {}
+
+    monkeypatch.setattr(scaling, "in_process", run)
+    monkeypatch.setattr(scaling, "prepare", lambda *_: Namespace(folder=tmp_path))
+    words = ["--work", str(tmp_path), "--out", str(tmp_path / "out.json"), "--sizes", "60", "--keep", "--features"]
+    for contents, features, stopped in (
+        ("one", "100", ["build"]),
+        ("one", "100", ["build"]),  # goes on with the same catalog
+        ("one", "200", ["build"]),
+        ("other", "200", []),
+        ("other", "200", ["build"]),  # a photo was added to the one before
+    ):
+        monkeypatch.setattr(scaling, "contents_of", lambda _, contents=contents: contents)
+        if stopped:
+            with pytest.raises(SnowmatchError, match="stopped"):
+                scaling.main([*words, features])
+        else:
+            scaling.main([*words, features])
+    assert drawn == [(60, 100), (60, 200), (60, 200), (60, 200)]
+
+
 @pytest.mark.slow
 def test_the_lists_of_a_large_part_are_searched(monkeypatch, capsys):
     import large_scan
