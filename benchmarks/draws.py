@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from drawn_pairs import draw_case
 from identity_ways import Observer, Settings, by_questions, draws_of
-from measure import RESULTS, circumstances, command_line, run_command
+from measure import circumstances, command_line, results_file, run_command
 from store import put_run
 
 from snowmatch.core.errors import SnowmatchError
@@ -42,7 +42,7 @@ Interval = tuple[float, float, float]  # estimate, low, high
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, draw every survey and keep the summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RESULTS / "draws.json", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="file of results; default: the published one, for its settings")
     parser.add_argument("--work", type=Path, help="accepted as other programs do; nothing is kept there")
     parser.add_argument("--seeds", type=int, default=60, help="surveys to draw; default: %(default)s")
     parser.add_argument("--animals", type=int, default=25, help="default: %(default)s")
@@ -55,6 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("seeds", "animals", "occasions", "draws"):
         if (number := getattr(given, name)) < 1:
             raise SnowmatchError(f"--{name} is {number}, expected 1 or more")
+    settings = ("seeds", "animals", "occasions", "capture", "draws")
+    given.out = results_file(parser, given, "draws.json", settings)
     start = time.perf_counter()
     settled = {name: value for name, value in vars(given).items() if name not in ("out", "work")}
     found = []

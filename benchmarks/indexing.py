@@ -6,7 +6,7 @@ the other: the CPU seconds of the extractor alone, without reading photos and cu
 seconds of each stage are counted too. Both figures of a row are of one run, so other programs on the computer disturb
 both. Windows does not tell the CPU time of workers.
 
-Example: python benchmarks/indexing.py --dataset catalog/,first=100 --workers 1 2 --work W
+Example: python benchmarks/indexing.py --dataset catalog/,first=100 --workers 1 2 --work W --out W/indexing.json
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from unittest.mock import patch
 
 from datasets import prepare
-from measure import RESULTS, circumstances, command_line, run_command
+from measure import circumstances, command_line, results_file, run_command
 from speed import in_process
 from store import put_run
 from suites import source_of
@@ -39,10 +39,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", default="snow_leopard-third", help="see datasets.py; default: %(default)s")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where datasets find real photos")
     parser.add_argument("--work", type=Path, required=True, help="folder for the catalog")
-    parser.add_argument("--out", type=Path, default=RESULTS / "indexing.json", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="file of results; default: the published one, for its settings")
     parser.add_argument("--extractor", nargs="+", default=("hesaff",), help="default: hesaff")
     parser.add_argument("--workers", type=int, nargs="+", default=(1, 2), help="default: 1 2")
     given = parser.parse_args(arguments)
+    given.out = results_file(parser, given, "indexing.json", ("dataset",))
     start = time.perf_counter()
     dataset = prepare(source_of(given.dataset, given.data), given.work)
     for extractor in given.extractor:

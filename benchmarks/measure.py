@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import platform
@@ -69,6 +70,22 @@ def command_line(arguments: Sequence[str] | None = None) -> str:
     name = program.relative_to(HERE.parent).as_posix() if program.is_relative_to(HERE.parent) else program.name
     given = sys.argv[1:] if arguments is None else arguments
     return " ".join(["python", name, *map(without_folders, given)])
+
+
+def results_file(
+    parser: argparse.ArgumentParser, given: argparse.Namespace, name: str, settings: Sequence[str]
+) -> Path:
+    """Return --out; without it the published file `name`.
+
+    A row's name does not show these settings. Raises SnowmatchError if one of them is not the default and --out is
+    missing: the row would replace a published one.
+    """
+    if given.out is not None:
+        return given.out
+    for setting in settings:
+        if getattr(given, setting) != parser.get_default(setting):
+            raise SnowmatchError(f"--{setting} is not that of the published results: name your own file with --out")
+    return RESULTS / name
 
 
 def without_folders(text: str) -> str:

@@ -44,7 +44,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from measure import RESULTS, circumstances, command_line, is_current, run_command
+from measure import circumstances, command_line, is_current, results_file, run_command
 from store import put_run
 from survey_replay import EVIDENCE, PHOTOS, Named, draw, engine, replay
 
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line, replay every survey and keep the summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for photos, features and finished seeds")
-    parser.add_argument("--out", type=Path, default=RESULTS / "population.json")
+    parser.add_argument("--out", type=Path, help="file of results; default: the published one, for its settings")
     parser.add_argument("--seeds", type=int, default=20, help="surveys to draw; default: %(default)s")
     parser.add_argument("--individuals", type=int, default=16, help="default: %(default)s")
     parser.add_argument("--encounters", type=int, default=40, help="in one survey; default: %(default)s")
@@ -75,6 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if not 1 <= given.occasions <= given.encounters <= given.individuals * given.occasions or given.seeds < 1:
         parser.error("expected at least 1 seed, at least 1 encounter an occasion, and no animal twice on one occasion")
+    unnamed = ("seeds", "individuals", "encounters", "occasions", "extractor")
+    given.out = results_file(parser, given, "population.json", unnamed)
     start = time.perf_counter()
     settled = {
         "individuals": given.individuals,

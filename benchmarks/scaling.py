@@ -5,7 +5,7 @@ order for each individual, half of the features are the individual's with noise,
 They are written by the project's own writer, with a photo of a few pixels for each annotation. Only the pixels and
 their extraction are left out. One run for each size is kept in results/scaling.json. CPU seconds, on one core.
 
-Example: python benchmarks/scaling.py --dataset catalog/,parts=left_flank --sizes 1000,10000 --work /tmp/bench
+Example: python benchmarks/scaling.py --dataset catalog/,parts=left_flank --sizes 1000,10000 --work W --out W/s.json
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import contents_of, prepare
-from measure import RESULTS, circumstances, command_line, peak_memory, run_command
+from measure import circumstances, command_line, peak_memory, results_file, run_command
 from speed import in_process, numbers
 from store import put_run
 from suites import source_of
@@ -286,14 +286,16 @@ def add(folder: Path) -> dict[str, Any]:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="nyala-left", help="a name of suites.py, or SOURCE,key=value,...")
+    parser.add_argument("--dataset", default="snow_leopard-boxes", help="a name of suites.py, or SOURCE,key=value,...")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where real photos are")
     parser.add_argument("--work", type=Path, default=Path(__file__).parent / ".work")
-    parser.add_argument("--out", type=Path, default=RESULTS / "scaling.json")
+    parser.add_argument("--out", type=Path, help="file of results; default: the published one, for its settings")
     parser.add_argument("--sizes", default="1000,10000,30000", help="numbers of annotations")
     parser.add_argument("--features", type=int, default=0, help="largest number of features of one; 0: as real photos")
     parser.add_argument("--keep", action="store_true", help="keep the drawn catalogs")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    given.out = results_file(parser, given, "scaling.json", ("dataset",))
+    return given
 
 
 if __name__ == "__main__":

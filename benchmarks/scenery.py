@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from datasets import described, open_prepared, prepare
-from measure import RESULTS, circumstances, command_line, run_command
+from measure import circumstances, command_line, results_file, run_command
 from painting import paint_out, read_masked
 from store import put_run
 
@@ -56,8 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--each", type=int, default=170, help="number of cases of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--classifier", default="auto", help="of the catalog: auto, none or a name")
-    parser.add_argument("--out", type=Path, default=RESULTS / "scenery.json", help="file of results")
+    parser.add_argument("--out", type=Path, help="file of results; default: the published one, for its settings")
     given = parser.parse_args(arguments)
+    given.out = results_file(parser, given, "scenery.json", ("each", "seed"))
     dataset = prepare(SOURCE.format(data=given.data), given.work)
     catalog = open_prepared(dataset.folder, classifier=given.classifier)
     catalog.index()

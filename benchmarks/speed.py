@@ -8,7 +8,7 @@ scaling   time, memory and disk against the size of the gallery. Small galleries
 
 All keep their runs in results/speed.json. Each takes ten to twenty minutes on two cores.
 
-Example: python benchmarks/speed.py stages --dataset catalog/,parts=left_flank,first=360 --work /tmp/bench
+Example: python benchmarks/speed.py stages --dataset catalog/,parts=left_flank,first=360 --work W --out W/speed.json
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from typing import Any
 
 from datasets import prepare, rows_of
 from measure import (
-    RESULTS,
     THREAD_VARIABLES,
     circumstances,
     command_line,
     median_seconds,
     peak_memory,
+    results_file,
     run_command,
     use_cores,
 )
@@ -301,13 +301,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="nyala-left", help="a name of suites.py, or SOURCE,key=value,...")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where real photos are")
     parser.add_argument("--work", type=Path, default=Path(__file__).parent / ".work")
-    parser.add_argument("--out", type=Path, default=RESULTS / "speed.json")
+    parser.add_argument("--out", type=Path, help="file of results; default: the published one, for its settings")
     parser.add_argument("--peer", default="hotspotter", help="the method to compare with; empty for none")
     parser.add_argument("--photos", type=int, default=360, help="number of photos for stages; default: %(default)s")
     parser.add_argument("--individuals", type=int, default=100, help="number of animals for waiting, ten photos each")
     parser.add_argument("--real", default=",".join(map(str, REAL)), help="sizes of galleries with photos of --dataset")
     parser.add_argument("--distractors", default=",".join(map(str, DISTRACTORS)), help="sizes of distractor galleries")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    settings = ("dataset", "peer", "photos", "individuals", "real", "distractors")
+    given.out = results_file(parser, given, "speed.json", settings)
+    return given
 
 
 if __name__ == "__main__":

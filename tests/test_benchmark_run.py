@@ -15,12 +15,16 @@ import draws
 import engine_cases
 import figures
 import halves
+import indexing
 import levels
 import measure
 import numpy as np
 import own_boxes
+import population
 import pytest
 import run
+import scaling
+import scenery
 import scoring
 import ship_calibration
 import speed
@@ -578,6 +582,23 @@ def test_a_gallery_has_the_photos_that_there_are(tmp_path, monkeypatch):
     count = len(rows_in(folder))
     (row,) = speed.scaling(given)["scaling"]["rows"]
     assert (row["annotations"], row["descriptors"], row["bytes_on_disk"]) == (count, 3 * count, 5 * count)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (speed, ["stages", "--dataset", "catalog/"]),
+        (speed, ["waiting", "--individuals", "2"]),
+        (scaling, ["--dataset", "catalog/"]),
+        (draws, ["--animals", "10"]),
+        (population, ["--seeds", "2", "--work", "w"]),
+        (scenery, ["--each", "3", "--work", "w"]),
+        (indexing, ["--dataset", "catalog/", "--work", "w"]),
+    ],
+)
+def test_published_rows_are_of_the_published_settings(program, words):
+    with pytest.raises(SnowmatchError, match=rf"^{words[-2 if '--work' not in words else -4]} is not that of"):
+        program.main(words)
 
 
 @pytest.mark.slow
