@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         catalog, queries = drawn(work)
         print("drawn", file=sys.stderr, flush=True)
         for name, seconds in measured(work, catalog, queries, given.times):
-            found[name] = summary(seconds) | {"load": round(os.getloadavg()[0], 1)}
+            found[name] = summary(seconds) | load()
             print(name, found[name], file=sys.stderr, flush=True)
     run = {"run": "app", "waits": found, "limits": LIMITS, "seconds": {"total": round(time.perf_counter() - start, 1)}}
     run |= circumstances(command_line(arguments))
@@ -122,6 +122,11 @@ def served(state: State) -> Iterator[httpx2.Client]:
     server.should_exit = True
     thread.join()
     listener.close()
+
+
+def load() -> dict[str, float]:
+    """Return the programs that waited to run in the last minute, as `load`; {} where the system does not tell them."""
+    return {"load": round(os.getloadavg()[0], 1)} if hasattr(os, "getloadavg") else {}
 
 
 def drawn(work: Path) -> tuple[Path, list[Path]]:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +36,7 @@ OF_ONE = 8  # sightings of each individual
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the command line, draw the file once and measure."""
+    """Read the command line, draw the file and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for the drawn file")
     parser.add_argument("--sightings", type=int, default=20_000, help="default: %(default)s")
@@ -43,10 +45,10 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     began = time.perf_counter()
     annotations = drawn_annotations(given.sightings)
-    file = given.work / f"decisions-{given.sightings}-{given.decisions}.sqlite"
-    if not file.exists():
-        given.work.mkdir(parents=True, exist_ok=True)
-        append(file, drawn_decisions(annotations, given.decisions))
+    given.work.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=given.work))  # a run that was stopped leaves a file that is not whole
+    file = folder / "decisions.sqlite"
+    append(file, drawn_decisions(annotations, given.decisions))
     seconds: dict[str, float] = {}
     stored = timed(seconds, "read", lambda: read_decisions(file))
     who = timed(seconds, "who", lambda: who_is_who(annotations, stored.rows))
@@ -67,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
         answered.append(time.process_time() - start)
     seconds |= {"next_median": statistics.median(asked), "next_most": max(asked)}
     seconds |= {"answer_median": statistics.median(answered), "answer_most": max(answered)}
-    file.unlink()  # the answers of this run are in it
+    shutil.rmtree(folder)
     told: dict[str, Any] = {k: round(v, 3) for k, v in seconds.items()}
     told["total"] = round(time.perf_counter() - began, 1)
     run = {"run": f"{given.sightings} sightings, {given.decisions} decisions", "seconds": told}

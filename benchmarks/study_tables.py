@@ -300,7 +300,8 @@ def app_table(runs: Sequence[Result]) -> str:
         for name, waits in run["waits"].items():
             times = [f"{waits[each]:.3f}" for each in ("median", "p90", "most")]
             limit = f"{run['limits'][name]:g}" if name in run["limits"] else NOTHING
-            rows.append([APP_WORDS[name], *times, limit, f"{waits['load']:.1f}"])
+            load = f"{waits['load']:.1f}" if "load" in waits else NOTHING  # Windows does not tell it
+            rows.append([APP_WORDS[name], *times, limit, load])
     ratio = runs[0]["waits"]["upload"]["median"] / runs[0]["waits"]["command line"]["median"]
     means = APP_MEANS.format(cores=runs[0]["cores"], ratio=f"{ratio:.2f}")
     heads = ("what a person waits for (s)", "median", "nine of ten", "longest", "limit", "load")

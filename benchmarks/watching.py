@@ -33,7 +33,9 @@ from store import put_run, read_runs
 from study_tables import watching_table
 
 from snowmatch.api import open_catalog
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.demo.survey import make_survey
+from snowmatch.review import folder_changes
 
 LIMIT = 3.0  # seconds
 TIMES = 15
@@ -61,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=given.work) as folder:
         work = Path(folder)
+        if why := folder_changes._why_polling(work):
+            text = f"the system does not tell the changes of {folder}: {why}"
+            raise SnowmatchError(f"{text}; install '.[watch]', or name a local folder with --work")
         catalog, queries = drawn(work, given.catalog, given.queries)
         photos = len({a.path for a in open_catalog(catalog).data.annotations})
         waits = {}

@@ -29,6 +29,7 @@ import scoring
 import ship_calibration
 import speed
 import store
+import study_tables
 import suites
 
 import snowmatch
@@ -685,6 +686,37 @@ def test_decisions_take_the_seconds_of_the_clock_in_all(tmp_path, monkeypatch):
     (run,) = store.read_runs(tmp_path / "decisions.json")
     assert run["seconds"].pop("total") == 7.0
     assert set(run["seconds"].values()) == {0.0}
+
+
+def test_decisions_are_drawn_anew_after_a_run_that_was_stopped(tmp_path, monkeypatch):
+    words = ["--work", str(tmp_path), "--out", str(tmp_path / "d.json"), "--sightings", "200", "--decisions", "50"]
+    append, counts = decisions.append, []
+    monkeypatch.setattr(decisions, "append", lambda file, rows: file.touch() or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        decisions.main(words)
+    who = decisions.who_is_who
+    monkeypatch.setattr(decisions, "append", append)
+    monkeypatch.setattr(decisions, "who_is_who", lambda seen, rows: counts.append(len(rows)) or who(seen, rows))
+    decisions.main(words)
+    assert counts[0] == 50
+
+
+def test_photos_are_watched_only_where_the_system_tells_changes(tmp_path, monkeypatch):
+    watching = pytest.importorskip("watching")
+    monkeypatch.setattr(watching.folder_changes, "_why_polling", lambda _: "the package watchfiles is missing")
+    with pytest.raises(SnowmatchError, match=r"does not tell the changes of .*: the package watchfiles is missing"):
+        watching.main(["--work", str(tmp_path), "--out", str(tmp_path / "watching.json")])
+
+
+def test_the_load_is_left_out_where_the_system_does_not_tell_it(monkeypatch):
+    app = pytest.importorskip("app")
+    monkeypatch.delattr(app.os, "getloadavg", raising=False)
+    assert app.load() == {}
+    waits = dict.fromkeys(("median", "p90", "most"), 1.0)
+    table = study_tables.app_table(
+        [{"waits": dict.fromkeys(("upload", "command line"), waits), "limits": {}, "cores": 2}]
+    )
+    assert table.splitlines()[-1].endswith("| – |")
 
 
 def test_draws_are_measured_with_the_words_that_a_suite_gives(tmp_path):
