@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pillow")
 # A change of these can change a figure
-ENGINE = ("snowmatch", "benchmarks/methods", "benchmarks/datasets.py", "benchmarks/own_boxes.py")
+ENGINE = ("snowmatch", "benchmarks/methods", "benchmarks/datasets.py", "benchmarks/own_boxes.py", "training/embedding")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 UNCOMMITTED = "+"
 

@@ -50,7 +50,9 @@ class Trial:
 
 
 def check_one_engine(runs: Iterable[Result], table_name: str) -> None:
-    """Raise SystemExit if the runs of a table come from different engines, or from one that was not committed."""
+    """Raise SystemExit if the runs of a table come from different engines, or from one that nobody can name: runs that
+    name no commit, or one with changes.
+    """
     runs = list(runs)
     made: dict[str, list[str]] = {}
     for run in runs:
@@ -58,6 +60,8 @@ def check_one_engine(runs: Iterable[Result], table_name: str) -> None:
     if len(made) > 1:
         mix = "; ".join(f"{each}: {', '.join(names[:3] + ['...'][: len(names) > 3])}" for each, names in made.items())
         raise SystemExit(f"{table_name} would mix engines ({mix}): run the older ones again.")
+    if len(runs) > 1 and not runs[0]["commit"]:  # nor of the others
+        raise SystemExit(f"{table_name}: nobody knows which engine made {runs[0]['run']}: run all again.")
     for run in runs:
         if run["commit"].endswith(UNCOMMITTED):
             raise SystemExit(f"{table_name}: {run['run']} was made with changes that are not committed: run it again.")

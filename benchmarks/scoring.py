@@ -68,8 +68,9 @@ def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh
     contents = contents_of(dataset.folder)
     finders = finders_of(settings)
     if fresh or not _are_of(kept, settings, contents, finders):
+        shared = circumstances(command_line())  # a commit made during the run has not run
         costs = apart(name, settings, dataset.folder, run.protocol, threads, work, kept=kept, queries=queries)
-        shared = circumstances(command_line(), costs.pop("versions"))
+        shared["packages"] = costs.pop("versions") or shared["packages"]
         shared |= {"threads": threads, "suite_run": suite_run(work), "files": files_of(settings)}
         shared["contents"] = contents
         shared |= {"finders": finders} if finders else {}

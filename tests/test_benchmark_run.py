@@ -2,6 +2,7 @@
 
 import csv
 import json
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -562,6 +563,9 @@ def test_the_engines_commit_changes_with_the_package_but_not_with_the_docs(tmp_p
     assert engine
     commit("docs/page.md")
     assert measure.engine_commit() == engine
+    commit("training/embedding/networks.py")  # the method `trained` runs it
+    assert measure.engine_commit() != engine
+    engine = measure.engine_commit()
     (tmp_path / "snowmatch" / "api.py").write_text("y", encoding="utf-8")
     assert measure.engine_commit() == engine + "+"
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
@@ -776,3 +780,25 @@ def test_a_program_runs_with_the_engine_of_its_folder_alone(monkeypatch, tmp_pat
     with pytest.raises(SystemExit, match="set PYTHONPATH"):
         measure.run_command(lambda: ran.append(2))
     assert ran == [1]
+    for program in ("benchmarks/deep", "training"):
+        folder = Path(__file__).parents[1] / program
+        command = next(iter(runpy.run_path(str(folder / "__main__.py"))["COMMANDS"]))
+        monkeypatch.setattr(sys, "argv", [program, command, "--help"])
+        monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+        with pytest.raises(SystemExit, match="set PYTHONPATH"):
+            runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
+
+
+def test_a_commit_during_a_run_gets_no_credit(tmp_path, monkeypatch):
+    commits = ["abc1234"]
+
+    def scored(*_, kept, **__):
+        kept.mkdir(parents=True, exist_ok=True)
+        commits.append("new5678")
+        return {"versions": {}, "seconds": {"total": 1}}
+
+    monkeypatch.setattr(scoring, "apart", scored)
+    monkeypatch.setattr(measure, "engine_commit", lambda: commits[-1])
+    catalog = small_catalog(tmp_path / "catalog", "Aika", 50)
+    made = scoring.scores_of(suites.Run(str(catalog), "cross-encounter", "wildid"), tmp_path / "work")
+    assert made.costs["commit"] == "abc1234"

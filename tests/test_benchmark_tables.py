@@ -96,6 +96,13 @@ def test_a_row_made_with_uncommitted_changes_is_refused():
         method_tables.check_one_engine([result("snowmatch", 0.8) | {"commit": "abc1234+"}], "Table")
 
 
+def test_rows_whose_engine_nobody_knows_are_refused():
+    rows = [result(label, 0.8) | {"commit": ""} for label in ("snowmatch", "hotspotter")]
+    with pytest.raises(SystemExit, match="Table: nobody knows which engine made leopard split snowmatch"):
+        method_tables.check_one_engine(rows, "Table")
+    method_tables.check_one_engine(rows[:1], "Table")
+
+
 @pytest.mark.parametrize("suite", ["scenery", "decisions", "app", "watching"])
 def test_no_page_is_written_with_a_row_of_uncommitted_changes(folder, suite):
     store.put_run(folder / f"{suite}.json", {"run": "a", **MADE, "commit": "abc1234+"})

@@ -29,7 +29,10 @@ def main() -> None:
         print(__doc__)
         print("\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items()))
         sys.exit(0 if command in ("", "-h", "--help") else f"error: no command {command!r}")
+    from measure import check_own_engine
+
     try:
+        check_own_engine()
         importlib.import_module(f"deep.{command}").main(arguments)
     except SnowmatchError as error:
         sys.exit(f"error: {error}")
