@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 UNCOMMITTED = "+"
 
 
-def circumstances(command: str, packages: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return date, commit, versions and cores. `packages` replaces the versions of this project's packages."""
+def circumstances(command: str) -> dict[str, Any]:
+    """Return date, commit, versions and cores."""
     return {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
@@ -38,7 +38,7 @@ def circumstances(command: str, packages: Mapping[str, str] | None = None) -> di
         "python": platform.python_version(),
         "system": platform.system(),
         "cores": os.cpu_count(),
-        "packages": dict(packages or {name: importlib.metadata.version(name) for name in PACKAGES}),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
 
 

@@ -28,7 +28,7 @@ from method_tables import accuracy_table, cost_table, trials
 from methods.snowmatch_engine import FINDING
 from scoring import Scored, asks_again, label_of, mark_of, scores_of, shown_label
 from store import find_run, put_run, read_runs
-from suites import ABOUT, SMOKE, SUITES, Run, Script, source_of
+from suites import ABOUT, SMOKE, SUITES, Run, Script, minutes_of, source_of
 
 from snowmatch.core.errors import SnowmatchError
 
@@ -166,16 +166,11 @@ def listed(results: Path) -> list[str]:
     """List every suite with its runs and the minutes that it took."""
     lines = [f"smoke: {len(SMOKE)} runs, two minutes"]
     for name, runs in SUITES.items():
-        took = minutes(name, read_runs(results / f"{name}.json"))
+        known = minutes_of(name, read_runs(results / f"{name}.json"))
+        took = f"about {ABOUT[name][1]} minutes" if known is None else f"{known} minutes"
         lines.append(f"{name}: {ABOUT[name][0]}; {len(runs)} runs, {took}")
         lines += [f"    {words_of(run)}" for run in runs]
     return lines
-
-
-def minutes(suite: str, runs: list[dict[str, Any]]) -> str:
-    """Return how long all runs of the suite took, or an estimate if there are no results yet."""
-    known = [run["seconds"]["total"] for run in runs if "total" in run.get("seconds", {})]
-    return f"{max(1, round(sum(known) / 60))} minutes" if known else f"about {ABOUT[suite][1]} minutes"
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LEOPARDS, NYALA = "{data}/snow_leopard", "{data}/nyala,parts=left_flank"
 FLANKS = f"{LEOPARDS},boxed=yes,parts=left_flank+right_flank"
@@ -239,3 +241,14 @@ ABOUT = {
 }
 # A small drawn survey shows that everything works. Its results are not kept with the others.
 SMOKE = [Run("synthetic,individuals=8,encounters=3", "cross-encounter", method) for method in (OURS, "wildid")]
+
+
+def minutes_of(suite: str, runs: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return how many minutes the runs that the suite makes took; None if that is unknown. `runs`: those of its file.
+
+    The file can have others, which no suite makes. A run without any seconds is of before they were kept.
+    """
+    made = {name for run in SUITES[suite] if isinstance(run, Script) for name in run.makes}
+    seconds = [run["seconds"] for run in runs if "seconds" in run and (not made or run["run"] in made)]
+    total = sum(each.get("total", 0) for each in seconds)
+    return max(1, round(total / 60)) if total and all(seconds) else None

@@ -65,7 +65,7 @@ from study_tables import (
     waiting_table,
     watching_table,
 )
-from suites import ABOUT, COMPARED, SUITES
+from suites import ABOUT, COMPARED, SUITES, minutes_of
 
 ENGINE_MEANS = (
     "The same photos as in [Identification](#identification), answered by another version of the engine. The "
@@ -223,8 +223,8 @@ def suites_table(held: dict[str, list[Result]]) -> str:
     """Return the table of all suites and the minutes that each took."""
     rows = []
     for suite, (words, estimate) in ABOUT.items():
-        total = sum(run["seconds"].get("total", 0) for run in held[suite] if "seconds" in run)
-        rows.append([suite, words, f"{max(1, total / 60):.0f}" if total else f"about {estimate}"])
+        known = minutes_of(suite, held[suite])
+        rows.append([suite, words, f"about {estimate}" if known is None else str(known)])
     return table(("suite", "what is measured", "minutes"), rows, left=2)
 
 

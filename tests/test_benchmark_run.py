@@ -742,6 +742,16 @@ def test_the_list_shows_the_duration_of_each_suite(tmp_path, capsys):
     assert set(suites.ABOUT) == set(suites.SUITES)
 
 
+def test_the_minutes_of_a_suite_are_those_of_its_own_runs():
+    (made,) = [script.makes for script in suites.SUITES["scaling"]]
+    whole = [{"run": name, "seconds": {"total": 60}} for name in made]
+    other = {"run": "large annotations=100000,features=2500", "seconds": {"total": 9000}}
+    assert suites.minutes_of("scaling", [*whole, other]) == 3
+    assert suites.minutes_of("scaling", [*whole[:-1], {"run": made[-1], "seconds": {}}]) is None
+    assert suites.minutes_of("scaling", [other]) is None
+    assert suites.minutes_of("synthetic", [{"run": "any", "seconds": {"total": 130}}, {"run": "none"}]) == 2
+
+
 def test_half_of_each_animals_encounters_are_on_record_for_all_queries(survey):
     trial = make_trial(snowmatch.open_catalog(survey / "catalog").data.annotations, "cross-encounter")
     half = halves.halved(trial, 1)
