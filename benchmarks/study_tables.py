@@ -168,7 +168,10 @@ def size_table(runs: Sequence[Result]) -> str:
 
 
 def large_table(runs: Sequence[Result]) -> str:
-    """Return what the runs of scaling_large.py measured, by size: seconds of the clock, on two cores."""
+    """Return what the runs of scaling_large.py measured, by size: seconds of the clock, on two cores.
+
+    No program writes these rows: they were put together by hand from the JSON files of that program.
+    """
     rows = []
     for run in sorted(
         (run for run in runs if "build_flank" in run), key=lambda run: (run["annotations"], "searched" in run)
@@ -212,7 +215,7 @@ def large_table(runs: Sequence[Result]) -> str:
 
 
 def lists_table(runs: Sequence[Result]) -> str:
-    """Return what the runs of large_scan.py measured, by size."""
+    """Return what the runs of large_scan.py measured, by size. No program writes these rows: its lines were copied."""
     found = sorted((run for run in runs if "nearest_lists" in run), key=lambda run: run["rows"])
     rows = [
         [
