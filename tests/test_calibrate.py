@@ -140,7 +140,7 @@ def test_a_calibration_of_another_version_or_other_settings_is_not_used_and_a_no
     changed = ask(folder, row, options={"shortlist": "7"})
     assert changed.calibration is None
     assert changed.level is None
-    (note,) = [note for note in changed.notes if "is not used, it was made with other settings" in note.text]
+    (note,) = [note for note in changed.notes if "is not used, it was made with other settings or weights" in note.text]
     try:
         words = shlex.split(advice(note.code, note.data))
         assert CliRunner().invoke(main, words[1:]).exit_code == 0, words

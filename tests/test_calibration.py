@@ -410,7 +410,7 @@ def test_a_calibration_of_another_version_or_other_settings_is_not_used(monkeypa
     assert (used.source, used.encounters, refused) == ("catalog", 47, "")
     assert choose(stored, EXTRACTOR, MATCHER, "0.2.0") == (None, "it was made with snowmatch 0.1.0, this is 0.2.0")
     other = {"name": "lnbnn", "geometry": {"shortlist": 100}}
-    assert choose(stored, EXTRACTOR, other, "0.1.0") == (None, "it was made with other settings")
+    assert choose(stored, EXTRACTOR, other, "0.1.0") == (None, "it was made with other settings or weights")
     assert choose(stored, EXTRACTOR, {"name": "mutual"}, "0.1.0") == (None, "")
     both = stored.put(method_calibration(matcher=other))
     assert {m.matcher["geometry"]["shortlist"] for m in both.methods} == {100, 300}  # the file keeps both
@@ -425,7 +425,7 @@ def test_a_calibration_holds_for_a_network_however_its_file_is_named(monkeypatch
     assert choose(held, EXTRACTOR, from_elsewhere, "0.1.0")[1] == ""
     assert len(held.put(method_calibration(matcher=from_elsewhere)).methods) == 1
     changed = {**matcher, "networks": ["ours.safetensors ba9876543210"]}
-    assert choose(held, EXTRACTOR, changed, "0.1.0") == (None, "it was made with other settings")
+    assert choose(held, EXTRACTOR, changed, "0.1.0") == (None, "it was made with other settings or weights")
 
 
 def test_kinds_of_photos_that_the_catalog_lacks_use_the_shipped_model(monkeypatch):

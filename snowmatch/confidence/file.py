@@ -229,7 +229,7 @@ def choose(
     if own is not None:
         refused = f"it was made with snowmatch {own.version}, this is {version}"
     elif (extractor["name"], matcher["name"]) in names:
-        refused = "it was made with other settings"
+        refused = "it was made with other settings or weights"
     if shipped is None:
         return None, refused
     kinds = tuple(shipped.models)

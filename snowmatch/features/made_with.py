@@ -1,6 +1,7 @@
 """The file of weights that stored features were made with, where the registry has no sha256 of this file.
 
-The name of an empty file beside the features tells it.
+The name of an empty file beside the features tells it. Equal photos have equal keys whatever the weights, so all that
+is made from features is kept apart by this name: search indexes, calibrations and answers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,16 @@ from snowmatch.core.plugins import Extractor, plugin_name, settings
 from snowmatch.features.segments import features_folder
 
 _BEGIN = "weights-"
+
+
+def noted_weights(folder: Path) -> tuple[str, ...]:
+    """Return the notes in a folder of features: what tells the file of weights; none where the settings tell all."""
+    return tuple(sorted(path.name.removeprefix(_BEGIN) for path in folder.glob(f"{_BEGIN}*")))
+
+
+def index_folder(indexes: Path, folder: Path) -> Path:
+    """Return the folder of search indexes of the features in `folder`. indexes: that of all search indexes."""
+    return indexes / "-".join([folder.name, *noted_weights(folder)])
 
 
 def check_weights(features: Path, extractor: Extractor, *, keep: bool = False) -> None:

@@ -10,6 +10,7 @@ from snowmatch.catalog.database import shrink
 from snowmatch.catalog.disk import disk_sizes, told_sizes
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path, home_of, indexes_path
+from snowmatch.features.made_with import index_folder
 from snowmatch.features.reader import list_features
 from snowmatch.features.writer import FeatureWriter
 from snowmatch.matching.search.shelf import drop_blocks
@@ -42,7 +43,7 @@ def compact_catalog(folder: Path) -> Compacted:
     for described in list_features(features_path(folder)):
         with FeatureWriter(features_path(folder), described) as writer:
             writer.compact()
-            drop_blocks(indexes_path(folder) / writer.folder.name)
+            drop_blocks(index_folder(indexes_path(folder), writer.folder))
     shrink(folder)
     shutil.rmtree(previews, ignore_errors=True)  # on Windows, what a browser reads at this moment stays
     return Compacted(before, disk_sizes(folder))

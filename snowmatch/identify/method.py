@@ -11,7 +11,9 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path
 from snowmatch.core.plugins import Extractor, Matcher, make_plugin, parse_setting, plugin_class, settings
 from snowmatch.core.text import did_you_mean
+from snowmatch.features.made_with import noted_weights
 from snowmatch.features.reader import FeatureReader, list_features, open_features
+from snowmatch.features.segments import features_folder
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.query import voter
 
@@ -36,7 +38,7 @@ class Method:
 
     extractor: the settings of the extractor; {"name": "A + B", "fused": [settings, ...]} for several extractors.
     matching: the settings of the matcher, of the matcher that votes for its shortlist, of its networks and of the
-    geometric check.
+    geometric check; and `made_with`, the weights of the features where the extractor's settings do not tell them.
     """
 
     extractors: tuple[Extractor, ...]
@@ -110,13 +112,18 @@ def choose_method(
     )
     chosen = make_plugin("matchers", matcher, {k: v for k, v in options.items() if k in own})
     geometry = make_geometry({k: v for k, v in options.items() if k in geometry_names})
-    return as_method(extractors, chosen, geometry)
+    folders = [features_folder(features_path(folder), settings(plugin)) for plugin in extractors]
+    noted = [f"{name} {each}" for name, own in zip(names, folders, strict=True) for each in noted_weights(own)]
+    return as_method(extractors, chosen, geometry, noted)
 
 
-def as_method(extractors: Sequence[Extractor], matcher: Matcher, geometry: Geometry) -> Method:
+def as_method(
+    extractors: Sequence[Extractor], matcher: Matcher, geometry: Geometry, made_with: Sequence[str] = ()
+) -> Method:
     """Return the method with these extractors, this matcher and this geometric check.
 
-    Raises SnowmatchError if the matcher cannot match the features of an extractor.
+    made_with: texts for the weights of the features, as `Method` has them. Raises SnowmatchError if the matcher cannot
+    match the features of an extractor.
     """
     each = [settings(plugin) for plugin in extractors]
     checked = [matcher.check(described) for described in each] if matcher.PAIRWISE else []
@@ -128,6 +135,8 @@ def as_method(extractors: Sequence[Extractor], matcher: Matcher, geometry: Geome
         matching["shortlist"] = settings(votes)
     if networks:
         matching["networks"] = networks
+    if made_with:
+        matching["made_with"] = list(made_with)
     return Method(tuple(extractors), matcher, geometry, together, {**matching, "geometry": asdict(geometry)})
 
 

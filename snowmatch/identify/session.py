@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,8 +26,9 @@ from snowmatch.core.plugins import Extractor, make_plugin, settings, settings_ke
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
-from snowmatch.features.made_with import check_weights
+from snowmatch.features.made_with import check_weights, index_folder
 from snowmatch.features.reader import FeatureReader, list_features, open_features
+from snowmatch.features.segments import features_folder
 from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settings_text
 from snowmatch.matching.gallery import Gallery, fit_memory, make_gallery, named_again
 from snowmatch.matching.geometry.frames import Geometry
@@ -177,20 +179,20 @@ class Galleries:
         part: True if some annotations with features are skipped, because another extractor has no features of them.
         """
         key = settings_key(reader.described)
-        folder = f"{reader.described['name']}-{key}"
-        name = folder + ("-part" if part else "")
+        folder = features_folder(features_path(data.folder), reader.described)
+        name = folder.name + ("-part" if part else "")
         keys = tuple(state.key for state in states)
         with self._lock:
             stamp = maps_stamp(data.folder)
-            now = keys, stamp
+            indexes = index_folder(indexes_path(data.folder), folder)
+            now = keys, stamp, indexes
             annotations = data.annotations
             entry = self._cached.get(name)
             if entry is None or entry[0] != now:
-                index_folder = indexes_path(data.folder) / folder
                 if stamp not in self._maps:
                     self._maps.clear()
                     self._maps[stamp] = open_maps(data.folder)
-                made = make_gallery(annotations, keys, reader, index_folder, key, self._maps[stamp], self.loaded)
+                made = make_gallery(annotations, keys, reader, indexes, key, self._maps[stamp], self.loaded)
                 entry = self._cached[name] = now, annotations, made
             elif entry[1] != annotations:
                 entry = self._cached[name] = now, annotations, named_again(entry[2], annotations, keys)
@@ -276,8 +278,9 @@ def build_index(
 ) -> tuple[Note, ...]:
     """Bring the search index of the default matcher up to date, so that the first query does not wait for it.
 
-    A part of the existing index is checked. progress: as of `Gallery.build_indexes`. Returns notes on blocks that were
-    damaged and were built again, or on an index that could not be stored: it then stays as it was.
+    A part of the existing index is checked; that of features of other weights is deleted. progress: as of
+    `Gallery.build_indexes`. Returns notes on blocks that were damaged and were built again, or on an index that could
+    not be stored: it then stays as it was.
     """
     votes = make_plugin("matchers", DEFAULT_MATCHER)
     _, (gallery,) = indexed(data, as_method([extractor], votes, Geometry()), cache)
@@ -286,6 +289,10 @@ def build_index(
     except NotKeptError as error:
         text = f"the search index could not be stored, so the first query builds what is missing ({error})"
         return (Note("indexes-not-kept", text, {"catalog": str(data.folder)}),)
+    own = gallery.index_folder
+    plain = features_folder(own.parent, gallery.reader.described)
+    for other in {plain, *own.parent.glob(f"{plain.name}-*")} - {own}:
+        shutil.rmtree(other, ignore_errors=True)  # on Windows, what another process has opened stays
     if not damaged:
         return ()
     text = f"{counted(damaged, 'search index', 'search indexes')} had damaged files and were built again"
