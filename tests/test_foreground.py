@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import snowmatch
 import snowmatch.demo.survey
 from snowmatch.cli.advice import advice
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
 from snowmatch.core.types import Matches
 from snowmatch.matching import gallery as gallery_module
@@ -22,6 +24,7 @@ from snowmatch.matching.search import inverted_file
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_photo
 from snowmatch.screening import foreground
+from snowmatch.screening.classifiers._layers import FEATURES
 from snowmatch.screening.foreground import (
     LEAST_CENTRED,
     SPREAD,
@@ -30,6 +33,7 @@ from snowmatch.screening.foreground import (
     foreground_weights,
     foreground_weights_of,
 )
+from snowmatch.screening.head import Head, save_head
 from snowmatch.screening.maps import save_maps
 from snowmatch.screening.stored_maps import open_maps
 
@@ -383,3 +387,29 @@ def test_weights_of_many_photos_are_those_of_each_alone():
         alone = foreground_weights(keypoints[photos == n], tuple(sizes[n]), maps[n], box=boxes[n])
         assert (together[photos == n] == alone).all()
     assert foreground_weights_of(keypoints[:0], photos[:0], sizes[:0], [], []).shape == (0,)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_taught_classifier_that_is_gone_is_told_and_the_command_says_how_to_choose_another(tmp_path):
+    folder, taught = tmp_path / "catalog", tmp_path / "ours.npz"
+    folder.mkdir()
+    for n in range(3):
+        Image.fromarray(np.random.default_rng(n).integers(0, 256, (64, 64, 3), np.uint8)).save(folder / f"{n}.png")
+    (folder / "2.png").rename(tmp_path / "query.png")
+    (folder / "catalog.csv").write_text('path,individual,bbox\n0.png,aika,"0,0,60,60"\n1.png,bars,"0,0,60,60"\n')
+    save_head(taught, Head(("fox", "nothing"), np.zeros((2, FEATURES)), np.zeros(2)))
+    catalog = snowmatch.open_catalog(folder, classifier=str(taught))
+    catalog.index("sift", workers=1)
+    taught.unlink()  # as on another computer
+    answer = snowmatch.open_catalog(folder).query(tmp_path / "query.png", bbox=(0, 0, 60, 60))
+    assert len(answer.candidates) == 2
+    (note,) = [note for note in answer.notes if note.code == "classifier-gone"]
+    assert str(taught) in note.text
+    assert advice(note.code, note.data) == f"snowmatch index {folder} --classifier auto, or --classifier FILE.npz"
+    with pytest.raises(SnowmatchError, match="does not exist") as refused:
+        snowmatch.open_catalog(folder).index("sift", workers=1)
+    told = "snowmatch index CATALOG --classifier auto, or --classifier FILE.npz"
+    assert advice(refused.value.code, refused.value.data) == told
+    snowmatch.open_catalog(folder, classifier="none").index("sift", workers=1)
+    answer = snowmatch.open_catalog(folder).query(tmp_path / "query.png", bbox=(0, 0, 60, 60))
+    assert "classifier-gone" not in [note.code for note in answer.notes]

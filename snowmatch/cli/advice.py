@@ -188,6 +188,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "copy-photos": lambda data: "--copy",
     "allow-host": lambda data: f"--allow-host {shlex.quote(str(data.get('host', 'HOST')))}",
     "only-videos": _frames,
+    "classifier-gone": lambda data: f"snowmatch index {_catalog(data)} --classifier auto, or --classifier FILE.npz",
     "classifier-off": lambda data: "snowmatch screen CATALOG --classifier auto",
     "choose-observer": lambda data: "--observer NAME",
     "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",

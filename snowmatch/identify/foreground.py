@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from snowmatch.catalog.settings import TAUGHT
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation, Features, Subject
 from snowmatch.identify.allow import Allowed
@@ -15,6 +16,7 @@ from snowmatch.identify.question import Question
 from snowmatch.identify.resolve import AskedPhoto, Resolved, extract
 from snowmatch.identify.session import Session
 from snowmatch.photos.pixels import read_photo, read_small
+from snowmatch.screening.finders import GONE
 from snowmatch.screening.foreground import (
     ForegroundMap,
     evidence_in_words,
@@ -123,8 +125,16 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
 
 
 def _missing_classifier(session: Session) -> list[Note]:
-    """Return a note if the maps of the catalog were made with a classifier that is not on this computer."""
-    if session.finders.classifier is not None or not any(map(session.gallery.shown_by, ("classifier", "middle"))):
+    """Return a note if the catalog's classifier, or the one that its maps were made with, is not on this computer."""
+    if session.finders.classifier is not None:
+        return []
+    if (file := session.data.settings.classifier).endswith(TAUGHT):
+        text = (
+            f"the catalog's classifier {file} is not on this computer: in photos outside the catalog, the animal is "
+            "found less well"
+        )
+        return [Note(GONE, text, {"catalog": str(session.folder), "file": file})]
+    if not any(map(session.gallery.shown_by, ("classifier", "middle"))):
         return []
     text = (
         "the catalog was indexed with a classifier whose weights are not on this computer: in photos outside the "

@@ -15,6 +15,7 @@ from snowmatch.screening.scenes import Finders
 
 DEFAULT_CLASSIFIER, DEFAULT_WEIGHTS = "efficientnet_lite0", "efficientnet-lite0"
 AUTO, NONE = "auto", "none"  # the default classifier if its weights are on this computer; no network
+GONE = "classifier-gone"  # the code for a classifier that somebody taught, whose file does not exist
 
 
 def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
@@ -61,7 +62,8 @@ def _classifier(name: str) -> Any:
     if name.endswith(TAUGHT):
         path = os.path.abspath(name)
         if not os.path.isfile(path):
-            raise SnowmatchError(f"{name} does not exist, expected a classifier that was taught, or another name")
+            text = f"{name} does not exist, expected a classifier that was taught, or another name"
+            raise SnowmatchError(text, GONE, file=name)
         made = make_plugin("classifiers", "learned", {"file": path, "content": weights_sum(Path(path))})
     else:
         made = make_plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name)
