@@ -5,13 +5,14 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from snowmatch.catalog.found import BY_MAPS, BY_SCREENING, Found, load_found, save_found
 from snowmatch.core.types import Annotation
 from snowmatch.screening import mapping
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import load_maps, load_marks
-from snowmatch.screening.scenes import Finders, Looked
+from snowmatch.screening.scenes import Companions, Finders, Looked, look
 
 SIZE = (600, 400)
 CONTENTS = {f"{n}.jpg": f"{n:02}" * 32 for n in range(6)}
@@ -147,3 +148,29 @@ def test_after_a_stopped_run_no_box_is_that_of_an_older_map(tmp_path, looked, mo
     looked.clear()
     assert update(tmp_path, 20) == len(looked) == len(CONTENTS) - at + (end != "stopped")
     assert load_found(tmp_path) == expected(20)
+
+
+def test_photos_in_which_the_animal_could_not_be_looked_for_are_told_with_the_reason(tmp_path, monkeypatch):
+    def failing(folder, seen, finders, greys):
+        return Looked(False, None, None, "needs more memory than there is" if seen.photo[0] != "0.jpg" else "")
+
+    monkeypatch.setattr(mapping, "look", failing)
+    notes = []
+    mapping.update_maps(tmp_path, PHOTOS, CONTENTS, SIZES, 1, finders=Finders(Version(12)), notes=notes)
+    (note,) = notes
+    assert note.code == "not-looked-for"
+    assert note.data["photos"] == dict.fromkeys(sorted(CONTENTS)[1:], "needs more memory than there is")
+    assert "1.jpg (needs more memory than there is), 2.jpg" in note.text
+
+
+def test_the_reason_why_a_network_failed_on_a_photo_is_kept(tmp_path):
+    @dataclass(frozen=True)
+    class Failing(Version):
+        def classify(self, photo):
+            raise MemoryError
+
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "0.jpg")
+    looked = look(tmp_path, Companions(("0.jpg", "0" * 64), (), ()), Finders(Failing(1)))
+    assert looked.failure == "needs more memory than there is"
+    assert not looked.complete
+    assert look(tmp_path, Companions(("1.jpg", "1" * 64), (), ()), Finders()).failure

@@ -164,10 +164,10 @@ def test_missing_or_damaged_photos_are_ignored(tmp_path):
     files = [grey_file(tmp_path / f"{n}.png", take(rocks(0), where)) for n, where in enumerate(PLACES)]
     (tmp_path / "bad.png").write_bytes(b"no photo")
     away = (("bad.png", "x1"), ("gone.png", "x2"))
-    complete, whole, _ = look(tmp_path, Companions(files[0], tuple(files[1:]), ()), Finders())
+    complete, whole, *_ = look(tmp_path, Companions(files[0], tuple(files[1:]), ()), Finders())
     assert complete
     assert whole.evidence == "burst"
-    complete, some, _ = look(tmp_path, Companions(files[0], (away[0], *files[1:], away[1]), away), Finders())
+    complete, some, *_ = look(tmp_path, Companions(files[0], (away[0], *files[1:], away[1]), away), Finders())
     assert not complete
     assert (some.values == whole.values).all()
     assert look(tmp_path, Companions(files[0], away, away), Finders())[:2] == (False, None)

@@ -11,6 +11,7 @@ import cv2
 from snowmatch.core.errors import SnowmatchError
 
 Failure = str  # the reason why a file or annotation cannot be used
+ERRORS = (SnowmatchError, OSError, MemoryError, cv2.error)  # of one photo: the run continues
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
 
@@ -21,12 +22,16 @@ def or_failure(
     """Return the result of `work(path, *args)`, or the reason why this photo cannot be used. The run continues."""
     try:
         return work(path, *args, **options)
-    except SnowmatchError as error:
-        text = str(error)
-        return text.removeprefix(f"{path}: ").removeprefix(f"{path} ")
-    except OSError as error:
+    except ERRORS as error:
+        return failure_of(path, error)
+
+
+def failure_of(path: Path, error: Exception) -> Failure:
+    """Return the reason why a photo cannot be used, without its path. error: one of ERRORS."""
+    if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"
-    except MemoryError:
+    if isinstance(error, MemoryError):
         return "needs more memory than there is"
-    except cv2.error as error:
+    if isinstance(error, cv2.error):
         return f"OpenCV cannot handle it: {' '.join(str(error).split())}"
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")

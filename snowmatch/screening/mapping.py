@@ -18,7 +18,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import Workers, in_order, open_pool
 from snowmatch.core.home import middle_path, old_maps_path
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.photos.pixels import read_small
 from snowmatch.screening.classifiers.efficientnet_lite0 import texture_weights
@@ -98,7 +98,8 @@ def update_maps(
     every readable photo, by path. sizes: (width, height) of the photos, by path. processes: number of worker processes.
     progress: a function that is called with (steps done, steps in total); the total may grow. all_classes: the
     classifier also looks at photos whose animals have masks. learning: whether the photos may teach where animals are;
-    not if some of them may be left out later. A note on damaged maps, which are computed again, is added to `notes`.
+    not if some of them may be left out later. Notes on damaged maps, which are computed again, and on photos in which
+    the animal could not be looked for, are added to `notes`.
     Maps of photos that are no longer in the catalog are removed. workers: as for `open_pool`. previews: those that were
     made when photos were read. recorded: as `contents`, and the photos that cannot be read now: their maps stay.
     Returns the number of photos whose maps were computed.
@@ -112,7 +113,7 @@ def update_maps(
     steps, rows = _Steps(progress), list(annotations)
     held = {recorded[a.path] for a in rows if a.path in recorded} if recorded is not None else set[str]()
     update = partial(_update, folder, rows, contents, held, sizes, processes, steps, all_classes, workers, previews)
-    done, waiting = update(finders, notes)
+    done, waiting, failed = update(finders, notes)
     known = finders.middle
     if waiting and known is not None and not finders.sees and notes is not None:
         text = (
@@ -121,15 +122,30 @@ def update_maps(
         )
         notes.append(Note("no-texture", text, {"catalog": str(folder), "count": len(waiting)}))
     if not teach:
+        _tell_failed(failed, notes)
         return len(done)
     if known is None or len(waiting) * FEWER <= known.photos or len(waiting) >= MORE * known.photos:
         known = _learn(folder, waiting, finders, processes, workers, steps)
     if known is not finders.middle:
-        again, _ = update(replace(finders, middle=known), None, finders)
+        again, _, later = update(replace(finders, middle=known), None, finders)
+        failed = {photo: why for photo, why in failed.items() if photo not in again} | later
         done |= again
     if known is not None and not known.complete:
         save_middle(folder, replace(known, complete=True))
+    _tell_failed(failed, notes)
     return len(done)
+
+
+def _tell_failed(failed: Mapping[str, tuple[str, str]], notes: list[Note] | None) -> None:
+    """Add a note on photos in which the animal could not be looked for. failed: path and reason of each."""
+    if not failed or notes is None:
+        return
+    reasons = dict(sorted(failed.values()))
+    text = (
+        f"{counted(len(reasons), 'photo')} in which the animal could not be looked for; the next run tries again: "
+        f"{some([f'{path} ({why})' for path, why in reasons.items()])}"
+    )
+    notes.append(Note("not-looked-for", text, {"count": len(reasons), "photos": reasons}))
 
 
 def _learn(
@@ -206,9 +222,10 @@ def _update(
     finders: Finders,
     notes: list[Note] | None,
     before: Finders | None = None,
-) -> tuple[set[str], dict[str, str]]:
-    """Compute maps as `update_maps`, with what was learned before. Returns the photos whose maps were computed, and
-    those in which nothing else tells where the animal is: their paths by sha256. held: the sha256 of photos whose maps
+) -> tuple[set[str], dict[str, str], dict[str, tuple[str, str]]]:
+    """Compute maps as `update_maps`, with what was learned before. Returns the photos whose maps were computed, those
+    in which nothing else tells where the animal is: their paths by sha256, and those in which the animal could not be
+    looked for, of the first: path and reason of each. held: the sha256 of photos whose maps
     stay, whether they can be read or not. before: with what the stored maps were made, if that only lacks what was
     learned now.
     """
@@ -222,6 +239,7 @@ def _update(
     to_do: dict[str, Companions] = {}
     every: dict[str, str] = {}  # the path of one photo with each content
     waiting: dict[str, str] = {}
+    failed: dict[str, tuple[str, str]] = {}
     for seen in companions(annotations, contents):
         if all_classes:
             seen = replace(seen, classified=True)
@@ -270,6 +288,8 @@ def _update(
                 mark = finders.mark_of(to_do[photo], looked.found) if looked.complete else ""
                 made[photo] = (mark, looked.found)
                 content, path = to_do[photo].photo[1], to_do[photo].photo[0]
+                if looked.failure:
+                    failed[photo] = path, looked.failure
                 if finders.waits(to_do[photo], mark):
                     waiting[content] = path
                 boxes[content] = _boxes(looked.found, sizes.get(path))
@@ -285,7 +305,7 @@ def _update(
     forget_maps(folder, gone)
     with suppress(OSError):
         old_maps_path(folder).unlink()
-    return set(to_do), waiting
+    return set(to_do), waiting, failed
 
 
 def _boxes_again(

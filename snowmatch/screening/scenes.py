@@ -25,6 +25,7 @@ from snowmatch.catalog.species import NOTHING
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import Classifier, Segmenter, settings, settings_key
 from snowmatch.core.types import Annotation, Classes
+from snowmatch.photos.failures import ERRORS, Failure, failure_of
 from snowmatch.photos.pixels import read_grey, read_photo, read_small
 from snowmatch.screening.bars import info_bars
 from snowmatch.screening.foreground import ForegroundMap
@@ -273,11 +274,15 @@ class Finders:
 
 
 class Looked(NamedTuple):
-    """What a look at a photo gave: whether all photos could be read, the map, and the probabilities of species."""
+    """What a look at a photo gave: whether all photos could be read, the map, and the probabilities of species.
+
+    failure: why the animal could not be looked for; "" if it could.
+    """
 
     complete: bool
     found: ForegroundMap | None
     classes: dict[str, float] | None
+    failure: Failure = ""
 
 
 def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.ndarray | None] = ()) -> Looked:
@@ -291,19 +296,20 @@ def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.nd
         for (path, sha), grey in zip_longest(seen.photos, greys)
     )
     if preview is None:
-        return Looked(False, None, None)
+        return Looked(False, None, None, "its preview cannot be made")
     complete = all(other is not None for other in others)
     burst = [b for b in others[: len(seen.burst)] if b is not None]
     station = [s for s in others[len(seen.burst) :] if s is not None]
-    classes, animal, outline, middle = None, None, None, None
-    small = cache(lambda: read_small(folder / seen.photo[0], LEAST))
+    classes, animal, outline, middle, failure = None, None, None, None, ""
+    path = folder / seen.photo[0]
+    small = cache(lambda: read_small(path, LEAST))
     try:
         if finders.classifier is not None and seen.classified and not seen.searched:
             told = finders.classifier.classify(small())
             classes = {name: round(float(p), 6) for name, p in zip(told.names, told.probabilities, strict=True)}
             animal = None if seen.masked else animal_map(told)
         if not (finders.segmenter is None or seen.masked or seen.searched or shows_burst(preview, burst)):
-            outline = outline_map(finders.segmenter, read_photo(folder / seen.photo[0]))
+            outline = outline_map(finders.segmenter, read_photo(path))
         if (
             finders.middle is not None
             and finders.sees
@@ -313,16 +319,16 @@ def look(folder: Path, seen: Companions, finders: Finders, greys: Sequence[np.nd
             and (seen.searched or not tells(preview, burst, station))
         ):
             middle = finders.middle.animal(small())
-    except (SnowmatchError, OSError, MemoryError, cv2.error):
-        complete = False
+    except ERRORS as error:
+        complete, failure = False, failure_of(path, error)
     try:
-        return Looked(complete, make_map(preview, burst, station, animal, outline, middle), classes)
-    except MemoryError:
-        return Looked(False, None, classes)
+        return Looked(complete, make_map(preview, burst, station, animal, outline, middle), classes, failure)
+    except MemoryError as error:
+        return Looked(False, None, classes, failure_of(path, error))
     except cv2.error as error:
         if error.code != cv2.Error.StsNoMem:
             raise
-        return Looked(False, None, classes)
+        return Looked(False, None, classes, failure_of(path, error))
 
 
 def tells(preview: Preview, burst: Sequence[Preview], station: Sequence[Preview]) -> bool:
