@@ -566,7 +566,15 @@ def test_what_snowmatch_stored_and_is_damaged_is_a_finding_and_not_an_error(tmp_
     write(tmp_path, rows_of(tmp_path), STATIONS)
     open_catalog(tmp_path).index(workers=1)
     (settings,) = (tmp_path / ".snowmatch" / "features").glob("*/settings.json")
+    shutil.copytree(settings.parent, copy := settings.parent.with_name(f"{settings.parent.name} (1)"))
     settings.write_text("{")
+    found = seen(tmp_path)
+    assert "files-mended" in found
+    assert found["features-unused"].data["folders"] == [str(copy)]
+    shutil.rmtree(copy)
+    (features,) = settings.parent.glob("features-*.h5")
+    settings.write_text("{")
+    features.write_bytes(features.read_bytes()[::-1])
     found = found_in(tmp_path, deep=True)
     assert "damaged-settings" in by_code(found)
     assert not found.deep

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import empty_features
 from snowmatch.features import writer
 from snowmatch.features.checked import is_trusted, read_checks
-from snowmatch.features.reader import list_features, open_features
+from snowmatch.features.reader import list_features, open_features, unused_features
 from snowmatch.features.segments import COLUMNS, Segment
 from snowmatch.features.writer import FeatureWriter
 
@@ -632,11 +633,39 @@ def test_a_segment_of_other_settings_is_refused(home):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": "fake"}'])
-def test_damaged_settings_are_an_error_and_the_next_index_run_mends_them(home, text):
+def test_damaged_settings_are_written_again_from_the_features(home, text):
+    put(home, make(1))
+    settings = next(home.glob("*/settings.json"))
+    before = settings.read_bytes()
+    settings.write_text(text)
+    assert list_features(home) == [DESCRIBED]
+    assert settings.read_bytes() == before
+    settings.unlink()
+    assert list_features(home) == [DESCRIBED]
+    assert settings.read_bytes() == before
+
+
+def test_a_folder_to_which_no_settings_belong_is_not_used(home):
+    put(home, make(1))
+    (folder,) = home.iterdir()
+    shutil.copytree(folder, copy := home / f"{folder.name} (1)")
+    assert list_features(home) == [DESCRIBED]
+    assert unused_features(home) == [copy]
+    (copy / "settings.json").write_text("{")
+    (copy / "features-none.h5").write_bytes(b"no features")
+    assert list_features(home) == [DESCRIBED]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "fake"}'])
+def test_damaged_settings_beside_damaged_features_are_an_error_and_the_next_index_run_mends_them(home, text):
     put(home, make(1))
     next(home.glob("*/settings.json")).write_text(text)
+    (segment,) = segments(home)
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-1])
     with pytest.raises(SnowmatchError, match="index again with the extractor fake"):
         list_features(home)
+    segment.write_bytes(whole)
     with FeatureWriter(home, DESCRIBED) as out:
         assert len(out.keys) == 1
     assert list_features(home) == [DESCRIBED]

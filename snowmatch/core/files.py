@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import json
 import os
 import re
 import secrets
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
@@ -128,6 +129,17 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any], mode: int = 0o666
         sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path.parent, error) from error
+
+
+def replace_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values into a file of JSON as `replace_file` does, unless it holds the same."""
+    text = json.dumps(values, sort_keys=True, indent=1).encode()
+    try:
+        unchanged = read_file(path) == text
+    except OSError:  # it does not exist, or a folder has its place
+        unchanged = False
+    if not unchanged:
+        replace_file(path, lambda file: file.write(text))
 
 
 def replace_together(first: tuple[Path, bytes], *others: tuple[Path, bytes]) -> None:

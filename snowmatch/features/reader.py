@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import read_file, unreadable
+from snowmatch.core.files import read_file, replace_json, unreadable
+from snowmatch.core.mended import keep_mended
 from snowmatch.core.types import Features
 from snowmatch.features.checked import is_trusted, read_checks
-from snowmatch.features.segments import COLUMNS, Segment, damaged_entry, features_folder, open_segments
+from snowmatch.features.segments import (
+    COLUMNS,
+    Segment,
+    damaged_entry,
+    features_folder,
+    open_segments,
+    settings_in,
+)
+
+_NAME = re.compile(r".+-[0-9a-f]{12}")  # of a folder of features: the extractor, and the key of its settings
 
 
 class FeatureReader:
@@ -122,26 +134,55 @@ def _damaged_settings(path: Path) -> SnowmatchError:
     )
 
 
-def _folder_or_none(features: Path, described: Mapping[str, Any]) -> Path | None:
-    return features_folder(features, described) if isinstance(described.get("name"), str) else None
+def _settings_of(folder: Path) -> dict[str, Any] | None:
+    """Return the settings that belong to a folder of features; None if none do. A damaged file of settings is written
+    again from what the files of features hold.
+    """
+    if _NAME.fullmatch(folder.name) is None:
+        return None
+    path = folder / "settings.json"
+    try:
+        described = json.loads(read_file(path))
+    except FileNotFoundError:
+        described = None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError):
+        described = None
+    if _belong(described, folder):
+        return dict(described)
+    for segment in sorted(folder.glob("features-*.h5")):
+        described = settings_in(segment)
+        if described is not None and _belong(described, folder):
+            with suppress(SnowmatchError, OSError):  # on a read-only disk it stays as it is
+                replace_json(path, described)
+                keep_mended(path)
+            return described
+    return None
+
+
+def _belong(described: Any, folder: Path) -> bool:
+    """Return whether these are the settings of the features in a folder: its name tells."""
+    named = isinstance(described, dict) and isinstance(described.get("name"), str)
+    return named and features_folder(folder.parent, described) == folder
+
+
+def unused_features(features: Path) -> list[Path]:
+    """Return the folders with features that are not used, because no settings belong to them."""
+    return [folder for folder in _folders(features) if _settings_of(folder) is None]
+
+
+def _folders(features: Path) -> list[Path]:
+    return [folder for folder in sorted(Path(features).glob("*-*")) if any(folder.glob("features-*.h5"))]
 
 
 def list_features(features: Path) -> list[dict[str, Any]]:
-    """Return the settings of every extractor with stored features, sorted by the name of the folder."""
-    found = []
-    for folder in sorted(Path(features).glob("*-*")):
-        if not any(folder.glob("features-*.h5")):
-            continue
-        path = folder / "settings.json"
-        try:
-            described = json.loads(read_file(path))
-        except FileNotFoundError:
-            raise _damaged_settings(path) from None
-        except OSError as error:
-            raise unreadable(path, error) from error
-        except (ValueError, RecursionError) as error:
-            raise _damaged_settings(path) from error
-        if not isinstance(described, dict) or _folder_or_none(features, described) != folder:
-            raise _damaged_settings(path)
-        found.append(described)
+    """Return the settings of every extractor with stored features, sorted by the name of the folder.
+
+    Folders of `unused_features` are left out. Raises SnowmatchError if there are no others.
+    """
+    folders = _folders(features)
+    found = [described for folder in folders if (described := _settings_of(folder)) is not None]
+    if folders and not found:
+        raise _damaged_settings(folders[0] / "settings.json")
     return found

@@ -19,6 +19,7 @@ import hashlib
 import io
 import json
 import mmap
+import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from snowmatch.core.plugins import settings_key
 FORMAT = 2
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
 HEAD = ("keys", "offsets", "image_sizes", "checksums")
+LARGEST_SETTINGS = 1 << 16  # bytes of JSON
 USER_BLOCK = 512  # bytes; the smallest of HDF5
 ALIGNMENT = 64  # bytes; mapped arrays can be used without a copy
 LAYOUT = {"libver": "v110", "userblock_size": USER_BLOCK, "alignment_threshold": 1, "alignment_interval": ALIGNMENT}
@@ -184,6 +186,42 @@ def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
         raise _damaged(path, described, "its arrays differ in length")
     keys, offsets, image_sizes, checksums = (head[name] for name in HEAD)
     return Segment(path, described, keys, offsets, image_sizes, checksums, columns, len(mapped))
+
+
+def settings_in(path: Path) -> dict[str, Any] | None:
+    """Return the settings of the extractor that a file holds; None if it is damaged or has another format.
+
+    Raises SnowmatchError if the system cannot read it.
+    """
+    try:
+        with _opened(path) as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        frame = json.loads(bytes(mapped[:USER_BLOCK]).rstrip(b"\0"))
+        place = USER_BLOCK
+        for start, stop in [*frame["arrays"], [len(mapped)] * 2]:
+            part, place = mapped[place:start], stop
+            # The library of HDF5 gets no file whose checksum is not known: that covers the settings, too
+            for begin in re.finditer(rb'\{"', part):
+                text = part[begin.start() : begin.start() + LARGEST_SETTINGS].partition(b"\0")[0]
+                if (found := _object_in(text)) is None:
+                    continue
+                if frame["mark"] == _mark(found, frame["arrays"], len(mapped), lambda a, b: mapped[a:b]):
+                    return found
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise unreadable(path, error) from error
+    return None
+
+
+def _object_in(text: bytes) -> dict[str, Any] | None:
+    """Return the JSON object at the beginning of a text; None if there is none."""
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text.decode("ascii", "replace"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _opened(path: Path) -> BinaryIO:

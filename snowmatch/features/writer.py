@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -17,7 +16,7 @@ import numpy as np
 from filelock import Timeout
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import make_folder, read_file, replace_file, unwritable
+from snowmatch.core.files import make_folder, read_file, replace_json, unwritable
 from snowmatch.core.locks import WRITER, file_lock
 from snowmatch.core.plain import read_json
 from snowmatch.core.types import Features
@@ -74,10 +73,10 @@ class FeatureWriter:
             raise unwritable(self._home, error) from error
         try:
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-            _replace_json(self._holder, holder)
+            replace_json(self._holder, holder)
             for left_over in self.folder.glob("*.tmp"):  # left by a killed writer
                 _delete(left_over)
-            _replace_json(self.folder / "settings.json", self.described)
+            replace_json(self.folder / "settings.json", self.described)
             damaged: list[Path] = []
             for segment in open_segments(self.folder, self.described, damaged):
                 self.keys.update(key.decode() for key in segment.keys.tolist())
@@ -149,7 +148,7 @@ class FeatureWriter:
         """Keep when files were checked. Those that are gone are forgotten. Raises SnowmatchError if that fails."""
         checks = {**read_checks(self.folder), **new}
         here = {name: check for name, check in checks.items() if (self.folder / name).exists()}
-        _replace_json(self.folder / CHECKED, checks_to_json(here))
+        replace_json(self.folder / CHECKED, checks_to_json(here))
 
     def commit(self) -> None:
         """Write the added features to disk. Raises SnowmatchError if this fails; earlier commits stay."""
@@ -244,16 +243,6 @@ class FeatureWriter:
         except (OSError, ValueError, TypeError, KeyError):  # it has just started, or is about to end
             who = "another process"
         return f"{self._home.parent} is being indexed by {who}: wait until that has finished, then run it again"
-
-
-def _replace_json(path: Path, values: Mapping[str, Any]) -> None:
-    text = json.dumps(values, sort_keys=True, indent=1).encode()
-    try:
-        unchanged = read_file(path) == text
-    except OSError:  # it does not exist, or a folder has its place
-        unchanged = False
-    if not unchanged:
-        replace_file(path, lambda file: file.write(text))
 
 
 def _delete(path: Path) -> None:

@@ -183,7 +183,6 @@ def _failed(patient: Patient) -> Iterator[Finding]:
 def _states(patient: Patient) -> Iterator[Finding]:
     """Yield the findings on annotations that are not indexed or stale, and on damage of what snowmatch stored."""
     folder, annotations = patient.data.folder, patient.data.annotations
-    yield from findings_of_stored(folder, patient.records)
     try:
         load_calibrations(folder)
         stored = list_features(features_path(folder))
@@ -213,3 +212,5 @@ def _states(patient: Patient) -> Iterator[Finding]:
                     )
     except SnowmatchError as error:
         yield Finding(error.code or "features-damaged", CHECK, str(error), data=error.data)
+    # At the end: what was read so far may have made files again
+    yield from findings_of_stored(folder, patient.records)
