@@ -17,6 +17,7 @@ from conftest import read_rows
 from drawn_table import HEAD, ROWS, STATIONS, write_catalog
 from exported import EXACT, OPTIONS, TWO_CAMERAS, export, photo_catalog
 from import_sources import photo, timelapse_csv, timelapse_ddb, write_csv
+from PIL import Image
 from python_calamine import CalamineWorkbook
 
 import snowmatch
@@ -705,6 +706,21 @@ def test_hloc_has_the_stored_features_in_its_layout(own_survey, tmp_path):
     assert (tmp_path / "out" / "features.h5").read_bytes() == first
     with pytest.raises(SnowmatchError, match="extractor 'orb'"):
         export_survey(survey, "hloc", tmp_path / "out", options={"extractor": "orb"})
+
+
+def test_hloc_has_the_features_of_two_animals_without_boxes_once(tmp_path):
+    (folder := tmp_path / "catalog").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "0.png")
+    (folder / "catalog.csv").write_text("path,individual\n0.png,aika\n0.png,bars\n")
+    catalog = snowmatch.open_catalog(folder, classifier="none")
+    catalog.index("sift", workers=1)
+    export_survey(uncounted_survey(snowmatch.open_catalog(folder).data), "hloc", tmp_path / "out")
+    (described,) = list_features(features_path(folder))
+    (count,) = open_features(features_path(folder), described).counts
+    with h5py.File(tmp_path / "out" / "features.h5") as store:
+        assert len(store["0.png"]["keypoints"]) == count
+    assert [row["individual_id"] for row in read_rows(tmp_path / "out" / "images.csv")] == ["aika", "bars"]
 
 
 def test_hloc_has_the_features_that_queries_use(own_survey, tmp_path):

@@ -76,7 +76,8 @@ class Hloc:
             rows.append((group, a.path, a.individual, a.body_part))
         given.leave_out(unread, "annotation", f"it has no features of {name} that fit its photo")
         images = to_csv((("image", "path", "individual_id", "body_part"), rows))
-        return {"features.h5": hloc_file(reader, keys), "images.csv": images}
+        once = {group: tuple(dict.fromkeys(each)) for group, each in keys.items()}  # of animals without boxes, one key
+        return {"features.h5": hloc_file(reader, once), "images.csv": images}
 
 
 PLUGIN = Hloc
