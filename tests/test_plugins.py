@@ -19,10 +19,13 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_name, plugin_names, settings
 from snowmatch.core.types import empty_features
 from snowmatch.features import extractors
+from snowmatch.interchange.exporting import check_draws
+from snowmatch.interchange.importing import choose_importer
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.models.registry import Weights, WeightsFile, registry
 from snowmatch.testing import EXTRACTOR_CHECKS
+from snowmatch.views.plugins import extractor_names
 
 
 @pytest.fixture
@@ -77,6 +80,23 @@ def test_a_distribution_that_cannot_be_loaded_does_not_disturb_other_plugins(for
     shown = CliRunner().invoke(main, ["plugins"])
     assert shown.exit_code == 0
     assert "broken: extractor 'broken' has the entry point" in shown.stdout
+    assert "hesaff" in extractor_names()
+    assert "broken" not in extractor_names()
+
+
+def test_an_importer_that_cannot_be_loaded_is_named_only_if_no_format_fits(foreign, tmp_path):
+    foreign("importers", broken={})
+    (tmp_path / "md.json").write_text('{"images": [], "detection_categories": {}, "info": {"format_version": "1.3"}}')
+    assert plugin_name(choose_importer(tmp_path / "md.json", None, {})) == "megadetector"
+    (tmp_path / "x.csv").write_text("colour\nred\n")
+    with pytest.raises(SnowmatchError, match="could not be tried: importer 'broken' has no PLUGIN"):
+        choose_importer(tmp_path / "x.csv", None, {})
+
+
+def test_an_exporter_that_cannot_be_loaded_does_not_disturb_the_list_of_others(foreign):
+    foreign("exporters", broken={})
+    with pytest.raises(SnowmatchError, match="csv has no draws of identities: expected one of mark, secr"):
+        check_draws("csv")
 
 
 @pytest.fixture

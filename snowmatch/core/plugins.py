@@ -29,6 +29,7 @@ import math
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -307,6 +308,15 @@ def plugin_class(kind: str, name: str) -> type[Plugin]:
         raise SnowmatchError(f"{kind[:-1]} {name!r} has no default for the setting {', '.join(bare)} {where}")
     _NAMES[cls] = name
     return cls
+
+
+def usable_plugins(kind: str) -> dict[str, type[Plugin]]:
+    """Return the classes of all plugins of `kind` that can be loaded and whose packages are installed, by name."""
+    found = {}
+    for name in plugin_names(kind):
+        with suppress(SnowmatchError):  # who names it gets the reason
+            found[name] = plugin_class(kind, name)
+    return {name: cls for name, cls in found.items() if not missing_packages(cls)}
 
 
 def missing_members(kind: str, cls: type[Plugin]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from snowmatch.catalog.positions import placed_paths
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
-from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names, settings
+from snowmatch.core.plugins import make_plugin, plugin_class, settings, usable_plugins
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.photos.facts import read_facts
@@ -140,7 +140,7 @@ class Export:
 def check_draws(name: str) -> None:
     """Raise SnowmatchError unless the format `name` can hold drawn identities."""
     if not takes_draws(name):
-        able = [each for each in plugin_names("exporters") if takes_draws(each)]
+        able = [each for each in usable_plugins("exporters") if takes_draws(each)]
         raise SnowmatchError(f"{name} has no draws of identities: expected one of {', '.join(able)}")
 
 

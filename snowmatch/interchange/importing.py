@@ -194,9 +194,13 @@ def choose_importer(source: Path, format: str | None, options: Mapping[str, str]
     if format is not None:
         named: Importer = make_plugin("importers", format, options)
         return named
-    scores = []
+    scores, broken = [], []
     for name in plugin_names("importers"):
-        plugin: Importer = make_plugin("importers", name)
+        try:
+            plugin: Importer = make_plugin("importers", name)
+        except SnowmatchError as error:  # such as one of another distribution, whose packages are missing
+            broken.append(str(error))
+            continue
         if score := float(plugin.looks_like(source)):
             scores.append((score, name, plugin))
     scores.sort(key=lambda each: (-each[0], each[1]))
@@ -206,7 +210,8 @@ def choose_importer(source: Path, format: str | None, options: Mapping[str, str]
         if source.suffix.lower() == ".xlsx" and source.is_file():
             read_rows(source, [], [])
         known = ", ".join(plugin_names("importers"))
-        raise SnowmatchError(f"{source} is of no known format; the formats are: {known}", "choose-format")
+        untried = f"; could not be tried: {'; '.join(broken)}" if broken else ""
+        raise SnowmatchError(f"{source} is of no known format; the formats are: {known}{untried}", "choose-format")
     if len(scores) > 1 and scores[0][0] - scores[1][0] < SURE:
         fitting = ", ".join(name for score, name, _ in scores if scores[0][0] - score < SURE)
         raise SnowmatchError(f"{source} may be of several formats: {fitting}; say which", "choose-format")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.plugins import EXTRA, KINDS, missing_packages, plugin_class, plugin_names
+from snowmatch.core.plugins import EXTRA, KINDS, missing_packages, plugin_class, plugin_names, usable_plugins
 from snowmatch.core.text import aligned, printable
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.cache import VARIABLE, Held, given_folder, held_weights, weights_folder
@@ -33,8 +33,8 @@ def format_plugins() -> str:
 
 
 def extractor_names() -> list[str]:
-    """Return the names of all extractors whose packages are installed."""
-    return [n for n in plugin_names("extractors") if not missing_packages(plugin_class("extractors", n))]
+    """Return the names of all extractors that can be loaded and whose packages are installed."""
+    return list(usable_plugins("extractors"))
 
 
 def format_weights() -> str:
