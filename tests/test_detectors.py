@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from snowmatch.catalog.screened import save_detections
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.plugins import make_plugin, plugin_class
+from snowmatch.core.plugins import make_plugin, plugin_class, settings_key
+from snowmatch.core.plugins import settings as plugin_settings
 from snowmatch.core.types import Detection
 from snowmatch.models.cache import weights_sum
 from snowmatch.review.detections import run_detector
@@ -738,6 +740,25 @@ def test_a_right_detector_passes_and_wrong_ones_fail(check):
 
 
 # Stored detections
+
+
+def test_detections_are_kept_however_the_path_of_the_network_is_typed(tmp_path, monkeypatch):
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    whole = detecting(tmp_path, [[[*EDGES, 0.9, 1]]], layout="rows")
+    monkeypatch.chdir(tmp_path)
+    looked = []
+
+    def run(model):
+        detector = replace(whole, model=model)
+        found = run_detector(tmp_path, detector, {"a.png": "0" * 64}, 1, lambda done, _: looked.append(done), {})
+        return found["a.png"]
+
+    assert run("net.onnx") == run("./net.onnx") == run(whole.model)
+    assert looked == [1]
+    key = settings_key({**plugin_settings(whole), "content": whole.content()})  # as earlier versions stored them
+    (tmp_path / "old").mkdir()
+    save_detections(tmp_path / "old", key, {"0" * 64: ()})
+    assert run_detector(tmp_path / "old", whole, {"a.png": "0" * 64}, 1, None, {})["a.png"] == ()
 
 
 @pytest.mark.parametrize("changed", ["network", "settings file"])

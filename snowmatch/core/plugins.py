@@ -188,7 +188,7 @@ class Detector(Plugin, Protocol):
     raises SnowmatchError if weights are missing.
 
     `content()` is optional. It returns a text that changes with files of the user: stored detections of other files are
-    not used.
+    not used. The setting `model` does not count then: `content()` tells which network it is.
     """
 
     def check(self) -> None: ...

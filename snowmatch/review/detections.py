@@ -81,8 +81,8 @@ def run_detector(
     detections are stored are not looked at again. told: called with (done, total) of the others. Raises SnowmatchError
     if the network is missing.
     """
-    mark = _mark_of(detector)
-    stored = load_detections(folder, mark)
+    mark, earlier = _marks_of(detector)
+    stored = load_detections(folder, earlier) | load_detections(folder, mark)
     found = {photo: stored[sha256] for photo, sha256 in photos.items() if sha256 in stored}
     left = [photo for photo in photos if photo not in found]
     new: dict[str, tuple[Detection, ...]] = {}
@@ -105,10 +105,16 @@ def run_detector(
     return found
 
 
-def _mark_of(detector: Detector) -> str:
-    """Return the mark of a detector's detections. It changes with its settings, and with files of the user."""
-    content = getattr(detector, "content", str)()
-    return settings_key({**settings(detector), **({"content": content} if content else {})})
+def _marks_of(detector: Detector) -> tuple[str, str]:
+    """Return the mark of a detector's detections, and the one that earlier versions gave them.
+
+    It changes with its settings, and with files of the user. How the path of such a file is typed does not count now.
+    """
+    described, content = settings(detector), getattr(detector, "content", str)()
+    if not content:
+        return (settings_key(described),) * 2
+    earlier = {**described, "content": content}
+    return settings_key({name: value for name, value in earlier.items() if name != "model"}), settings_key(earlier)
 
 
 def animals_in(detections: Sequence[Detection], by: str) -> tuple[Found, ...]:
