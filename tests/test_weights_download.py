@@ -2,6 +2,7 @@
 
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 from weights_server import GOOD, PAGE, at, cache, entry, left_in, net, no_network, server, sum_of, use
@@ -32,6 +33,17 @@ def test_a_download(server, monkeypatch, cache):
     assert server.asked[0][1].startswith("snowmatch/")
     assert "is already stored" in download_weights("net")
     assert len(server.asked) == 1
+
+
+def test_a_file_without_an_address_does_not_stand_for_the_one_that_is_downloaded(server, monkeypatch, cache):
+    use(monkeypatch, replace(known := at(server, "/net.pth"), files=(*known.files, WeightsFile("net.onnx"))))
+    server.answers["/net.pth"] = (200, {}, GOOD)
+    cache.mkdir(parents=True)
+    (cache / "net.onnx").write_bytes(b"\x08\x07onnx")
+    assert find_weights("net") == cache / "net.onnx"
+    assert download_weights("net").startswith("downloaded net")
+    assert find_weights("net") == cache / "net.pth"
+    assert "is already stored" in download_weights("net")
 
 
 def test_download_replaces_a_damaged_file(server, monkeypatch, cache):

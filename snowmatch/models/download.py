@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,16 +31,18 @@ LARGEST = 4 << 30  # bytes of a file whose size is not known
 def download_weights(name: str, progress: Progress | None = None) -> str:
     """Download weights into the user's folder. Return a text that describes the result.
 
-    The official addresses are tried in order. Nothing is downloaded if the right file is already on this computer.
+    The official addresses are tried in order. Nothing is downloaded if the right file is already on this computer. For
+    a network with an address, that is the file of the address: others may hold less.
     Raises SnowmatchError if no address gives the right file; no file is left then.
     """
     entry = known_weights(name)
-    held = find_held(entry)
+    file = next((f for f in entry.files if f.addresses), None)
+    held = find_held(entry if file is None else replace(entry, files=(file,)))
     if held.path is not None and not held.problem:
         return f"{name} is already stored: {held.path}"
-    if held.path is not None and held.path.parent != weights_folder():
-        raise SnowmatchError(held.problem)  # this file comes first, so a download would not be used
-    file = next((f for f in entry.files if f.addresses), None)
+    for first in (held, find_held(entry)):
+        if first.problem and first.path is not None and first.path.parent != weights_folder():
+            raise SnowmatchError(first.problem)  # this file comes first, so a download would not be used
     if file is None:
         raise SnowmatchError(
             f"{name} has no official address: get {entry.files[0].name} from its authors and add it", "add-weights"
