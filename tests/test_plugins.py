@@ -19,7 +19,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_name, plugin_names, settings
 from snowmatch.core.types import empty_features
 from snowmatch.features import extractors
-from snowmatch.interchange.exporting import check_draws
+from snowmatch.interchange.exporting import check_draws, takes_counts, without_effect
 from snowmatch.interchange.importing import choose_importer
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.matchers.mutual import Mutual
@@ -35,7 +35,7 @@ def foreign(monkeypatch):
     def add(kind="extractors", **modules):
         points = []
         for name, contents in modules.items():
-            module = ModuleType(f"elsewhere.{name}_code")
+            module = ModuleType(f"elsewhere.{name.replace('-', '_')}_code")
             module.__dict__.update(contents)
             monkeypatch.setitem(sys.modules, module.__name__, module)
             points.append(EntryPoint(name, module.__name__, plugins.KINDS[kind][1]))
@@ -91,6 +91,24 @@ def test_an_importer_that_cannot_be_loaded_is_named_only_if_no_format_fits(forei
     (tmp_path / "x.csv").write_text("colour\nred\n")
     with pytest.raises(SnowmatchError, match="could not be tried: importer 'broken' has no PLUGIN"):
         choose_importer(tmp_path / "x.csv", None, {})
+
+
+def test_an_exporter_may_have_a_name_with_a_hyphen(foreign):
+    @dataclass(frozen=True)
+    class Mine:
+        REVISION: ClassVar[int] = 1
+        COORDINATES: ClassVar[str] = "never"
+        COUNTS: ClassVar[bool] = False
+
+        def files(self, given):
+            return {"a.txt": b"mine"}
+
+    foreign("exporters", **{"my-format": {"PLUGIN": Mine}})
+    assert not takes_counts("my-format")
+    assert without_effect("my-format", ["coordinates"]) == ["coordinates"]
+    assert takes_counts("camtrap-dp") == takes_counts("camtrap_dp")
+    with pytest.raises(SnowmatchError, match="no exporter called 'my_other'"):
+        takes_counts("my-other")
 
 
 def test_an_exporter_that_cannot_be_loaded_does_not_disturb_the_list_of_others(foreign):

@@ -11,7 +11,7 @@ from typing import Any
 from snowmatch.catalog.positions import placed_paths
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
-from snowmatch.core.plugins import make_plugin, plugin_class, settings, usable_plugins
+from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names, settings, usable_plugins
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.photos.facts import read_facts
@@ -137,6 +137,11 @@ class Export:
         return found
 
 
+def _plugin_of(name: str) -> str:
+    """Return the name of the plugin of a format: camtrap-dp is camtrap_dp.py."""
+    return name if name in plugin_names("exporters") else name.replace("-", "_")
+
+
 def check_draws(name: str) -> None:
     """Raise SnowmatchError unless the format `name` can hold drawn identities."""
     if not takes_draws(name):
@@ -146,21 +151,21 @@ def check_draws(name: str) -> None:
 
 def takes_draws(name: str) -> bool:
     """Return whether a format can hold drawn identities. Raises SnowmatchError if there is no such format."""
-    return bool(getattr(plugin_class("exporters", name.replace("-", "_")), "DRAWS", False))
+    return bool(getattr(plugin_class("exporters", _plugin_of(name)), "DRAWS", False))
 
 
 def takes_counts(name: str) -> bool:
     """Return whether a format has what a survey counts; else it has all annotations. Raises SnowmatchError for an
     unknown one.
     """
-    return bool(getattr(plugin_class("exporters", name.replace("-", "_")), "COUNTS", True))
+    return bool(getattr(plugin_class("exporters", _plugin_of(name)), "COUNTS", True))
 
 
 def without_effect(name: str, options: Iterable[str]) -> list[str]:
     """Return which of some options, such as `flanks` or `coordinates`, change nothing in a format: one with all
     annotations of the catalog counts nothing, and some have no positions. Raises SnowmatchError for an unknown format.
     """
-    format_class = plugin_class("exporters", name.replace("-", "_"))
+    format_class = plugin_class("exporters", _plugin_of(name))
     counts, positions = takes_counts(name), getattr(format_class, "COORDINATES", "") != "never"
     return [option for option in options if not (positions if option == "coordinates" else counts)]
 
@@ -203,7 +208,7 @@ def export_files(
 
     notes: gets what the format says. Raises SnowmatchError if the format is unknown or needs what the survey lacks.
     """
-    exporter = make_plugin("exporters", name.replace("-", "_"), options)  # camtrap-dp is camtrap_dp.py
+    exporter = make_plugin("exporters", _plugin_of(name), options)
     if exporter.COORDINATES == "needed" and coordinates is None:
         raise SnowmatchError(
             f"{name} cannot do without the positions of the stations, which are not written unless asked for",
