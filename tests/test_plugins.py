@@ -84,6 +84,12 @@ def test_a_distribution_that_cannot_be_loaded_does_not_disturb_other_plugins(for
     assert "broken" not in extractor_names()
 
 
+def test_the_list_names_the_package_that_a_foreign_plugin_needs(foreign):
+    made = make_dataclass("Made", [], bases=(Fake,), namespace={"NEEDS": ("not_installed_here",)}, frozen=True)
+    foreign(made={"PLUGIN": made})
+    assert "(needs pip install not_installed_here)" in CliRunner().invoke(main, ["plugins"]).stdout
+
+
 def test_an_importer_that_cannot_be_loaded_is_named_only_if_no_format_fits(foreign, tmp_path):
     foreign("importers", broken={})
     (tmp_path / "md.json").write_text('{"images": [], "detection_categories": {}, "info": {"format_version": "1.3"}}')

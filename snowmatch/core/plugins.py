@@ -489,15 +489,16 @@ def _not_imported(kind: str, name: str, error: ImportError, own: str) -> Snowmat
 
 
 def _lacking(kind: str, name: str, package: str) -> SnowmatchError:
-    install = f'"snowmatch[{EXTRA[package]}]"' if package in EXTRA else package
-    return SnowmatchError(f"{kind[:-1]} {name!r} needs the package {package!r}: pip install {install}")
+    return SnowmatchError(f"{kind[:-1]} {name!r} needs the package {package!r}: pip install {installed_by(package)}")
+
+
+def installed_by(package: str) -> str:
+    """Return what pip installs for a package that plugins need: an extra of snowmatch, or the package itself."""
+    return f'"snowmatch[{EXTRA[package]}]"' if package in EXTRA else package
 
 
 def _broken(kind: str, name: str, error: Exception, package: str) -> SnowmatchError:
     """Return the error for a plugin that cannot be loaded. package: what is too old or damaged; "" is the plugin."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    if package in EXTRA:
-        mend = f'pip install -U "snowmatch[{EXTRA[package]}]"'
-    else:
-        mend = f"pip install -U {package}" if package else "correct its file"
+    mend = f"pip install -U {installed_by(package)}" if package else "correct its file"
     return SnowmatchError(f"{kind[:-1]} {name!r} cannot be loaded ({reason}): {mend}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.plugins import EXTRA, KINDS, missing_packages, plugin_class, plugin_names, usable_plugins
+from snowmatch.core.plugins import KINDS, installed_by, missing_packages, plugin_class, plugin_names, usable_plugins
 from snowmatch.core.text import aligned, printable
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.cache import VARIABLE, Held, given_folder, held_weights, weights_folder
@@ -24,8 +24,7 @@ def format_plugins() -> str:
                 continue
             about = (cls.__doc__ or "").strip().partition("\n")[0]
             missing = missing_packages(cls)
-            extra = EXTRA.get(missing[0], "deep") if missing else ""
-            lacking = f' (needs pip install "snowmatch[{extra}]")' if missing else ""
+            lacking = f" (needs pip install {installed_by(missing[0])})" if missing else ""
             lines.append(f"  {name}: {about}{lacking}")
             lines += [f"    -o {f.name}={f.default}" for f in fields(cls)]
     lines += ["Geometric check:", *(f"    -o {f.name}={f.default:g}" for f in fields(Geometry))]
