@@ -1,5 +1,6 @@
 """Each conformance check of snowmatch.testing finds its mistake and names it in the error."""
 
+import itertools
 from dataclasses import dataclass, field, make_dataclass, replace
 from typing import ClassVar
 
@@ -14,10 +15,11 @@ from snowmatch.core.types import Matches
 from snowmatch.features.extractors._descriptors import circles
 from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.extractors.sift import Sift
+from snowmatch.interchange.exporters.kml import Kml
 from snowmatch.interchange.importers.folders import Folders
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.matchers.mutual import Mutual
-from snowmatch.testing import EXTRACTOR_CHECKS, IMPORTER_CHECKS, MATCHER_CHECKS
+from snowmatch.testing import EXPORTER_CHECKS, EXTRACTOR_CHECKS, IMPORTER_CHECKS, MATCHER_CHECKS
 
 
 def changed(cls, **members):
@@ -645,3 +647,32 @@ IMPORTERS = [
 def test_a_mistake_of_an_importer_is_found(check, importer, found):
     with pytest.raises(AssertionError, match=found):
         IMPORTER_CHECKS[check](importer)
+
+
+def _adding(self, given):
+    (given.survey.data.folder / "left.txt").touch()
+    return {"a.csv": b"1"}
+
+
+COUNT = itertools.count()
+EXPORTERS = [
+    ("exporter_is_complete", changed(Kml, COORDINATES="always"), "COORDINATES is 'always', expected one of needed"),
+    ("exporter_is_complete", changed(Kml, COUNTS=1), "COUNTS is 1"),
+    ("exporter_is_complete", changed(Kml, files=lambda self: {}), r"files has \(\), expected \(given\)"),
+    ("files_have_names_and_bytes", changed(Kml, files=lambda self, given: {"../a": b""}), "expected a relative name"),
+    ("files_have_names_and_bytes", changed(Kml, files=lambda self, given: {"a": "text"}), "a is str, expected bytes"),
+    ("files_have_names_and_bytes", changed(Kml, files=lambda self, given: [b""]), "expected the contents by name"),
+    ("files_have_names_and_bytes", changed(Kml, files=_raising(KeyError("x"))), "files raises KeyError"),
+    (
+        "the_same_survey_gives_the_same_files",
+        changed(Kml, files=lambda self, given: {"a.csv": str(next(COUNT)).encode()}),
+        "other bytes in a.csv",
+    ),
+    ("the_same_survey_gives_the_same_files", changed(Kml, files=_adding), "files were changed"),
+]
+
+
+@pytest.mark.parametrize(("check", "exporter", "found"), EXPORTERS, ids=[found for *_, found in EXPORTERS])
+def test_a_mistake_of_an_exporter_is_found(check, exporter, found):
+    with pytest.raises(AssertionError, match=found):
+        EXPORTER_CHECKS[check](exporter)

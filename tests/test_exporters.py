@@ -32,11 +32,19 @@ from snowmatch.interchange.exporting import export_survey
 from snowmatch.interchange.importing import import_source
 from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.run import make_survey, uncounted_survey
+from snowmatch.testing import EXPORTER_CHECKS
 
+PLUGINS = plugin_names("exporters")
 FORMATS = [name for name in plugin_names("exporters") if name not in ("scr_pairwise", "hloc")]  # scores, an index
 
 
 # --- all formats ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("check", EXPORTER_CHECKS.values(), ids=list(EXPORTER_CHECKS))
+def test_an_exporter_passes_every_conformance_check(name, check):
+    check(make_plugin("exporters", name, OPTIONS.get(name)))
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,7 +1,7 @@
 """Conformance checks for plugins of snowmatch and of other distributions.
 
-The plugins are extractors, matchers, detectors, segmenters, classifiers and importers. Each kind has its table of
-checks:
+The plugins are extractors, matchers, detectors, segmenters, classifiers, importers and exporters. Each kind has its
+table of checks:
 
     from snowmatch.testing import EXTRACTOR_CHECKS
 
@@ -17,6 +17,7 @@ same text until the plugin is complete.
 
 from snowmatch.testing.classifiers import CLASSIFIER_CHECKS
 from snowmatch.testing.detectors import DETECTOR_CHECKS
+from snowmatch.testing.exporters import EXPORTER_CHECKS
 from snowmatch.testing.extractors import EXTRACTOR_CHECKS
 from snowmatch.testing.importers import IMPORTER_CHECKS
 from snowmatch.testing.matchers import MATCHER_CHECKS
@@ -25,6 +26,7 @@ from snowmatch.testing.segmenters import SEGMENTER_CHECKS
 __all__ = [
     "CLASSIFIER_CHECKS",
     "DETECTOR_CHECKS",
+    "EXPORTER_CHECKS",
     "EXTRACTOR_CHECKS",
     "IMPORTER_CHECKS",
     "MATCHER_CHECKS",

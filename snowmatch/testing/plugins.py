@@ -22,6 +22,7 @@ METHODS: dict[str, dict[str, tuple[str, ...]]] = {
     "detectors": {"detect": ("photo",), "check": ()},
     "segmenters": {"segment": ("photo", "bbox"), "check": ()},
     "classifiers": {"classify": ("photo",), "check": ()},
+    "exporters": {"files": ("given",)},
     "importers": {"looks_like": ("source",), "read": ("source",)},
 }
 
