@@ -18,6 +18,7 @@ from snowmatch.cli import main
 from snowmatch.cli.advice import COMMANDS as ADVICE
 from snowmatch.models.registry import registry
 from snowmatch.review.doctor.examine import TO_CHECK
+from snowmatch.screening.foreground import OUTLINES
 from snowmatch.testing import EXTRACTOR_CHECKS, MATCHER_CHECKS
 
 pytestmark = pytest.mark.usefixtures("seen_once")
@@ -28,6 +29,17 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = {"README.md": README, **{page.name: page.read_text(encoding="utf-8") for page in PAGES}}
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(name, *block) for name, text in TEXTS.items() for block in BLOCK.findall(text)]
+
+
+def test_networks_without_a_checksum_are_named():
+    unknown = {entry.name for entry in registry() for file in entry.files if not file.sha256}
+    assert unknown
+    assert not [name for name in unknown if f"`{name}`" not in TEXTS["networks.md"]]
+
+
+def test_what_shows_where_the_animal_is_is_explained():
+    (told,) = [text for text in TEXTS["python.md"].split("\n- ") if text.startswith("`foreground` is")]
+    assert {*OUTLINES, "given"} <= {*re.findall(r"`([^`]+)`", told)}
 
 
 COMMANDS = {
