@@ -16,7 +16,7 @@ from snowmatch.catalog.times import read_times
 from snowmatch.confidence.score_table import is_table, save_table
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
-from snowmatch.decisions.named import with_decisions
+from snowmatch.decisions.named import with_checked_names, with_decisions
 from snowmatch.features.extractors import check_extractor
 from snowmatch.features.indexing import IndexOptions, IndexReport, index_catalog
 from snowmatch.identify.answer import Answer
@@ -114,6 +114,10 @@ class Catalog:
     def session(self, **method: Unpack[MethodOptions]) -> Session:
         """Prepare the catalog for many queries: pass the returned session to `query`, without a method of its own."""
         return open_session(self.data, self.method(**method), self._galleries)
+
+    def checked(self) -> Catalog:
+        """Return the catalog with those names only that persons gave, as `calibrate` and `evaluate` take them."""
+        return replace(self, data=with_checked_names(self.data))
 
     def query(
         self,

@@ -6,12 +6,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from batch_answers import AIKA, BARS, says
+from click.testing import CliRunner
 
+import snowmatch
+from snowmatch.catalog.evidence import count_encounter_pairs
+from snowmatch.cli import main
 from snowmatch.confidence.model import Model
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.decisions.named import with_checked_names
 from snowmatch.identify.judge import judge_scores
 from snowmatch.identify.question import make_question
 from snowmatch.matching.gallery import Animal
 from snowmatch.review.batch import run_batch
+from snowmatch.review.doctor.examine import examine
+from snowmatch.review.identities import answer_pair, decide, name_sightings, open_identities
+from snowmatch.review.observer_name import MACHINE
 from snowmatch.views.json import answer_to_json
 
 __all__ = ["says"]  # fixtures
@@ -65,3 +74,56 @@ def test_in_json_a_joined_animal_has_no_name_but_an_encounter(says):
     told = answer_to_json(answer)
     assert [c["individual"] for c in told["candidates"]] == [None, "aika"]
     assert (told["decision"]["individual"], told["decision"]["encounter"]) == (None, "e1")
+
+
+def test_what_only_the_machine_joined_is_not_taken_for_right(tmp_path):
+    names = ("aika", "aika", "", "", "", "", "", "", "bars")
+    lines = [f"{n}.jpg,{name},e{n},a{n}\n" for n, name in enumerate(names)]
+    (tmp_path / "catalog.csv").write_text("path,individual,encounter,annotation\n" + "".join(lines))
+
+    def say(one, other, observer, **values):
+        decide(who, [answer_pair(who, one, other, "same", observer, **values)])
+
+    who = open_identities(tmp_path)
+    say(0, 2, MACHINE, role="machine")
+    say(2, 3, "Anna")
+    say(4, 5, MACHINE, role="machine")
+    say(6, 7, "Anna")
+    data = snowmatch.open_catalog(tmp_path).data
+    nameless = [*["unnamed a4"] * 2, *["unnamed a6"] * 2]
+    assert [a.individual for a in data.annotations] == [*["aika"] * 4, *nameless, "bars"]
+    checked = with_checked_names(data)
+    assert [a.individual for a in checked.annotations] == ["aika", "aika", *[None] * 6, "bars"]
+    assert [note.data for note in checked.notes if note.code == "names-of-machine"] == [{"count": 2}]
+    assert with_checked_names(checked) == checked
+    who = open_identities(tmp_path)
+    assert who.checked == tuple(replace(a, annotation=f"a{a.row}") for a in checked.annotations)
+    say(0, 2, "Anna")
+    say(5, 8, MACHINE, role="machine")
+    data = snowmatch.open_catalog(tmp_path).data
+    assert [a.individual for a in with_checked_names(data).annotations] == [*["aika"] * 4, *[None] * 4, "bars"]
+
+
+def test_names_that_the_machine_lends_are_neither_asked_nor_counted(own_survey):
+    folder = own_survey / "catalog"
+    opened = snowmatch.open_catalog(folder)
+    assert opened.session().encounter_pairs == count_encounter_pairs(opened.data.annotations) > 0
+    who = open_identities(folder)
+    known, (one, *_) = who.who.individuals[0], [n for n, s in enumerate(who.who.sightings) if s.named is None]
+    drafts = [name_sightings(who, each.sightings[1:], "", "Anna") for each in who.who.individuals if each.name]
+    who, _ = decide(who, drafts)
+    many = [answer_pair(who, known.sightings[0], n, "same", MACHINE, role="machine") for n in known.sightings[1:]]
+    decide(who, [*many, answer_pair(who, known.sightings[0], one, "same", MACHINE, role="machine")])
+    opened = snowmatch.open_catalog(folder)
+    assert count_encounter_pairs(opened.data.annotations) > 0
+    assert opened.session().encounter_pairs == 0
+    found = opened.evaluate()
+    names = [a.individual for a in with_checked_names(opened.data).annotations]
+    assert found.table.queries.tolist() == [row for row, name in enumerate(names) if name is not None]
+    assert "names-of-machine" in [note.code for note in found.notes]
+    with pytest.raises(SnowmatchError, match="has 0 pairs of encounters of one animal"):
+        opened.calibrate()
+    ran = CliRunner().invoke(main, ["evaluate", str(folder), "--failures", str(own_survey / "wrong")])
+    assert (ran.exit_code, (own_survey / "wrong" / "index.html").exists()) == (0, True), ran.output
+    told = examine(opened, deep=True)
+    assert "names-of-machine" in [note.code for note in told.unseen]

@@ -24,6 +24,7 @@ EVIDENCE = (
     "two-names",
     "encounters-at-several-places",
     "encounters-half-named",
+    "names-of-machine",
     "settings-damaged",
 )
 

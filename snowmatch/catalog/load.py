@@ -42,7 +42,8 @@ class CatalogData:
     """The annotations of the catalog in `folder`, in the order of the table, or sorted by path; notes on ignored or
     changed values.
 
-    facts: of the photos that were indexed or looked at, by path.
+    facts: of the photos that were indexed or looked at, by path. lent: by row, the name without the machine's joins, or
+    None, where these alone give the row's name.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class CatalogData:
     notes: tuple[Note, ...]
     settings: CatalogSettings = field(default_factory=CatalogSettings)
     facts: Mapping[str, PhotoFacts] = field(default_factory=dict, repr=False)
+    lent: Mapping[int, str | None] = field(default_factory=dict, repr=False)
 
 
 @without_collection()

@@ -93,7 +93,7 @@ def evaluate(
         say(f"scores written to {save}")
     if failures is not None:
         with Bar("pictures", "query") as bar:
-            asked = opened.session(**method), result.protocol, result.table
+            asked = opened.checked().session(**method), result.protocol, result.table
             write_failures(failures, *asked, progress=bar.update, force=force)
         say(f"wrong answers written to {failures / 'index.html'}")
     if as_json:

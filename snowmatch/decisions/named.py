@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from snowmatch.catalog.names import name_notes
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
+from snowmatch.core.unions import Unions
 from snowmatch.decisions.corrections import with_corrections
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
-from snowmatch.decisions.row import Decision
-from snowmatch.decisions.who import Who, is_name, who_is_who, with_names
+from snowmatch.decisions.row import SAME, Decision
+from snowmatch.decisions.who import DISPUTED, Who, is_name, make_individual, who_is_who, with_names
 
 # Codes of the notes on names of individuals
 NAMES = ("doubtful-names", "unnamed-names", "camera-folders", "individuals-alike", "individuals-in-several-locations")
@@ -46,7 +47,51 @@ def with_rows(data: CatalogData, rows: Sequence[Decision]) -> CatalogData:
     told = _notes(data.annotations, named, who)
     if any(note.code == "named-by-decisions" for note in told):  # the names of the table no longer count
         data = replace(data, notes=tuple(note for note in data.notes if note.code not in NAMES))
-    return replace(data, annotations=named, notes=(*data.notes, *told))
+    return replace(data, annotations=named, notes=(*data.notes, *told), lent=lent_names(who))
+
+
+def lent_names(who: Who) -> dict[int, str | None]:
+    """Return, by row, the name without the machine's joins, or None, where these alone give the row's name."""
+    joined = Unions(len(who.sightings))
+    first: dict[str, int] = {}
+    for number, key in enumerate(who.names):
+        if key is not None:
+            joined.join(first.setdefault(key, number), number)
+    for a, b in who.links:
+        joined.join(a, b)
+    for (a, b), state in who.pairs.items():
+        if state.answer in (SAME, DISPUTED) and any(d.answer == SAME and d.role != "machine" for d in state.answers):
+            joined.join(a, b)
+    found: dict[int, str | None] = {}
+    shown = who.sightings, who.names, who.labels, who.preferred, who.merged
+    for members in joined.groups():
+        individual = who.individuals[who.of[members[0]]]
+        if len(members) < len(individual.sightings) and individual.name is not None:
+            name = make_individual(members, *shown, ()).name
+            if name != individual.name:
+                found.update((row, name) for number in members for row in who.sightings[number].rows)
+    return found
+
+
+def checked_names(annotations: Sequence[Annotation], lent: Mapping[int, str | None]) -> tuple[Annotation, ...]:
+    """Return annotations with those names only that persons gave, for what is learned or measured by names.
+
+    lent: as of `lent_names`. What only the machine joined to a name is unidentified, and so is an animal without a name
+    that decisions joined: it may be a named one.
+    """
+    names = [lent.get(a.row, a.individual if is_name(a.individual) else None) for a in annotations]
+    pairs = zip(annotations, names, strict=True)
+    return tuple(a if a.individual == name else replace(a, individual=name) for a, name in pairs)
+
+
+def with_checked_names(data: CatalogData) -> CatalogData:
+    """Return the catalog with the names of `checked_names`, and a note on those that only the machine lends."""
+    if not data.lent:
+        return replace(data, annotations=checked_names(data.annotations, {}))
+    count = counted(len(data.lent), "annotation has its name", "annotations have their names")
+    text = f"{count} from the machine's joins alone, which nobody has checked: such names are not taken for right"
+    note = Note("names-of-machine", text, {"count": len(data.lent)})
+    return replace(data, annotations=checked_names(data.annotations, data.lent), notes=(*data.notes, note), lent={})
 
 
 def _name_notes(before: tuple[Annotation, ...], after: tuple[Annotation, ...]) -> list[Note]:

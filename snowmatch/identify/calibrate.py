@@ -26,6 +26,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
+from snowmatch.decisions.named import with_checked_names
 from snowmatch.identify.method import Method
 from snowmatch.identify.session import Galleries, found_by, indexed, named_encounters
 from snowmatch.matching.gallery import Gallery
@@ -73,12 +74,12 @@ def calibrate(
 ) -> Calibrated:
     """Learn a model that converts scores to probabilities from the named encounters, and store it in the catalog.
 
-    All later queries with the same method use the stored model. cache: galleries that were made before. progress: a
-    function that is called with (done, total) queries. sample: the largest number of queries; those of a random sample
-    of encounters are asked. None: all. Raises SnowmatchError if nothing is indexed, if labels
-    contradict each other, or if there are too few pairs of encounters of one animal.
+    All later queries with the same method use the stored model. Names are those of `checked_names`. cache: galleries
+    that were made before. progress: a function that is called with (done, total) queries. sample: the largest number of
+    queries; those of a random sample of encounters are asked. None: all. Raises SnowmatchError if nothing is indexed,
+    if labels contradict each other, or if there are too few pairs of encounters of one animal.
     """
-    folder = data.folder
+    data, folder = with_checked_names(data), data.folder
     check_labels(data.annotations)
     states, galleries = indexed(data, method, cache)
     pairs = count_encounter_pairs(data.annotations)

@@ -24,6 +24,7 @@ from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.text import counted
+from snowmatch.decisions.named import with_checked_names
 from snowmatch.identify.calibrate import facts_of
 from snowmatch.identify.method import Method
 from snowmatch.identify.session import Galleries, indexed
@@ -64,13 +65,14 @@ def evaluate(
 ) -> Evaluation:
     """Query every identified annotation and measure how often the rest of the catalog gives the right answer.
 
-    protocol: `cross-encounter` (only other encounters may answer), `cross-station` (only other stations may answer) or
-    `split` (rows marked `test` are queries, rows marked `train` may answer).
+    Names are those of `checked_names`. protocol: `cross-encounter` (only other encounters may answer), `cross-station`
+    (only other stations may answer) or `split` (rows marked `test` are queries, rows marked `train` may answer).
     cache: galleries that were made before. progress: a function that is called with (done, total) queries.
     sample: the largest number of queries; those of a random sample of encounters are asked. None: all.
     Raises SnowmatchError if the catalog is not indexed, does not have the annotations that the protocol needs, or has
     only one individual.
     """
+    data = with_checked_names(data)
     sides = sides_of(data.annotations, protocol)
     if len(names := {a.individual for a in data.annotations if a.individual is not None}) == 1:
         raise SnowmatchError(

@@ -26,6 +26,7 @@ from snowmatch.core.plugins import Extractor, make_plugin, settings, settings_ke
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
+from snowmatch.decisions.named import checked_names
 from snowmatch.features.made_with import check_weights, index_folder
 from snowmatch.features.reader import FeatureReader, list_features, open_features
 from snowmatch.features.segments import features_folder
@@ -120,8 +121,11 @@ class Session:
 
     @cached_property
     def encounter_pairs(self) -> int:
-        """The number of pairs of encounters that show one individual with the same body part (or `unknown`)."""
-        return count_encounter_pairs(self.data.annotations)
+        """The number of pairs of encounters that show one individual with the same body part (or `unknown`).
+
+        Names are those of `checked_names`, as a calibration counts them.
+        """
+        return count_encounter_pairs(checked_names(self.data.annotations, self.data.lent))
 
     @cached_property
     def _unread(self) -> tuple[str, ...]:
@@ -232,8 +236,8 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
         notes.append(Note("not-calibrated", "not calibrated: scores can be compared within this answer only", about))
     elif calibration.source == "catalog" and (other := _found_otherwise(data, calibrations, method)):
         notes.append(Note("calibration-found-otherwise", other, about))
-    elif outgrown(calibration, data.annotations):
-        named = named_encounters(data.annotations)
+    elif outgrown(calibration, checked := checked_names(data.annotations, data.lent)):
+        named = named_encounters(checked)
         text = f"calibrated when {calibration.named} encounters had names, but {named} have names now: calibrate again"
         notes.append(Note("calibration-outgrown", text, about))
     return Session(data, method, states, galleries, calibration, tuple(notes))
@@ -328,7 +332,10 @@ def _found_otherwise(data: CatalogData, calibrations: CalibrationFile, method: M
 
 
 def outgrown(calibration: Calibration, annotations: Sequence[Annotation]) -> bool:
-    """Return whether a calibration is of this catalog, and GROWN times as many encounters as then have names now."""
+    """Return whether a calibration is of this catalog, and GROWN times as many encounters as then have names now.
+
+    annotations: with the names of `checked_names`.
+    """
     return calibration.source == "catalog" and named_encounters(annotations) >= GROWN * calibration.named
 
 

@@ -34,6 +34,7 @@ from snowmatch.decisions.file import decisions_path as decisions_path
 from snowmatch.decisions.file import read_head as read_head
 from snowmatch.decisions.merge import Exported, export_lines, import_lines, merge_file
 from snowmatch.decisions.merge import Merged as Merged
+from snowmatch.decisions.named import checked_names, lent_names
 from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
 from snowmatch.decisions.who import Individual as Individual
@@ -70,6 +71,11 @@ class Identities:
     def named(self) -> tuple[Annotation, ...]:
         """The annotations with the names by all decisions."""
         return with_names(with_corrections(self.data.annotations, in_effect(self.rows)), self.who)
+
+    @cached_property
+    def checked(self) -> tuple[Annotation, ...]:
+        """The annotations with those names only that persons gave, as a calibration takes them."""
+        return checked_names(self.named, lent_names(self.who))
 
     def corrected(self, row: int) -> Annotation:
         """Return the annotation of a row of the table, with the body part, species and box that persons corrected."""

@@ -107,7 +107,7 @@ def _unindexed(state: State, identities: Identities, states: Sequence[tuple[str,
 def _learnable(state: State, identities: Identities, jobs: Sequence[Job]) -> int:
     if next((job.state for job in jobs if job.kind == "calibrate"), "") == "failed":  # it tells why
         return 0
-    return learnable_pairs(state.session(names=False), identities.named)
+    return learnable_pairs(state.session(names=False), identities.checked)
 
 
 def _asked(state: State, identities: Identities, evidence: Evidence | None) -> tuple[int | None, int | None]:

@@ -117,14 +117,14 @@ def examine(
     unseen = list(_unseen(patient))
     if deep:
         try:
-            judged, levels, notes = judge_names(Catalog(data, decisions).session(), progress)
+            judged, levels, notes = judge_names(Catalog(data, decisions).checked().session(), progress)
             findings += findings_of_matches(patient, judged, levels)
             unseen += notes
         except SnowmatchError as error:
             deep = False
             text = f"whether the coats agree with the names: {error}"
             unseen.append(Note(error.code or "names-not-asked", text, error.data))
-    elif named := sum(a.individual is not None for a in data.annotations):
+    elif named := sum(a.individual is not None for a in catalog.checked().data.annotations):
         text = f"whether the coats agree with the names of {counted(named, 'annotation')}: that takes some time"
         unseen.append(Note("names-unseen", text, {"catalog": str(data.folder), "count": named}))
     findings += _other_notes(patient)

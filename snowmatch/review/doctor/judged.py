@@ -64,7 +64,7 @@ def judge_names(
         if usable:
             one = _judge(table, names, group, usable, annotations, calibration, facts)
             judged += [one] if one is not None else []
-    notes = sample_notes(trial)
+    notes = [*sample_notes(trial), *(note for note in session.data.notes if note.code == "names-of-machine")]
     if bare := len(table.group_queries) - len(judged):
         text = f"{counted(bare, 'named encounter')} without features, or with nothing to compare, could not be asked"
         notes.append(Note("encounters-not-asked", text, {"count": bare}))
