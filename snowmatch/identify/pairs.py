@@ -146,15 +146,19 @@ def _log_odds(models: Sequence[Model], scores: np.ndarray, features: float) -> n
     """Return (2, I) the natural logarithm of the likelihood ratio of each score, one animal or two: mean and lowest of
     the models.
 
-    scores: (I,) of the sightings that are compared. A score that is not verified has 0.
+    scores: (I,) of the sightings that are compared. A score that is not verified has 0. For the lowest, others that
+    match nothing make no score say more, as in `model.probabilities`.
     """
-    each = [np.zeros(len(scores))]
-    if models:
-        each = []
+    if not models:
+        return np.zeros((2, len(scores)))
     beside = beside_others(scores)
-    for model in models:
-        speaks = evidence(beside, model.knots) @ np.array([model.accepted, *model.slopes])
-        against = model.new + model.features * float(richness(features, model.usual_features))
-        each.append(speaks - np.logaddexp(0.0, against - np.log(model.individuals)) + np.log(2.0))
-    both = np.stack([np.mean(each, axis=0), np.min(each, axis=0)])
-    return np.where(scores > VERIFIED, both, 0.0)
+    mean = np.mean([_of_model(model, beside, features) for model in models], axis=0)
+    lowest = np.min([_of_model(model, np.minimum(beside, scores), features) for model in models], axis=0)
+    return np.where(scores > VERIFIED, np.stack([mean, lowest]), 0.0)
+
+
+def _of_model(model: Model, scores: np.ndarray, features: float) -> np.ndarray:
+    """Return (I,) the natural logarithm of the likelihood ratio of each score by one model."""
+    speaks = evidence(scores, model.knots) @ np.array([model.accepted, *model.slopes])
+    against = model.new + model.features * float(richness(features, model.usual_features))
+    return np.asarray(speaks - np.logaddexp(0.0, against - np.log(model.individuals)) + np.log(2.0))

@@ -21,7 +21,7 @@ from snowmatch.core.version import __version__
 from snowmatch.identify.session import Session
 from snowmatch.review.groups import Group
 
-FORMAT = 7  # increased if the records or the scores change: older ones are then not read
+FORMAT = 8  # increased if the records or the scores change: older ones are then not read
 Record = dict[str, Any]
 
 

@@ -18,7 +18,7 @@ from snowmatch.identify.session import Session
 from snowmatch.review.identities import Identities
 from snowmatch.review.kept import Record, keep, read_kept
 
-FORMAT = 7  # increased if the records or the scores change: older ones are then not read
+FORMAT = 8  # increased if the records or the scores change: older ones are then not read
 TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal is rarely met more often in one survey
 AT_ONCE = 50  # sightings asked between two savings
 SHORT = 16  # digits of a key that tell sightings apart
