@@ -1,5 +1,6 @@
 """The command `snowmatch calibrate`, and queries and evaluations that use a calibration."""
 
+import errno
 import json
 import re
 import shlex
@@ -180,6 +181,17 @@ def test_a_calibration_of_a_sample_is_not_outgrown_at_once(calibrated, few):
         assert not any("have names now" in note.text for note in ask(folder, a_row(folder)).notes)
     finally:
         calibration_path(catalog).write_bytes(kept)
+
+
+def test_a_catalog_that_cannot_be_written_is_told_before_its_photos_are_asked(survey, few, monkeypatch):
+    def closed(path, mode):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("snowmatch.core.files._create", closed)
+    monkeypatch.setattr("snowmatch.identify.calibrate.score_trial", None)
+    result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog")])
+    assert result.exit_code == 1
+    assert "Read-only file system; make the folder writable" in result.stderr
 
 
 def test_a_sample_that_is_too_small_is_told(survey, few):

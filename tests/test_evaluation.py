@@ -1,6 +1,7 @@
 """Evaluation: the gallery of each protocol, the table of scores, and the evaluation of the engine."""
 
 import csv
+import errno
 import io
 import json
 import shutil
@@ -448,3 +449,14 @@ def test_a_score_table_of_an_earlier_version_is_told_and_may_be_replaced(tmp_pat
     assert is_table(path)
     with pytest.raises(SnowmatchError, match="written by an earlier version of snowmatch: evaluate the catalog again"):
         load_table(path)
+
+
+def test_figures_are_told_before_a_file_that_cannot_be_written(survey, tmp_path, monkeypatch):
+    def full(path, mode):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("snowmatch.core.files._create", full)
+    run = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), "--save", str(tmp_path / "scores.npz")])
+    assert run.exit_code == 1
+    assert "by individual" in run.stdout
+    assert "No space left on device; free some disk space and run it again" in run.stderr

@@ -88,11 +88,11 @@ def calibrate(
         learned = open_catalog(catalog, decisions).calibrate(
             levels=levels, sample=sample, progress=bar.update, **method_of(extractors, matcher, options, fast)
         )
-    picture = calibration_path(catalog).with_suffix(".png")
-    draw_reliability(learned.quality, picture)
     if as_json:
         print_json(calibrated_to_json(learned))
     else:
         print_text(format_calibrated(learned))
     say_notes(learned.notes)
+    picture = calibration_path(catalog).with_suffix(".png")
+    draw_reliability(learned.quality, picture)
     say(f"reliability diagram written to {picture}")

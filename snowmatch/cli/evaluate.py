@@ -88,7 +88,12 @@ def evaluate(
     method = method_of(extractors, matcher, options, fast)
     with Bar("matching", "query") as bar:
         result = opened.evaluate(protocol, sample=sample, progress=bar.update, **method)
-    if save is not None:
+    if as_json:
+        print_json(evaluation_to_json(result))
+    else:
+        print_text(format_evaluation(result))
+    say_notes(result.notes)
+    if save is not None:  # after the figures: a full disk must not lose them
         save_table(save, result.table)
         say(f"scores written to {save}")
     if failures is not None:
@@ -96,8 +101,3 @@ def evaluate(
             asked = opened.checked().session(**method), result.protocol, result.table
             write_failures(failures, *asked, progress=bar.update, force=force)
         say(f"wrong answers written to {failures / 'index.html'}")
-    if as_json:
-        print_json(evaluation_to_json(result))
-    else:
-        print_text(format_evaluation(result))
-    say_notes(result.notes)

@@ -194,6 +194,17 @@ def keep_file(path: Path, content: bytes) -> None:
         raise unwritable(path.parent, error) from error
 
 
+def check_writable(folder: Path) -> None:
+    """Raise SnowmatchError as `replace_file` if no file can be made in a folder, before work that ends there."""
+    try:
+        make_folder(folder)
+        trial = folder / f".snowmatch-{secrets.token_hex(8)}{TEMPORARY}"
+        _create(trial, 0o666).close()
+        trial.unlink()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
 def _clear(folder: Path, now: float) -> None:
     """Remove what killed commands left in a folder, once in a process. now: by the clock of the folder's disk."""
     if folder in _cleared:
@@ -219,7 +230,8 @@ def unwritable(folder: Path, error: OSError) -> SnowmatchError:
     elif error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY):
         advice = f"a folder has the place of a file, or a file that of a folder: move {error.filename or 'it'} away"
     else:
-        advice = "finished work is kept: free some disk space and run it again"
+        kept = "finished work is kept: " if _depth_below(folder, HOME) else ""  # an output file is not
+        advice = f"{kept}free some disk space and run it again"
     return SnowmatchError(f"cannot write in {folder}: {error.strerror or error}; {advice}")
 
 

@@ -22,6 +22,8 @@ from snowmatch.confidence.scoring import most_queries, score_trial
 from snowmatch.confidence.shipped import load_shipped
 from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import check_writable
+from snowmatch.core.home import calibration_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
@@ -88,6 +90,7 @@ def calibrate(
             f"{folder} has {counted(pairs, 'pair')} of encounters of one animal, calibration needs {ENOUGH_PAIRS}: "
             "name the animals of more encounters; until then, queries use the calibration that comes with snowmatch"
         )
+    check_writable(calibration_path(folder).parent)  # told before the queries are asked
     most = most_queries(*sides_of(data.annotations, "cross-encounter"), galleries, method.matcher)
     trial = make_trial(data.annotations, "cross-encounter", most, sample=sample)
     notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(folder, states, method.extractor)]
