@@ -17,6 +17,7 @@ from PIL import Image
 
 from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.cli import main
+from snowmatch.cli.advice import advice, quoted
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.demo.run import _query_command
 from snowmatch.matching.search import loaded
@@ -517,3 +518,16 @@ def test_the_help_tells_that_settings_of_the_catalog_are_kept(command):
     told = [text for text in helps if "[default:" in text]
     assert len(told) >= 2
     assert not [text for text in told if not re.search(r"\[default: what (it|the catalog) keeps, first ", text)]
+
+
+def test_commands_that_are_told_have_the_file_of_decisions_that_was_given(survey, tmp_path):
+    photo, row = a_query(survey)
+    catalog, typed = survey / "catalog", f"--decisions {quoted(str(tmp_path / 'my decisions.sqlite'))})"
+    given = ("--decisions", tmp_path / "my decisions.sqlite")
+    told = run("query", photo, "--catalog", catalog, "--bbox", row["bbox"], *given).stderr
+    assert f"(snowmatch calibrate {quoted(str(catalog))} {typed}" in told
+    told = run("query", photo, "--catalog", catalog, "--exclude-encounter", "nowhere", *given).stderr
+    assert f"(snowmatch show {quoted(str(catalog))} {typed}" in told  # also of an error
+    assert "--decisions" not in run("query", photo, "--catalog", catalog, "--bbox", row["bbox"]).stderr
+    for code in ("calibration-refused", "decisions-idle", "names-refused", "decisions-quarrel", "merge-instead"):
+        assert advice(code, {"decisions": "f", "names": ("a", "b")}).endswith(" --decisions f"), code

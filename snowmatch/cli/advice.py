@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 Data = Mapping[str, Any]
 WINDOWS = os.name == "nt"
+DECISIONS = "snowmatch.decisions"  # of the context of a command: the file of decisions that it was given
 
 
 def quoted(text: str) -> str:
@@ -28,8 +31,13 @@ def advice(code: str, data: Data) -> str:
 
 
 def with_advice(text: str, code: str, data: Data) -> str:
-    """Return the text of an error or a note. The command or option to type is added at the end, in brackets."""
-    command = advice(code, data)
+    """Return the text of an error or a note. The command or option to type is added at the end, in brackets.
+
+    The file of decisions that this command was given goes along.
+    """
+    context = click.get_current_context(silent=True)
+    given = context.meta.get(DECISIONS) if context is not None else None
+    command = advice(code, data if given is None else {"decisions": given, **data})
     return f"{text} ({command})" if command else text
 
 
@@ -69,7 +77,15 @@ def _in_use(folder: str) -> Data:
 
 
 def _calibrate(data: Data) -> str:
-    return f"snowmatch calibrate {_catalog(data)}{method_options(data)}"
+    return f"snowmatch calibrate {_catalog(data)}{method_options(data)}{decisions_typed(data)}"
+
+
+def _check(data: Data) -> str:
+    return f"snowmatch identities {_catalog(data)} check{decisions_typed(data)}"
+
+
+def _show(data: Data) -> str:
+    return f"snowmatch show {_catalog(data)}{decisions_typed(data)}"
 
 
 def _extractor_options(data: Data) -> str:
@@ -132,7 +148,8 @@ def _frames(data: Data) -> str:
 
 
 def _merge(data: Data) -> str:
-    return f"snowmatch identities CATALOG merge {' '.join(quoted(str(name)) for name in data['names'])}"
+    names = " ".join(quoted(str(name)) for name in data["names"])
+    return f"snowmatch identities CATALOG merge {names}{decisions_typed(data)}"
 
 
 def _download(data: Data) -> str:
@@ -166,10 +183,12 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-catalog": lambda data: "--catalog DIR",
     "choose-device": lambda data: "-o device=cpu",
     "no-catalog": lambda data: "" if "folder" in data else "--catalog DIR; snowmatch index DIR",
-    "unknown-encounter": lambda data: f"snowmatch show {_catalog(data)}",
+    "unknown-encounter": _show,
     "sample-too-small": lambda data: "--sample N",
-    "too-few-pairs": lambda data: f"snowmatch show {_catalog(data)}",
-    "one-individual": lambda data: f"snowmatch query PHOTO --catalog {_catalog(data)} --draw answer/",
+    "too-few-pairs": _show,
+    "one-individual": lambda data: (
+        f"snowmatch query PHOTO --catalog {_catalog(data)} --draw answer/{decisions_typed(data)}"
+    ),
     "fewer-workers": lambda data: "--workers 1",
     "index-with": lambda data: f"snowmatch index CATALOG --extractor {data['extractor']} -o {data['setting']}",
     "list-weights": lambda data: "snowmatch weights list",
@@ -210,9 +229,9 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "stale-annotations": _index,
     "copied-annotations": _index,
     "features-of-others-damaged": _index,
-    "failed-annotations": lambda data: f"snowmatch show {_catalog(data)}",
+    "failed-annotations": _show,
     "found-damaged": _index,
-    "screening-damaged": lambda data: f"snowmatch screen {_catalog(data)}",
+    "screening-damaged": lambda data: f"snowmatch screen {_catalog(data)}{decisions_typed(data)}",
     "maps-damaged": _index,
     "no-middle": _index,
     "maps-missing": _index,
@@ -223,11 +242,11 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "not-checked": lambda data: f"-o {data['setting']}=N",
     "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
     "answers-kept": lambda data: "--again" if data.get("older") else "",
-    "decisions-quarrel": lambda data: "snowmatch identities CATALOG check",
+    "decisions-quarrel": _check,
     "gap-in-session": lambda data: f"{'or ' if data.get('of_table') else ''}--session NAME=FROM..TO for each",
     "decisions-rescued": lambda data: _of_decisions(data, f"import-decisions {quoted(str(data.get('out', 'FILE')))}"),
-    "decisions-idle": lambda data: "snowmatch identities CATALOG check",
-    "names-refused": lambda data: "snowmatch identities CATALOG check",
+    "decisions-idle": _check,
+    "names-refused": _check,
     "folders-read": lambda data: "-o folders=LEVELS says otherwise",
     "photo-not-looked-up": lambda data: "--exclude-encounter ID",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from snowmatch.cli.advice import DECISIONS
 from snowmatch.cli.shared import PATH, print_text, say, say_notes
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def placed(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_place(catalog: Path, *, decisions: Path | None, observer: str | None, **values: Any) -> None:
         place = Place(catalog, decisions, observer)
+        click.get_current_context().meta[DECISIONS] = decisions
         command(place, **values)
         if observer is not None and not place.used:
             say("--observer has no effect here, where nobody decides, and is not remembered")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from snowmatch.cli.advice import with_advice
+from snowmatch.cli.advice import DECISIONS, with_advice
 from snowmatch.core.home import PROGRESS_FILE
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def _say_absent(ctx: click.Context, parameter: click.Parameter, path: Path | Non
     if path is not None:
         from snowmatch.review.identities import absent_notes
 
+        ctx.meta[DECISIONS] = path
         say_notes(absent_notes(path))
     return path
 
