@@ -139,23 +139,28 @@ class Catalog:
         asking, matcher = make_question(photos, **asked), matcher or DEFAULT_MATCHER
         return ask(session or self.session(extractor=extractor, matcher=matcher, options=options), asking)
 
+    def set_levels(self, levels: Sequence[float]) -> None:
+        """Store the lowest probabilities of excellent, good and fair in this catalog. They stay until you set others.
+
+        They hold for every calibration, also for the one that comes with snowmatch.
+        """
+        from snowmatch.identify.calibrate import set_levels
+
+        set_levels(self.folder, levels)
+
     def calibrate(
         self,
         *,
-        levels: Sequence[float] | None = None,
         sample: int | None = None,
         progress: Progress | None = None,
         **method: Unpack[MethodOptions],
     ) -> Calibrated:
         """Learn the meaning of scores from this catalog's named encounters, and store it for all later queries.
 
-        levels: the lowest probabilities of excellent, good and fair in this catalog. They stay until you set others,
-        even if nothing can be learned. sample: most queries that are asked. `progress` counts queries.
+        sample: most queries that are asked. `progress` counts queries.
         """
-        from snowmatch.identify.calibrate import calibrate, set_levels  # loads scipy, which takes longer than a query
+        from snowmatch.identify.calibrate import calibrate  # loads scipy, which takes longer than a query
 
-        if levels is not None:
-            set_levels(self.folder, levels)
         return calibrate(self.data, self.method(**method), self._galleries, progress, sample)
 
     def evaluate(

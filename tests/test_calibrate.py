@@ -124,6 +124,17 @@ def test_levels_given_for_a_catalog_are_kept(calibrated, few):
         calibration_path(catalog).write_bytes(kept)
 
 
+def test_levels_are_told_to_be_stored_though_nothing_can_be_learned(own_survey):
+    catalog = own_survey / "catalog"
+    arguments = ["calibrate", str(catalog), "--levels", "0.5,0.3,0.1"]
+    result = CliRunner().invoke(main, [*arguments, "--extractor", "nonsense"])
+    assert (result.exit_code, calibration_path(catalog).exists()) == (1, False)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.stderr.index("levels stored") < result.stderr.index("calibration needs 30")
+    assert load_calibrations(catalog).levels == Levels(0.5, 0.3, 0.1)
+
+
 @pytest.mark.parametrize("levels", ["0.9", "a,b,c", "0.9,0.99,0.5", "1,0.5,0.1"])
 def test_invalid_levels_are_refused(calibrated, levels):
     folder, _ = calibrated

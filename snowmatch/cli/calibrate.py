@@ -84,10 +84,13 @@ def calibrate(
     from snowmatch.core.home import calibration_path
     from snowmatch.views.calibration import calibrated_to_json, draw_reliability, format_calibrated
 
+    opened, method = open_catalog(catalog, decisions), method_of(extractors, matcher, options, fast)
+    if levels is not None:
+        opened.method(**method)  # if it cannot be used, nothing is stored
+        opened.set_levels(levels)
+        say("levels stored: they hold from now on, also if nothing can be learned")
     with Bar("matching", "query") as bar:
-        learned = open_catalog(catalog, decisions).calibrate(
-            levels=levels, sample=sample, progress=bar.update, **method_of(extractors, matcher, options, fast)
-        )
+        learned = opened.calibrate(sample=sample, progress=bar.update, **method)
     if as_json:
         print_json(calibrated_to_json(learned))
     else:
