@@ -220,6 +220,9 @@ def test_with_too_few_pairs_the_shipped_calibration_is_used_with_a_note(survey):
         f"the catalog has {pairs} pairs of encounters of one animal, a calibration needs 30" in note.text
         for note in answer.notes
     )
+    (note,) = [note for note in answer.notes if note.code == "calibration-shipped"]
+    assert not advice(note.code, note.data)  # it would fail
+    assert advice(note.code, {**note.data, "pairs": 30}).startswith("snowmatch calibrate ")
     result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog")])
     assert result.exit_code == 1
     assert f"has {pairs} pairs of encounters of one animal, calibration needs 30" in result.stderr

@@ -382,6 +382,14 @@ def test_a_file_of_another_version_is_not_used_and_raises_no_error(tmp_path, ver
     assert choose(stored, {"name": "nobody's"}, MATCHER, "0.1.0")[1].startswith("it was made with another version")
 
 
+def test_a_file_of_another_version_with_levels_alone_is_used_and_nothing_is_told(tmp_path):
+    save_calibrations(tmp_path, CalibrationFile(Levels(0.98, 0.9, 0.7)))
+    held = json.loads(calibration_path(tmp_path).read_text()) | {"schema": "snowmatch.calibration/3"}
+    calibration_path(tmp_path).write_text(json.dumps(held))
+    stored = load_calibrations(tmp_path)
+    assert (stored.levels, choose(stored, {"name": "nobody's"}, MATCHER, "0.1.0")[1]) == (Levels(0.98, 0.9, 0.7), "")
+
+
 def test_levels_of_a_file_of_another_version_are_kept_also_by_the_next_calibration(tmp_path):
     save_calibrations(tmp_path, CalibrationFile(Levels(0.98, 0.9, 0.7), (method_calibration(),)))
     held = json.loads(calibration_path(tmp_path).read_text())

@@ -520,7 +520,8 @@ def test_the_help_tells_that_settings_of_the_catalog_are_kept(command):
     assert not [text for text in told if not re.search(r"\[default: what (it|the catalog) keeps, first ", text)]
 
 
-def test_commands_that_are_told_have_the_file_of_decisions_that_was_given(survey, tmp_path):
+def test_commands_that_are_told_have_the_file_of_decisions_that_was_given(survey, tmp_path, monkeypatch):
+    monkeypatch.setattr("snowmatch.identify.judge.ENOUGH_PAIRS", 1)
     photo, row = a_query(survey)
     catalog, typed = survey / "catalog", f"--decisions {quoted(str(tmp_path / 'my decisions.sqlite'))})"
     given = ("--decisions", tmp_path / "my decisions.sqlite")

@@ -238,7 +238,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "calibration-refused": _calibrate,
     "calibration-outgrown": _calibrate,
     "calibration-found-otherwise": _calibrate,
-    "calibration-shipped": _calibrate,
+    "calibration-shipped": lambda data: _calibrate(data) if data.get("pairs", 0) >= data.get("needed", 0) else "",
     "not-checked": lambda data: f"-o {data['setting']}=N",
     "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
     "answers-kept": lambda data: "--again" if data.get("older") else "",

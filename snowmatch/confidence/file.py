@@ -50,8 +50,8 @@ class MethodCalibration:
 
 @dataclass(frozen=True)
 class CalibrationFile:
-    """The levels of a catalog, and a calibration for each method. unread: why the file could not be used; "" if it
-    could.
+    """The levels of a catalog, and a calibration for each method. unread: why those of the file could not be used; ""
+    if they could, or if it has none.
     """
 
     levels: Levels = CUSTOMARY
@@ -96,7 +96,7 @@ def load_calibrations(folder: Path, method: Mapping[str, Any] | None = None) -> 
             raise ValueError("it holds no calibrations")
         if held["schema"] != SCHEMA:
             unread = f"it was made with another version of snowmatch ({held['schema']})"
-            return CalibrationFile(_levels_of(held), unread=unread)
+            return CalibrationFile(_levels_of(held), unread="" if held.get("methods") == [] else unread)
         if not isinstance(held["methods"], list) or not isinstance(held["levels"], dict):
             raise ValueError("it holds no calibrations")
         if held["sum"] != _sum(held):
