@@ -25,18 +25,21 @@ from snowmatch.confidence.score_table import is_table
 from snowmatch.core import files
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_together
-from snowmatch.core.home import home_of, imported_path, mended_path, settings_path
+from snowmatch.core.home import home_of, imported_path, indexes_path, mended_path, settings_path
 from snowmatch.core.mended import forget_mended, keep_mended, note_on_mended
 from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.file import append, read_decisions
 from snowmatch.decisions.row import Decision
 from snowmatch.features.checked import CHECKED, Check, checks_are_damaged, checks_to_json, read_checks
+from snowmatch.identify.spots import spots_between
 from snowmatch.interchange.table_files import read_memory, write_memory
 from snowmatch.photos.pixels import read_photo
 from snowmatch.review import watched
 from snowmatch.review.accounts import accounts_path, add_account, read_accounts
 from snowmatch.review.doctor.stored import findings_of_stored
+from snowmatch.review.identities import open_identities
+from snowmatch.review.likely import gather_evidence
 from snowmatch.review.observer_name import observer_name
 from snowmatch.review.turns import are_damaged, skip, skipped_by, take
 from snowmatch.review.uploads import find_upload, keep_upload, upload_file
@@ -496,3 +499,22 @@ def test_a_database_that_asks_for_too_much_memory_is_told_and_stays(tmp_path, mo
         with pytest.raises(SnowmatchError, match="not enough memory, or its beginning is damaged"), use():
             pass
         assert path.read_bytes() == b"SQLite format 3"
+
+
+def test_a_damaged_search_index_that_pairs_find_is_told(own_survey):
+    folder = own_survey / "catalog"
+    sightings = open_identities(folder).who.sightings
+    rows = [sighting.rows[0] for sighting in sightings if sighting.body_parts == ("left_flank",)][:2]
+
+    def damage():
+        for path in indexes_path(folder).rglob("*.faiss"):
+            path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
+        return snowmatch.open_catalog(folder).session()
+
+    gather_evidence(snowmatch.open_catalog(folder).session(), sightings)
+    told = gather_evidence(damage(), sightings, again=True).notes
+    assert all(note.code == "index-made" and note.data["damaged"] for note in told), told
+    assert note_on_mended(folder).data["count"] == len(told) > 0
+    forget_mended(folder)
+    spots_between(damage(), *rows)
+    assert note_on_mended(folder) is not None

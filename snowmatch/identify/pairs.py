@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from snowmatch.confidence.background import beside_others
 from snowmatch.confidence.model import Model, evidence, richness
+from snowmatch.core.mended import keep_mended
+from snowmatch.core.notes import Note
 from snowmatch.core.types import BODY_PARTS, Matches, same_part
 from snowmatch.identify.foreground import OUTLINED
 from snowmatch.identify.session import Session
@@ -46,13 +49,15 @@ def compare_sightings(
     supposed: Sequence[int] | None = None,
     top: int = 20,
     progress: Callable[[int, int], None] | None = None,
+    notes: list[Note] | None = None,
 ) -> list[PairEvidence]:
     """Return, for each sighting of `asked`, its evidence for up to `top` other sightings, the strongest first.
 
     sightings: the rows of the catalog in each. supposed: a number for the animal that each sighting is supposed to
     show: sightings of one animal do not silence each other's votes. None: each shows another animal. Sightings of one
     passage are not compared, nor are body parts that differ. A sighting without features, or without any verified
-    match, has no evidence. The method of the session has one extractor.
+    match, has no evidence. The method of the session has one extractor. notes: those on search indexes that had to be
+    built are added to it.
     """
     gallery = by_sighting(session.gallery, sightings, supposed)
     matcher, geometry = session.method.matcher, session.method.geometry
@@ -63,7 +68,9 @@ def compare_sightings(
     parts = np.array([a.body_part for a in gallery.annotations], str)
     if votes is not None:
         for part in BODY_PARTS:
-            gallery.prepare(votes.backend, part, np.ones(len(gallery.annotations), bool), votes.foreground)
+            told = prepare_votes(gallery, votes, part, np.ones(len(gallery.annotations), bool))
+            if notes is not None:
+                notes += told
     found: list[PairEvidence] = []
     for start in range(0, len(asked), AT_ONCE):
         some = asked[start : start + AT_ONCE]
@@ -115,6 +122,17 @@ def compare_sightings(
     if progress is not None:
         progress(len(asked), len(asked))
     return found
+
+
+def prepare_votes(gallery: Gallery, votes: Any, part: str, allowed: np.ndarray) -> list[Note]:
+    """Load the search indexes as `Gallery.prepare`, and return its notes. `doctor` tells those that were damaged: not
+    every page that compares photos has a place for notes.
+    """
+    notes = gallery.prepare(votes.backend, part, allowed, votes.foreground)
+    for note in notes:
+        if note.data["damaged"]:
+            keep_mended(gallery.index_folder / note.data["index"])
+    return notes
 
 
 def by_sighting(gallery: Gallery, sightings: Sequence[Sequence[int]], supposed: Sequence[int] | None = None) -> Gallery:

@@ -8,7 +8,7 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Matches, same_part
-from snowmatch.identify.pairs import by_sighting
+from snowmatch.identify.pairs import by_sighting, prepare_votes
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.query import score_query, voter
@@ -73,7 +73,7 @@ def _matches(session: Session, gallery: Gallery, one: int, other: int, allowed: 
         part = gallery.annotations[other].body_part
     allowed = allowed & gallery.of_part(part)  # more animals would make each vote worth more
     if (votes := voter(matcher)) is not None:
-        gallery.prepare(votes.backend, part, allowed, votes.foreground)
+        prepare_votes(gallery, votes, part, allowed)
     (matches,) = score_query([gallery.subject(one)], gallery, allowed, part, matcher, session.method.geometry).matches
     return matches.take(np.flatnonzero(matches.annotation == other))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.notes import Note
+from snowmatch.core.notes import Note, unique
 from snowmatch.core.plugins import settings
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.identify.pairs import compare_sightings
@@ -61,7 +61,7 @@ class Evidence:
 
     pairs: by (one, other). expected: the share of all comparable pairs that show one animal. unlisted: the logarithm of
     the odds of a comparable pair that is not in `pairs`. asked: number of sightings that were asked in this run. notes:
-    whether the answers could be kept.
+    search indexes that had to be built, and whether the answers could be kept.
     """
 
     pairs: Mapping[tuple[int, int], Likely]
@@ -115,7 +115,7 @@ def gather_evidence(
     last = {key: max(there.get(key[:SHORT], 0), record["generation"]) for key, record in kept.items()}
     away = {key for key in last if last[key] < latest and held is not None}
     missing = [n for n, key in enumerate(keys) if key not in kept or key in away or kept[key]["passage"] != passages[n]]
-    notes: tuple[Note, ...] = ()
+    notes: list[Note] = []
     among = _digest(sorted(keys))
     generation = max(latest, 0 if held is None else held["generation"])
     # A run that was stopped goes on: what it kept was asked among the same sightings
@@ -128,7 +128,7 @@ def gather_evidence(
     since = [kept[key]["since"] if key in kept and key not in away else generation for key in keys]
     for start in range(0, len(missing), AT_ONCE):
         some = missing[start : start + AT_ONCE]
-        found = _ask(session, sightings, some, start, len(missing), progress)
+        found = _ask(session, sightings, some, start, len(missing), progress, notes)
         records: dict[str, Record] = {
             keys[n]: {
                 "generation": generation,
@@ -149,10 +149,11 @@ def gather_evidence(
         except SnowmatchError as error:
             why = str(error)
         if why:
-            notes = (Note("evidence-not-kept", f"the comparisons are not kept, so the next run compares again: {why}"),)
+            text = f"the comparisons are not kept, so the next run compares again: {why}"
+            notes.append(Note("evidence-not-kept", text))
     if progress is not None and missing:
         progress(len(missing), len(missing))
-    return _gathered([kept[key] for key in keys], sightings, len(missing), notes)
+    return _gathered([kept[key] for key in keys], sightings, len(missing), unique(notes))
 
 
 def _ask(
@@ -162,12 +163,13 @@ def _ask(
     before: int,
     total: int,
     progress: Callable[[int, int], None] | None,
+    notes: list[Note],
 ) -> dict[int, list[list[object]]]:
-    """Return the evidence of some sightings, as it is kept."""
+    """Return the evidence of some sightings, as it is kept. Notes on search indexes are added to `notes`."""
     names = {row: name for s in sightings for row, name in zip(sorted(s.rows), s.annotations, strict=True)}
     told = None if progress is None else (lambda done, _: progress(before + done, total))
     found: dict[int, list[list[object]]] = {n: [] for n in some}
-    for e in compare_sightings(session, [s.rows for s in sightings], some, top=TOP, progress=told):
+    for e in compare_sightings(session, [s.rows for s in sightings], some, top=TOP, progress=told, notes=notes):
         own, other = (names[row] for row in e.rows)
         found[e.asked].append([own, other, round(e.odds, 4), round(e.careful, 4), e.spots])
     return found
