@@ -160,3 +160,17 @@ def test_a_kind_of_photos_in_words():
     assert kind_in_words("outlined left_flank") == "photos with a box or a mask (left flank)"
     assert kind_in_words("whole") == "photos without a box or mask"
     assert kind_in_words("any") == "all photos"
+
+
+def test_encounters_that_do_not_fit_into_a_sample_are_left_out_and_later_ones_fill_it():
+    sizes = [20, 2] * 10
+    encounters = [number for number, size in enumerate(sizes) for _ in range(size)]
+    rows = [Annotation(n, f"{n}.jpg", f"cat{e % 4}", encounter=f"e{e}") for n, e in enumerate(encounters)]
+    for most in (2, 3, 10, 33, 100, 150):
+        asked = make_trial(rows, "cross-encounter", sample=most).queries
+        assert len(asked) <= most
+        assert all(size > most - len(asked) for e, size in enumerate(sizes) if e not in {encounters[n] for n in asked})
+        assert make_trial(rows, "cross-encounter", sample=len(asked)).queries.tolist() == asked.tolist()
+    smallest = make_trial(rows, "cross-encounter", sample=1).queries
+    assert len(smallest) == 2  # an encounter is asked as a whole
+    assert make_trial(rows, "cross-encounter", sample=2).queries.tolist() == smallest.tolist()

@@ -147,8 +147,8 @@ sample_option = click.option(
     "--sample",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Ask at most N photos, those of a random sample of encounters: always the same ones.  [default: all, or as "
-    "many as fit into 3 GB]",
+    help="Ask at most N photos, those of a random sample of encounters: always the same ones. An encounter is asked as "
+    "a whole, and one at least.  [default: all, or as many as fit into 3 GB]",
 )
 new_option = click.option(
     "--new",

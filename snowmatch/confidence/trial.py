@@ -169,9 +169,10 @@ def _open_to(protocol: str, asked: Sequence[Annotation], answering: Sequence[Ann
 
 
 def _sample(asked: Sequence[Annotation], most: int) -> list[Annotation]:
-    """Return the queries of some encounters: `most` queries at most, but those of one encounter at least.
+    """Return the queries of some encounters: `most` queries at most, but those of the smallest encounter at least.
 
-    The same catalog always gives the same sample.
+    An encounter that does not fit any more is left out, and a later one may fit. The same catalog always gives the same
+    sample, and `most` as large as a sample gives that sample.
     """
     if len(asked) <= most:
         return list(asked)
@@ -181,7 +182,6 @@ def _sample(asked: Sequence[Annotation], most: int) -> list[Annotation]:
     order = sorted(groups, key=lambda group: hashlib.sha256(repr(group).encode("utf-8", "backslashreplace")).digest())
     chosen: list[Annotation] = []
     for group in order:
-        if chosen and len(chosen) + len(groups[group]) > most:
-            break
-        chosen += groups[group]
-    return sorted(chosen, key=lambda a: a.row)
+        if len(chosen) + len(groups[group]) <= most:
+            chosen += groups[group]
+    return sorted(chosen or groups[min(order, key=lambda group: len(groups[group]))], key=lambda a: a.row)
