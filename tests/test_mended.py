@@ -5,6 +5,7 @@ import os
 import sqlite3
 import struct
 import subprocess
+import time
 import zipfile
 from contextlib import closing
 from dataclasses import replace
@@ -518,3 +519,14 @@ def test_a_damaged_search_index_that_pairs_find_is_told(own_survey):
     forget_mended(folder)
     spots_between(damage(), *rows)
     assert note_on_mended(folder) is not None
+
+
+def test_a_file_that_can_be_made_again_also_clears_what_killed_commands_left(tmp_path, monkeypatch):
+    old, fresh = (tmp_path / f".snowmatch-{digit * 16}.tmp" for digit in "01")
+    for left in (old, fresh):
+        left.write_bytes(b"x")
+    os.utime(old, times=(time.time() - 2 * files.LEFT_OVER,) * 2)
+    files.keep_file(tmp_path / "a", b"1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [fresh.name, "a"]
+    monkeypatch.setattr(files.os, "scandir", None)
+    files.keep_file(tmp_path / "b", b"1")  # a folder of 100,000 previews is not listed for each of them

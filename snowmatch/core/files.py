@@ -178,7 +178,8 @@ def replace_together(first: tuple[Path, bytes], *others: tuple[Path, bytes]) -> 
 def keep_file(path: Path, content: bytes) -> None:
     """Write a file that can be made again at `path`, atomically, without waiting until it is on the disk.
 
-    After a power failure it may be damaged: who reads it has to notice that. Raises SnowmatchError as `replace_file`.
+    After a power failure it may be damaged: who reads it has to notice that. Incomplete files of killed commands are
+    removed, and SnowmatchError is raised, as by `replace_file`.
     """
     try:
         make_folder(path.parent)
@@ -186,10 +187,12 @@ def keep_file(path: Path, content: bytes) -> None:
         try:
             with _create(temporary, 0o666) as file:
                 file.write(content)
+                now = os.fstat(file.fileno()).st_mtime
             _rename(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        _clear(path.parent, now)
     except OSError as error:
         raise unwritable(path.parent, error) from error
 
