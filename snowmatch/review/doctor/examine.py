@@ -114,17 +114,17 @@ def examine(
     stations = read_stations(data.folder, data.settings.dates)
     patient = Patient(data, load_records(data.folder), stations, now or datetime.now(), identities)
     findings = [finding for source in SOURCES for finding in source(patient)]
-    unseen = list(_unseen(patient))
+    unseen, checked = list(_unseen(patient)), Catalog(data, decisions).checked()
     if deep:
         try:
-            judged, levels, notes = judge_names(Catalog(data, decisions).checked().session(), progress)
+            judged, levels, notes = judge_names(checked.session(), progress)
             findings += findings_of_matches(patient, judged, levels)
             unseen += notes
         except SnowmatchError as error:
             deep = False
             text = f"whether the coats agree with the names: {error}"
             unseen.append(Note(error.code or "names-not-asked", text, error.data))
-    elif named := sum(a.individual is not None for a in catalog.checked().data.annotations):
+    elif named := sum(a.individual is not None for a in checked.data.annotations):
         text = f"whether the coats agree with the names of {counted(named, 'annotation')}: that takes some time"
         unseen.append(Note("names-unseen", text, {"catalog": str(data.folder), "count": named}))
     findings += _other_notes(patient)
