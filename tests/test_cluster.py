@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,10 +28,12 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool, use_cluster
 from snowmatch.core.home import features_path, indexes_path
 from snowmatch.core.notes import Note
+from snowmatch.identify import session as identify_session
 from snowmatch.matching.search import encoding, holders, loaded
 from snowmatch.review import batch
 from snowmatch.review.batch import Asker, AskGroups
 from snowmatch.review.groups import photo_groups, unidentified_groups
+from snowmatch.screening import finders
 
 distributed = pytest.importorskip("distributed")
 
@@ -144,6 +147,28 @@ def test_a_worker_tells_of_a_photo_on_record_as_one_process_does(own_survey, mon
     task, asker = pickle.loads(sent)
     assert task.run(asker)[0] == here
     assert f"catalog/{broken} " in here[0]["failed"][0][1]
+
+
+def test_a_worker_without_the_weights_that_find_the_animal_here_is_refused(own_survey, monkeypatch):
+    """Its answers would be others, and kept as if they were those of this computer."""
+    fake_classifier.use(monkeypatch)
+    monkeypatch.setattr(finders, "weights_are_here", lambda name: True)
+    session = snowmatch.open_catalog(own_survey / "catalog").session()
+    sent = pickle.dumps(Asker(session, None, {}, (), None))
+    assert pickle.loads(sent).session.finders.mark == session.finders.mark
+    monkeypatch.setattr(finders, "_classifier", lambda name: None)
+    monkeypatch.setattr(finders, "weights_are_here", lambda name: False)
+    with pytest.raises(SnowmatchError, match=r"with classifier none, .* expected classifier eff.* weights"):
+        pickle.loads(sent)
+
+
+def test_a_worker_that_finds_another_calibration_asks_nothing(own_survey, monkeypatch):
+    session = snowmatch.open_catalog(own_survey / "catalog").session()
+    sent = pickle.dumps(Asker(session, None, {}, (), None))
+    other = replace(session.calibration, encounters=session.calibration.encounters + 1)
+    monkeypatch.setattr(identify_session, "choose", lambda *_: (other, ""))
+    with pytest.raises(SnowmatchError, match="has changed, or is another one"):
+        pickle.loads(sent)
 
 
 @pytest.mark.slow

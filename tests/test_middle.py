@@ -20,7 +20,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.features.indexing import index_catalog
 from snowmatch.identify import session
 from snowmatch.review.identities import append, draft
-from snowmatch.review.kept import _networks
+from snowmatch.review.kept import networks_of
 from snowmatch.review.screen import screen_catalog
 from snowmatch.screening import finders, mapping, middle
 from snowmatch.screening.foreground import map_beside
@@ -493,11 +493,11 @@ def test_a_computer_without_the_network_tells_it(catalog, tmp_path, monkeypatch)
 
 
 def test_answers_of_a_batch_are_asked_again_after_something_was_learned(catalog):
-    before = _networks(snowmatch.open_catalog(catalog).session(extractor="sift"))
+    before = networks_of(snowmatch.open_catalog(catalog).session(extractor="sift"))
     known = load_middle(catalog)
     save_middle(catalog, dataclasses.replace(known, offset=known.offset + 1))
-    assert _networks(snowmatch.open_catalog(catalog).session(extractor="sift")) != before
+    assert networks_of(snowmatch.open_catalog(catalog).session(extractor="sift")) != before
     save_middle(catalog, dataclasses.replace(known, complete=False))  # an index run is at work
-    assert _networks(snowmatch.open_catalog(catalog).session(extractor="sift")) != before
+    assert networks_of(snowmatch.open_catalog(catalog).session(extractor="sift")) != before
     save_middle(catalog, known)
-    assert _networks(snowmatch.open_catalog(catalog).session(extractor="sift")) == before
+    assert networks_of(snowmatch.open_catalog(catalog).session(extractor="sift")) == before

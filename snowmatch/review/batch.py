@@ -5,6 +5,7 @@ The catalog keeps every answer, so that a run that was stopped continues, and a 
 
 from __future__ import annotations
 
+import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,13 +30,13 @@ from snowmatch.identify.answer import Answer
 from snowmatch.identify.ask import ask_many
 from snowmatch.identify.method import MethodOptions
 from snowmatch.identify.question import Question, make_question, place_names
-from snowmatch.identify.session import Session
+from snowmatch.identify.session import Session, found_by
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.matching.search.loaded import limited_memory
 from snowmatch.models.cache import whole_path
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
 from snowmatch.review.identities import open_identities
-from snowmatch.review.kept import Record, group_keys, keep, read_kept, state_of
+from snowmatch.review.kept import Record, group_keys, keep, networks_of, read_kept, state_of
 from snowmatch.review.left_out import decided_photos, kept_first, look_at_new, screening_answer
 from snowmatch.review.rows import Batch, PartAnswer, join, left_out_record, part_answer, settle
 from snowmatch.review.tables import check_out, rows_to_csv, rows_to_jsonl
@@ -132,6 +133,8 @@ class Asker:
             self._method["options"] = {**options, "weights": whole_path(str(options["weights"]))}
         self._locations, self._new = locations, new
         self._memory = limited_memory()
+        self._networks, self._found_by = networks_of(session), found_by(session.data)
+        self._calibration = repr(session.calibration)
 
     def ask(self, groups: Sequence[Group]) -> list[Record]:
         """Return the record of each animal's answer."""
@@ -191,7 +194,13 @@ class Asker:
             limit_memory(self._memory)
         catalog = open_catalog(self._folder, self._decisions, **self._settings)
         self.session = catalog.session(**self._method)
-        if state_of(self.session) != self.state:
+        if networks_of(self.session) != self._networks and (there := found_by(catalog.data)) != self._found_by:
+            raise SnowmatchError(
+                f"the computer {platform.node()} of the cluster finds animals with {there}, expected {self._found_by} "
+                "as here: add the same weights there"
+            )
+        now = state_of(self.session), networks_of(self.session), repr(self.session.calibration)
+        if now != (self.state, self._networks, self._calibration):
             raise changed_there(self._folder)
 
 

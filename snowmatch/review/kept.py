@@ -41,12 +41,12 @@ def group_keys(
     pairs = zip(session.data.annotations, session.states, strict=True)
     named = [(*_labels(a), state.key) for a, state in pairs if a.individual is not None]
     method = session.method.extractor, session.method.matching, session.calibration
-    used = (FORMAT, __version__, *method, session.data.settings, _networks(session), named)
+    used = (FORMAT, __version__, *method, session.data.settings, networks_of(session), named)
     common = _digest((used, body_part, sorted(locations), new))
     return tuple(_digest((common, _asked(session, group))) for group in groups)
 
 
-def _networks(session: Session) -> tuple[str, str, list[str]]:
+def networks_of(session: Session) -> tuple[str, str, list[str]]:
     """Return the networks that find the animal in new photos, what was learned, and what made the stored maps."""
     mark = learned = ""
     with suppress(SnowmatchError):  # the weights of one are missing: the queries say so, if they need it
