@@ -73,7 +73,7 @@ def blocks_of(place, held, memory=None):
     for one in shelf.plan_blocks(place, held):
         name = one.path.name
         offsets = np.concatenate([[0], np.cumsum(one.counts)])
-        index = LazyIndex(name, one.open_it, memory, str(one.path), one.memory)
+        index = LazyIndex(name, one.open_it, memory, str(one.path), one.memory, one.gone)
         home = Home(one.path, one.codebook)
         group = name.rpartition("-")[0]
         found.append(Block(one.places, offsets, index, group, one.rows, home, held.searched))
@@ -494,6 +494,21 @@ def test_a_damaged_or_missing_file_is_made_again(tmp_path, ending, cut, by):
         shelf.arrange_blocks(place, held)
     same(answer(place, held, queries, allowed), expected)
     assert files_in(tmp_path) == before  # the same rows give the same files
+
+
+def test_what_was_gone_when_a_damaged_block_was_built_is_found_when_it_is_back(tmp_path):
+    """The app is open meanwhile, so that what is loaded stays."""
+    place, held, memory = shelf_in(tmp_path), content(range(60)), loaded.Loaded(1 << 30)
+    shelf.arrange_blocks(place, held)
+    queries, fewer = rows_of(key(3))[:5], content([n for n in range(60) if n != 3])
+    expected = answer(place, held, queries, np.ones(60, bool))
+    (lists,) = tmp_path.glob(f"*{files.LISTS}")
+    lists.write_bytes(lists.read_bytes()[:-1])
+    (block,) = blocks_of(place, fewer, memory)
+    assert block.index.get()[1].data == {"index": lists.stem, "kept": False, "damaged": True}
+    assert blocks_of(place, fewer, memory)[0].index.get()[1] is None  # it stays while the photo is gone
+    found = searching.search(blocks_of(place, held, memory), queries, np.ones(60, bool), 5)
+    same((found.distances, found.entries, found.keypoints), expected)
 
 
 @pytest.mark.parametrize("by", ["query", "run"])

@@ -478,7 +478,7 @@ class Gallery:
     ) -> list[Block]:
         """Return a search block, once for each copy of its annotations: rows with the same content share their rows."""
         name = planned.path.name
-        index = LazyIndex(name, planned.open_it, self.loaded, str(planned.path), planned.memory)
+        index = LazyIndex(name, planned.open_it, self.loaded, str(planned.path), planned.memory, planned.gone)
         home = Home(planned.path, planned.codebook)
         group = name.rpartition("-")[0]
         made = self._blocks_by_copy(planned.places, planned.counts, index, group, owners, planned.rows, home)

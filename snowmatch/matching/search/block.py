@@ -21,7 +21,8 @@ class LazyIndex:
     """The search index of one block. It is read or built when it is needed, by any thread, and kept in `loaded`.
 
     open_it: reads or builds it, and tells how. key: what it is called in `loaded`. memory: returns the bytes that it
-    will take, so that there is room for them.
+    will take, so that there is room for them. gone: another text for other annotations of the block that are gone; ""
+    if none is: an index that is built lacks their rows, so it is not kept for a catalog that has them again.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class LazyIndex:
         loaded: Loaded | None = None,
         key: str = "",
         memory: Callable[[], int] = int,
+        gone: str = "",
     ) -> None:
         self._name, self._open, self._key, self.memory = name, open_it, key or name, memory
+        self._built_key = f"{self._key} without {gone}" if gone else self._key
         self._loaded = Loaded() if loaded is None else loaded
         self._lock = threading.Lock()
         self.known = False  # whether it was loaded before, here or by a worker
@@ -40,13 +43,14 @@ class LazyIndex:
     def get(self) -> tuple[Any, Note | None]:
         """Return the index, and a note for the caller that had to build it."""
         with self._lock:
-            index = self._loaded.get(self._key)
-            if index is not None:
-                return index, None
+            for key in (self._key, self._built_key):
+                index = self._loaded.get(key)
+                if index is not None:
+                    return index, None
             self._loaded.make_room(self.memory())
             index, origin = self._open()
             self.known = True
-            self._loaded.put(self._key, index, index.memory)
+            self._loaded.put(self._key if origin == "read" else self._built_key, index, index.memory)
         if origin == "read":
             return index, None
         text = f"the search index {self._name} was built for this query and {origin}"

@@ -10,6 +10,7 @@ Source: O'Neil et al. 1996, "The log-structured merge-tree".
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -150,6 +151,12 @@ class Planned:
     open_it: Callable[[], tuple[FaissIndex, str]]
     codebook: Callable[[], Codebook | None]
     memory: Callable[[], int]
+
+    @property
+    def gone(self) -> str:
+        """Another text for other annotations that are gone; "" if none is."""
+        live = self.places >= 0
+        return "" if live.all() else hashlib.sha256(np.packbits(live).tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -470,7 +477,8 @@ def _build(content: Content, block: Stored, places: np.ndarray, book: _Book, dam
     index = FaissIndex(None, lists, codebook)
     try:
         if missing:
-            return index, "could not be kept"
+            why = ", because the one on disk was damaged and photos that it holds are gone" if damaged else ""
+            return index, f"could not be kept{why}"
         if book.passing:
             return index, "not kept, because the catalog is being indexed"
         write_block(block.path, block.keys, block.counts, _sums(block.counts, searched), block.marks, lists)
