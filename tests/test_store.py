@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -579,6 +580,27 @@ def test_a_file_that_is_damaged_while_its_writer_is_open_is_not_trusted(home):
     reader = open_features(home, DESCRIBED)
     with pytest.raises(SnowmatchError, match="damaged"):
         [reader.column(name, reader.keys) for name in COLUMNS[: 6 if reader.frames else 5]]
+
+
+@pytest.mark.parametrize("way", ["column", "read"])
+def test_a_file_in_which_reading_found_damage_is_checked_first_and_in_any_case(home, monkeypatch, way):
+    monkeypatch.setattr("snowmatch.features.writer.SEGMENT_BYTES", 1)  # so that no two files are merged
+    features = make(3)
+    put(home, features, each=1)
+    paths = segments(home)
+    for path in paths[1:]:
+        damage_one(path)
+    reader = open_features(home, DESCRIBED)
+    columns = COLUMNS[: 6 if reader.frames else 5]
+    for key in reader.keys:
+        with suppress(SnowmatchError):
+            reader.read(key) if way == "read" else [reader.column(name, [key]) for name in columns]
+    del reader
+    with FeatureWriter(home, DESCRIBED) as out:
+        assert out.check(1) == 2
+    with FeatureWriter(home, DESCRIBED) as out:
+        assert out.check(None) == 0
+    assert {path.name for path in paths[0].parent.iterdir()} == {paths[0].name, "settings.json", "checked.json"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": []}', '{"a": ["b", 1]}', '{"a": [1e999, 2]}'])

@@ -2,14 +2,16 @@
 
 A file counts as checked when it was written, and when an index run has compared all its checksums. Number, size and
 times of the file tell whether it was written since; a copy of it is another file. A disk may also lose data without a
-write, so after a month a file is not trusted until it is checked again.
+write, so after a month a file is not trusted until it is checked again. If reading finds damage in a file, the file is
+doubted: the next index run checks it first.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from snowmatch.core.files import read_file
 from snowmatch.core.plain import read_summed_json, with_json_sum
 
 CHECKED = "checked.json"
+DOUBTED = ".doubted"  # the ending of an empty file beside a doubted one
 TRUSTED = 30 * 86400.0  # seconds
 
 
@@ -66,6 +69,24 @@ def is_trusted(path: Path, check: Check | None) -> bool:
         return check.stamp == _stamp(path.stat())
     except OSError:
         return False
+
+
+def doubt(path: Path) -> None:
+    """Note that damage was found in a file, if the disk can be written."""
+    with suppress(OSError):
+        path.with_name(path.name + DOUBTED).touch()
+
+
+def doubted_files(folder: Path) -> set[str]:
+    """Return the names of the doubted files of a folder."""
+    return {path.name.removesuffix(DOUBTED) for path in folder.glob(f"*{DOUBTED}")}
+
+
+def forget_doubts(folder: Path, names: Iterable[str]) -> None:
+    """Note that these files have been checked, or are gone."""
+    for name in names:
+        with suppress(OSError):
+            (folder / (name + DOUBTED)).unlink(missing_ok=True)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file, replace_json, unreadable
 from snowmatch.core.mended import keep_mended
 from snowmatch.core.types import Features
-from snowmatch.features.checked import is_trusted, read_checks
+from snowmatch.features.checked import doubt, is_trusted, read_checks
 from snowmatch.features.segments import (
     COLUMNS,
     Segment,
@@ -70,8 +70,13 @@ class FeatureReader:
     def read(self, key: str) -> Features:
         """Return a copy of the features of one annotation, after a check. Raises KeyError for an unknown key."""
         number, row = self._place[key]
-        self._segments[number].fetch(row)
-        entry = self._segments[number].entry(row)
+        segment = self._segments[number]
+        segment.fetch(row)
+        try:
+            entry = segment.entry(row)
+        except SnowmatchError:
+            doubt(segment.path)
+            raise
         arrays = {name: np.array(array) for name, array in entry.arrays.items()}
         shapes = arrays.pop("shapes", None)
         size = (int(entry.image_size[0]), int(entry.image_size[1]))
@@ -96,6 +101,7 @@ class FeatureReader:
             if not checked[number][row]:
                 segment.fetch(row, [name])
                 if not segment.is_sound(row, [name]):
+                    doubt(segment.path)
                     raise damaged_entry(segment.path, segment.described)
                 checked[number][row] = True
             found.append(segment.columns[name][segment.offsets[row] : segment.offsets[row + 1]])

@@ -20,7 +20,16 @@ from snowmatch.core.files import make_folder, read_file, replace_json, unwritabl
 from snowmatch.core.locks import WRITER, file_lock
 from snowmatch.core.plain import read_json
 from snowmatch.core.types import Features
-from snowmatch.features.checked import CHECKED, Check, check_now, checks_to_json, is_trusted, read_checks
+from snowmatch.features.checked import (
+    CHECKED,
+    Check,
+    check_now,
+    checks_to_json,
+    doubted_files,
+    forget_doubts,
+    is_trusted,
+    read_checks,
+)
 from snowmatch.features.segments import (
     COLUMNS,
     Entry,
@@ -118,19 +127,20 @@ class FeatureWriter:
     def check(self, most: int | None) -> int:
         """Check the features on disk, remove the damaged ones, and return the number of damaged annotations.
 
-        most: the check ends after so many bytes. Files that are not trusted (see `checked.py`) come first, then those
-        that were checked longest ago. None checks all files.
+        most: the check ends after so many bytes. Doubted files (see `checked.py`) are checked in any case. Those that
+        are not trusted come next, then those that were checked longest ago. None checks all files.
         """
+        doubted = doubted_files(self.folder)
         last = {
             name: check.at for name, check in read_checks(self.folder).items() if is_trusted(self.folder / name, check)
         }
         segments = open_segments(self.folder, self.described)
-        order = sorted(segments, key=lambda s: (last.get(s.path.name, 0.0), s.path.name))
+        order = sorted(segments, key=lambda s: (s.path.name not in doubted, last.get(s.path.name, 0.0), s.path.name))
         gone: list[str] = []
         new: dict[str, Check] = {}
         size = 0
         for segment in order:
-            if most is not None and size >= most:
+            if most is not None and size >= most and segment.path.name not in doubted:
                 break
             size += segment.size
             before = check_now(segment.path)
@@ -142,6 +152,7 @@ class FeatureWriter:
         order.clear()
         self.remove(gone)
         self._note_checked(new)
+        forget_doubts(self.folder, doubted)
         return len(set(gone))
 
     def _note_checked(self, new: Mapping[str, Check]) -> None:
