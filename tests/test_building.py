@@ -1,5 +1,6 @@
 """The progress of building the search index: it counts up to a total that is true. Forests, which are not stored."""
 
+import json
 import signal
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from fake_extractor import Fake, make_catalog, make_photo
 
 from snowmatch.api import Catalog
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import features_path
 from snowmatch.core.plugins import make_plugin
 from snowmatch.features.indexing import index_catalog
 from snowmatch.identify.method import as_method
@@ -94,6 +96,26 @@ def test_extractors_that_share_no_indexed_annotation_are_refused_with_the_next_s
     assert refused.value.data["settings"]["seed"] == 0
     index_catalog(data, few, 1)
     assert len(indexed(data, method, Galleries())[1][0].annotations) == len(data.annotations) - 4
+
+
+def test_features_that_were_damaged_and_extracted_again_are_read_again_while_the_catalog_is_open(data):
+    """The new file has the name and the keys of the damaged one."""
+    index_catalog(data, Fake(), 1)
+    cache, method = Galleries(), as_method([Fake()], make_plugin("matchers", "lnbnn"), Geometry())
+    (path,) = features_path(data.folder).glob("*/features-*.h5")
+    damaged = bytearray(path.read_bytes())
+    damaged[json.loads(damaged[:512].rstrip(b"\0"))["arrays"][-1][1] - 1] ^= 255  # the last byte of an array
+    path.write_bytes(damaged)
+
+    def read():
+        _, (gallery,) = indexed(data, method, cache)
+        return [gallery.subject(n) for n in range(len(gallery.annotations))]
+
+    with pytest.raises(SnowmatchError, match="has damaged features: index again"):
+        read()
+    index_catalog(data, Fake(), 1)
+    assert list(path.parent.glob("features-*.h5")) == [path]
+    assert len(read()) == len(data.annotations)
 
 
 def test_forests_share_the_memory_of_the_catalog_and_another_content_is_another_forest(data, monkeypatch):

@@ -34,7 +34,7 @@ class Check:
 
 def check_now(path: Path) -> Check:
     """Return a check of a file at this moment. Raises OSError if the system cannot tell its state."""
-    return Check(time.time(), _stamp(path.stat()))
+    return Check(time.time(), stamp_of(path.stat()))
 
 
 def read_checks(folder: Path) -> dict[str, Check]:
@@ -66,7 +66,7 @@ def is_trusted(path: Path, check: Check | None) -> bool:
     if check is None or abs(time.time() - check.at) > TRUSTED:
         return False
     try:
-        return check.stamp == _stamp(path.stat())
+        return check.stamp == stamp_of(path.stat())
     except OSError:
         return False
 
@@ -89,5 +89,6 @@ def forget_doubts(folder: Path, names: Iterable[str]) -> None:
             (folder / (name + DOUBTED)).unlink(missing_ok=True)
 
 
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
+def stamp_of(status: os.stat_result) -> tuple[int, ...]:
+    """Return the number, the size and the times of a file."""
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

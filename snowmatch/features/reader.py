@@ -61,6 +61,11 @@ class FeatureReader:
             return FeatureReader, (self.described, (), ())
         return open_features, (self._segments[0].path.absolute().parent.parent, self.described)
 
+    @property
+    def files(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """What changes when a file is written anew, also one of the same name."""
+        return tuple((segment.path.name, segment.stamp) for segment in self._segments)
+
     def __contains__(self, key: str) -> bool:
         return key in self._place
 

@@ -19,6 +19,7 @@ import hashlib
 import io
 import json
 import mmap
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +34,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import open_regular, replace_file, unreadable
 from snowmatch.core.mapped import fetch_rows
 from snowmatch.core.plugins import settings_key
+from snowmatch.features.checked import stamp_of
 
 FORMAT = 2
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
@@ -48,7 +50,7 @@ class Segment:
     """One open file. Its columns are views of the mapped file.
 
     described: the settings of the extractor. checksums: (A, 6) uint32, of each column in the order of COLUMNS, 0 for a
-    column that does not exist.
+    column that does not exist. stamp: another one for another file of this name.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Segment:
     checksums: np.ndarray
     columns: dict[str, np.ndarray]
     size: int
+    stamp: tuple[int, ...]
 
     def rows(self, i: int) -> dict[str, np.ndarray]:
         """Return the arrays of annotation `i`."""
@@ -164,6 +167,7 @@ def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
     with _opened(path) as file:
         try:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            stamp = stamp_of(os.fstat(file.fileno()))
             frame = json.loads(bytes(mapped[:USER_BLOCK]).rstrip(b"\0"))
             if frame["format"] < FORMAT:
                 raise ValueError(f"it has the old format {frame['format']}")
@@ -185,7 +189,7 @@ def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
     if {len(c) for c in columns.values()} != {rows} or set(COLUMNS) - set(columns) - {"shapes"}:
         raise _damaged(path, described, "its arrays differ in length")
     keys, offsets, image_sizes, checksums = (head[name] for name in HEAD)
-    return Segment(path, described, keys, offsets, image_sizes, checksums, columns, len(mapped))
+    return Segment(path, described, keys, offsets, image_sizes, checksums, columns, len(mapped), stamp)
 
 
 def settings_in(path: Path) -> dict[str, Any] | None:

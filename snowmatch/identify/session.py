@@ -197,7 +197,7 @@ class Galleries:
         with self._lock:
             stamp = maps_stamp(data.folder)
             indexes = index_folder(indexes_path(data.folder), folder)
-            now = keys, stamp, indexes
+            now = keys, stamp, indexes, reader.files  # a damaged file is replaced by one with the same keys
             annotations = data.annotations
             entry = self._cached.get(name)
             if entry is None or entry[0] != now:
