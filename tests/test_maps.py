@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import snowmatch
 from snowmatch.catalog.database import VERSION, mend, reading, writing
 from snowmatch.catalog.screened import load_detections, save_detections
 from snowmatch.core.home import database_path
@@ -250,3 +251,24 @@ def test_two_processes_save_maps_at_the_same_time(tmp_path):
     running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(n)]) for n in range(2)]
     assert [process.wait() for process in running] == [0, 0]
     assert set(stored(tmp_path)) == {f"{100 * p + n:016x}" for p in range(2) for n in range(20)}
+
+
+def test_maps_that_were_damaged_and_made_again_are_used_while_the_catalog_is_open(own_survey):
+    """Their stamp is that of the damaged ones."""
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+
+    def ask():
+        session = catalog.session()
+        found = session.gallery.maps.of_contents(list(session.gallery.keys))
+        return sum(each is not None for each in found), [note.code for note in session.map_notes()]
+
+    count, notes = ask()
+    assert notes == []
+    with writing(catalog.folder) as database:
+        before = database.execute("SELECT cells, photo FROM maps").fetchall()
+        database.execute(f"UPDATE maps SET cells = {CHANGES['cells']} WHERE length(cells) > 0")
+    catalog = snowmatch.open_catalog(catalog.folder)
+    assert ask() == (0, ["maps-damaged"])
+    with writing(catalog.folder) as database:
+        database.executemany("UPDATE maps SET cells = ? WHERE photo = ?", before)
+    assert ask() == (count, [])

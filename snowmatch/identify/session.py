@@ -196,15 +196,16 @@ class Galleries:
         keys = tuple(state.key for state in states)
         with self._lock:
             stamp = maps_stamp(data.folder)
+            maps = self._maps.get(stamp)
+            if maps is None or maps.mended():  # the stamp of a map that was made again is that of the damaged one
+                self._maps.clear()
+                maps = self._maps[stamp] = open_maps(data.folder)
             indexes = index_folder(indexes_path(data.folder), folder)
-            now = keys, stamp, indexes, reader.files  # a damaged file is replaced by one with the same keys
+            now = keys, maps, indexes, reader.files  # a damaged file is replaced by one with the same keys
             annotations = data.annotations
             entry = self._cached.get(name)
             if entry is None or entry[0] != now:
-                if stamp not in self._maps:
-                    self._maps.clear()
-                    self._maps[stamp] = open_maps(data.folder)
-                made = make_gallery(annotations, keys, reader, indexes, key, self._maps[stamp], self.loaded)
+                made = make_gallery(annotations, keys, reader, indexes, key, maps, self.loaded)
                 entry = self._cached[name] = now, annotations, made
             elif entry[1] != annotations:
                 entry = self._cached[name] = now, annotations, named_again(entry[2], annotations, keys)

@@ -98,6 +98,13 @@ class StoredMaps:
         with self._lock:
             self._damaged.update(keys)
 
+    def mended(self) -> bool:
+        """Return whether a map that was found damaged is sound now. Raises SnowmatchError if it cannot be read."""
+        damaged = sorted(self.damaged)
+        if not damaged or self.folder is None:
+            return False
+        return any(entry is not None for entry in load_maps(self.folder, damaged).values())
+
     def __reduce__(self) -> tuple[Any, ...]:
         """In another process, maps are read from the same folder."""
         folder = None if self.folder is None else self.folder.absolute()
