@@ -104,7 +104,9 @@ class Catalog:
         self.data = with_decisions(report.catalog, self.decisions)
         self._galleries.clear()
         if compact:
-            return replace(report, compacted=compact_catalog(self.folder).summary(len(self.data.annotations)))
+            done = compact_catalog(self.folder)
+            text = done.summary(len(self.data.annotations))
+            return replace(report, compacted=text, notes=(*report.notes, *done.notes))
         return report
 
     def method(self, **method: Unpack[MethodOptions]) -> Method:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import extract_once, read_rows
+from fake_extractor import Fake, make_catalog, random_features
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_shelf import answer, content, files_in, queries_like, same, shelf_in
+from test_store import damage_one
 
 import snowmatch
 from snowmatch.catalog import disk
@@ -17,7 +19,9 @@ from snowmatch.catalog.disk import disk_sizes
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path, home_of, indexes_path
+from snowmatch.features.indexing import index_catalog
 from snowmatch.features.writer import FeatureWriter
+from snowmatch.identify.compact import compact_catalog
 from snowmatch.matching.search import shelf
 from snowmatch.views import previews
 
@@ -154,10 +158,23 @@ def test_previews_are_dropped_and_links_are_refused(grown, tmp_path):
     assert sorted(indexes_path(catalog).rglob("*")) == blocks  # nothing was dropped before
 
 
+@pytest.mark.parametrize("damage", [damage_one, lambda path: path.write_bytes(path.read_bytes()[:600])])
+def test_damaged_features_of_another_extractor_do_not_disappear_in_silence(tmp_path, damage):
+    data, rng = make_catalog(tmp_path / "catalog", 3), np.random.default_rng(0)
+    index_catalog(data, Fake(), 1)
+    other = {"name": "other", "revision": 1}
+    for number in range(2):
+        with FeatureWriter(features_path(data.folder), other) as writer:
+            writer.add(f"{number:032x}", random_features(rng))
+    damage(min(features_path(data.folder).glob("other-*/features-*.h5")))
+    (note,) = compact_catalog(data.folder).notes
+    assert (note.code, note.data["extractor"]) == ("features-of-others-damaged", "other")
+    assert compact_catalog(data.folder).notes == ()
+
+
 @pytest.mark.slow
 def test_a_catalog_that_is_being_indexed_is_not_compacted(grown):
     from snowmatch.features.reader import list_features
-    from snowmatch.identify.compact import compact_catalog
 
     catalog, _ = grown
     before = sorted(indexes_path(catalog).rglob("*"))

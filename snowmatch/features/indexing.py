@@ -240,13 +240,18 @@ def _check_others(folder: Path, described: Mapping[str, Any], wait: float) -> tu
         with FeatureWriter(features_path(folder), other, wait=wait) as writer:
             damaged = writer.check(None) + writer.damaged_files
         if damaged:
-            text = (
-                f"features of the extractor {other['name']} were damaged and removed: index with this extractor again, "
-                "which extracts them again"
-            )
-            about = {"catalog": str(folder), "extractor": other["name"], "settings": other}
-            notes.append(Note("features-of-others-damaged", text, about))
+            notes.append(note_on_removed(folder, other))
     return tuple(notes)
+
+
+def note_on_removed(folder: Path, described: Mapping[str, Any]) -> Note:
+    """Return the note on damaged features that were removed. described: the settings of their extractor."""
+    text = (
+        f"features of the extractor {described['name']} were damaged and removed: index with this extractor again, "
+        "which extracts them again"
+    )
+    about = {"catalog": str(folder), "extractor": described["name"], "settings": described}
+    return Note("features-of-others-damaged", text, about)
 
 
 def _notes(annotations: int, files: int) -> tuple[Note, ...]:

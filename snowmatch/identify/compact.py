@@ -10,6 +10,8 @@ from snowmatch.catalog.database import shrink
 from snowmatch.catalog.disk import disk_sizes, told_sizes
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path, home_of, indexes_path
+from snowmatch.core.notes import Note
+from snowmatch.features.indexing import note_on_removed
 from snowmatch.features.made_with import index_folder
 from snowmatch.features.reader import list_features
 from snowmatch.features.writer import FeatureWriter
@@ -18,10 +20,11 @@ from snowmatch.matching.search.shelf import drop_blocks
 
 @dataclass(frozen=True)
 class Compacted:
-    """The bytes of each kind of kept files, by name, before and after."""
+    """The bytes of each kind of kept files, by name, before and after. notes: on damaged features that were removed."""
 
     before: dict[str, int]
     after: dict[str, int]
+    notes: tuple[Note, ...] = ()
 
     def summary(self, annotations: int) -> str:
         """Return the result as text."""
@@ -39,11 +42,14 @@ def compact_catalog(folder: Path) -> Compacted:
     previews = home_of(folder) / "previews"
     if previews.is_symlink():
         raise SnowmatchError(f"{previews} is a link; snowmatch deletes only in real folders there: remove the link")
-    before = disk_sizes(folder)
+    before, notes = disk_sizes(folder), []
     for described in list_features(features_path(folder)):
         with FeatureWriter(features_path(folder), described) as writer:
+            held = len(writer.keys)
             writer.compact()
+            if writer.damaged_files or len(writer.keys) < held:
+                notes.append(note_on_removed(folder, described))
             drop_blocks(index_folder(indexes_path(folder), writer.folder))
     shrink(folder)
     shutil.rmtree(previews, ignore_errors=True)  # on Windows, what a browser reads at this moment stays
-    return Compacted(before, disk_sizes(folder))
+    return Compacted(before, disk_sizes(folder), tuple(notes))
