@@ -21,6 +21,7 @@ from snowmatch.core.home import database_path
 from snowmatch.core.mended import forget_mended, note_on_mended
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
+from snowmatch.matching.gallery import Gallery
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import unidentified_groups
@@ -122,6 +123,29 @@ def test_a_note_that_all_answers_have_tells_its_option_also_when_they_are_kept(l
         result = answers(tmp_path)
         assert result.exit_code == 0, result.exception
         assert "note: 7 annotations had too few votes (-o shortlist=N)\n" in result.stderr
+
+
+def test_search_indexes_that_one_answer_had_built_are_told_by_the_run_that_built_them(long, tmp_path):
+    text = "the search index left_flank-0 was built for this query and kept, because the one on disk was damaged"
+    made = Note("index-made", text, {"index": "left_flank-0", "kept": True, "damaged": True})
+    long.warned = {"2.jpg": (made,)}
+    assert answers(tmp_path).stderr.count(text) == 1
+    long.warned = {}
+    long.notes = (made,)  # several processes built it: all answers have the note
+    assert answers(tmp_path, "--again").stderr.count(text) == 1
+    long.notes = ()
+    assert text not in answers(tmp_path).stderr  # answers of the run before
+
+
+def test_photos_without_a_map_are_told_also_if_each_query_misses_other_ones(own_survey, monkeypatch):
+    def missing(self, entries):
+        return [Note("maps-missing", f"{len(entries)} photos", {"count": len(entries)})]
+
+    monkeypatch.setattr(Gallery, "evidence_notes", missing)
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    for again in (True, False):
+        found = run_batch(catalog, again=again)
+        assert [n.data["count"] for n in found.notes if n.code == "maps-missing"] == [len(catalog.data.annotations)]
 
 
 def test_a_note_on_the_catalog_is_not_kept_with_the_answers(long, tmp_path):

@@ -126,7 +126,7 @@ def test_a_worker_in_another_folder_finds_the_photos_of_a_batch(own_survey, tmp_
     session = snowmatch.open_catalog(own_survey / "catalog").session()
     task = AskGroups(tuple(photo_groups(session, ["cards"], None, [])))
     sent = pickle.dumps((task, Asker(session, None, {}, (), None)))
-    here, _ = task.run(Asker(session, None, {}, (), None))
+    here, *_ = task.run(Asker(session, None, {}, (), None))
     monkeypatch.chdir(own_survey)
     task, asker = pickle.loads(sent)
     assert task.run(asker)[0] == here
@@ -142,7 +142,7 @@ def test_a_worker_tells_of_a_photo_on_record_as_one_process_does(own_survey, mon
     groups = [g for g in unidentified_groups(session, None) if broken in [photo.name for photo in g.photos]]
     task, asker = AskGroups(tuple(groups[:1])), Asker(session, None, {}, (), None)
     sent = pickle.dumps((task, asker))
-    here, _ = task.run(asker)
+    here, *_ = task.run(asker)
     monkeypatch.chdir(catalog)
     task, asker = pickle.loads(sent)
     assert task.run(asker)[0] == here

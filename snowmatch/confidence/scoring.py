@@ -21,6 +21,7 @@ from snowmatch.matching.gallery import Gallery, fit_memory
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.query import Memory, Photos, match_many, score_matches, voter
 from snowmatch.matching.scores import Scores, ranking
+from snowmatch.matching.search.block import made_indexes
 
 MEMORY = 3e9  # bytes that the scores of a trial, and what is learned from them, may take: chosen
 # Bytes for each query and individual, and for each query whatever its scores: tables, cases, and what a model is
@@ -267,12 +268,10 @@ def score_trial(
     together, together_left_out, priors = (np.empty((e, i), np.float32) for _ in range(3))
     runs = (range(start, min(start + AT_ONCE, e)) for start in range(0, e, AT_ONCE))
     done = 0
-    made: dict[str, Note] = {}  # by the name of the search index: several workers may have built it at once
+    made: list[Note] = []
     task = partial(ScoreGroups, telling=notes is not None)
     for groups, (found, told, damaged) in spread(runs, task, (scorer,), here=not fit_memory(galleries)):
-        for note in told:
-            if note.data["damaged"] or note.data["index"] not in made:
-                made[note.data["index"]] = note
+        made += told
         for group, scored in zip(groups, found, strict=True):
             individual[scored.members], left_out[scored.members] = scored.individual, scored.left_out
             together[group], together_left_out[group] = scored.together, scored.together_left_out
@@ -285,6 +284,6 @@ def score_trial(
         if progress is not None:
             progress(done, q)
     if notes is not None:
-        notes += [made[index] for index in sorted(made)]
+        notes += made_indexes(made)
     cells = Cells(trial.open_to, blank, scorer.bare, tuple(rows))
     return make_table(trial, cells, individual, left_out, together, together_left_out, priors, chance)

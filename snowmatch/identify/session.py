@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snowmatch.catalog.evidence import count_encounter_pairs
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.records import current_status, load_records, paths_with
@@ -81,6 +83,12 @@ class Session:
     def map_notes(self) -> list[Note]:
         """Return notes on foreground maps that were read and found damaged."""
         return [note for gallery in self.galleries[:1] for note in gallery.maps.notes()]
+
+    def missing_maps(self) -> list[Note]:
+        """Return a note if photos of the catalog have no foreground map yet, and maps are used."""
+        galleries = [g for g in self.galleries[:1] if self.method.matcher.foreground != "given"]
+        told = [note for g in galleries for note in g.evidence_notes(np.arange(len(g.annotations)))]
+        return [note for note in told if note.code == "maps-missing"]
 
     @cached_property
     def finders(self) -> Finders:

@@ -32,6 +32,7 @@ from snowmatch.identify.method import MethodOptions
 from snowmatch.identify.question import Question, make_question, place_names
 from snowmatch.identify.session import Session, found_by
 from snowmatch.matching.gallery import Animal, tell_animals
+from snowmatch.matching.search.block import made_indexes
 from snowmatch.matching.search.loaded import limited_memory
 from snowmatch.models.cache import whole_path
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
@@ -42,6 +43,8 @@ from snowmatch.review.rows import Batch, PartAnswer, join, left_out_record, part
 from snowmatch.review.tables import check_out, rows_to_csv, rows_to_jsonl
 
 AT_ONCE = 8  # animals that are asked together if the index does not fit into memory: it is read once for all of them
+# Notes on the catalog that answers have, each its own: they are told once for all, and are not kept with the answers
+OF_CATALOG = ("index-made", "maps-missing", "maps-damaged")
 KEEP_SECONDS = 2.0  # how much work a killed run may lose
 
 
@@ -102,7 +105,7 @@ def run_batch(
         records = _answers(asker, asked, keys, again, notes, progress)
         for group, answer in zip(groups[len(asked) :], left_out[len(asked) :], strict=True):
             records.append(plain({**left_out_record(session, group, answer), "notes": None, "state": ""}))
-        notes += session.map_notes()
+        notes += [*session.map_notes(), *session.missing_maps()]
         batch = settle(groups, records, (*session.notes, *notes))
         batch = replace(batch, species=screened.species if screened is not None else "")
     if out is not None:
@@ -136,8 +139,8 @@ class Asker:
         self._networks, self._found_by = networks_of(session), found_by(session.data)
         self._calibration = repr(session.calibration)
 
-    def ask(self, groups: Sequence[Group]) -> list[Record]:
-        """Return the record of each animal's answer."""
+    def ask(self, groups: Sequence[Group]) -> tuple[list[Record], list[Note]]:
+        """Return the record of each animal's answer, and notes on search indexes that had to be built."""
         asked = [(n, part, photos) for n, group in enumerate(groups) for part, photos in _by_part(group).items()]
         found: dict[tuple[int, str], Answer | SnowmatchError] = {}
         questions: dict[tuple[int, str], Question] = {}
@@ -147,11 +150,11 @@ class Asker:
             except SnowmatchError as error:
                 found[n, part] = error
         found |= zip(questions, ask_many(self.session, list(questions.values())), strict=True)
-        records = []
+        records, made = [], list[Note]()
         for n, group in enumerate(groups):
             first = {part: found[number, part] for number, part, _ in asked if number == n}
-            records.append(plain({**_ask_group(self, group, first), "state": self.state}))
-        return records
+            records.append(plain({**_ask_group(self, group, first, made), "state": self.state}))
+        return records, made
 
     def question(self, group: Group, part: str, photos: Sequence[BatchPhoto]) -> Question:
         """Return the question about some photos of a group. Raises SnowmatchError if a value is wrong."""
@@ -210,9 +213,11 @@ class AskGroups:
 
     groups: tuple[Group, ...]
 
-    def run(self, asker: Asker) -> tuple[list[Record], list[frozenset[str]]]:
-        """Return the record of each animal, and which maps of each gallery were found damaged so far."""
-        return asker.ask(self.groups), [gallery.maps.damaged for gallery in asker.session.galleries]
+    def run(self, asker: Asker) -> tuple[list[Record], list[Note], list[frozenset[str]]]:
+        """Return the record of each animal, notes on search indexes, and which maps of each gallery were found damaged
+        so far.
+        """
+        return *asker.ask(self.groups), [gallery.maps.damaged for gallery in asker.session.galleries]
 
     @property
     def path(self) -> str:
@@ -232,6 +237,7 @@ def _answers(
     kept = {} if again else read_kept(session.folder, keys)
     notes += _notes_on_kept(session, [kept[key] for key in keys if key in kept], len(groups), asker.state)
     records: list[Record] = []
+    made: list[Note] = []
     waiting: dict[str, Record] = {}
     saved, withheld = time.monotonic(), 0
     if progress:
@@ -246,7 +252,8 @@ def _answers(
         for run, told in found:
             asked: list[Record] = []
             if told is not None:
-                asked, damaged = told
+                asked, more, damaged = told
+                made += more
                 for gallery, maps in zip(session.galleries, damaged, strict=True):
                     gallery.maps.tell_damaged(maps)
             whole = not session.map_notes()  # an answer without a damaged map may be another when the map is mended
@@ -268,6 +275,7 @@ def _answers(
     if withheld:
         text = f"{counted(withheld, 'answer')} not kept for the next batch: foreground maps are damaged"
         notes.append(Note("answers-not-kept", text))
+    notes += made_indexes(made)
     about = {"catalog": str(session.folder)}
     of_answers = [record["notes"] for record in records if record["notes"] is not None]
     common = [[Note(code, text, {**data, **about}) for code, text, data in each] for each in of_answers]
@@ -333,11 +341,13 @@ def _by_part(group: Group) -> dict[str, list[BatchPhoto]]:
     return {part: parts[part] for part in sorted(parts, key=BODY_PARTS.index)}
 
 
-def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchError]) -> dict[str, Any]:
+def _ask_group(
+    asker: Asker, group: Group, first: dict[str, Answer | SnowmatchError], made: list[Note]
+) -> dict[str, Any]:
     """Return the record of one animal's answer: its row, whom it names, failed photos, and common notes of its queries.
 
     One query is asked for each body part that the photos show. first: the answer about all photos of each, or the error
-    instead. Without a query, `notes` is None.
+    instead. made: takes the notes on search indexes that had to be built. Without a query, `notes` is None.
     """
     session, parts = asker.session, _by_part(group)
     every: list[PartAnswer] = []
@@ -352,13 +362,14 @@ def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchEr
                 known = ask_many(session, [asker.question(group, part, some)])[0]
             if isinstance(known, SnowmatchError):
                 raise known
+            made.extend(note for note in known.notes if note.code == "index-made")
             return known
 
         answer = _ask_readable(asker, ask_photos, parts[part], failed, bare)
         if answer is not None:
             every.append(asker.named(part_answer(part, answer, asker.animals), group.photos))
             # those of the session are told anew by each run: they may be wrong when the answer is used again
-            notes.append([n for n in answer.notes if n not in session.notes and n.code != "maps-damaged"])
+            notes.append([n for n in answer.notes if n not in session.notes and n.code not in OF_CATALOG])
     row, who = join(session, group, tuple(parts), every, failed, bare)
     common = [(note.code, note.text, _without_catalog(note.data)) for note in _in_all(notes)] if notes else None
     told = common and sorted(common, key=lambda note: note[:2])

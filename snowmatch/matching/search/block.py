@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,18 @@ class LazyIndex:
     def prepare(self) -> Note | None:
         """Load the index unless it was loaded before, and return a note if it had to be built."""
         return None if self.known else self.get()[1]
+
+
+def made_indexes(notes: Iterable[Note]) -> list[Note]:
+    """Return one of the notes `index-made` for each search index, by name: several processes may have built it at once.
+
+    One that tells damage wins.
+    """
+    made: dict[str, Note] = {}
+    for note in notes:
+        if note.data["damaged"] or note.data["index"] not in made:
+            made[note.data["index"]] = note
+    return [made[index] for index in sorted(made)]
 
 
 @dataclass(frozen=True, eq=False)
