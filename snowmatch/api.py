@@ -36,7 +36,7 @@ from snowmatch.identify.method import (
 from snowmatch.identify.question import Photo, QuestionOptions, make_question
 from snowmatch.identify.session import Galleries, Session, build_index, open_session
 from snowmatch.matching.geometry.frames import Geometry
-from snowmatch.matching.search.loaded import limit_memory
+from snowmatch.matching.search.loaded import limit_memory, limited_memory
 from snowmatch.models.cache import add_weights
 from snowmatch.models.download import download_weights
 from snowmatch.models.registry import known_weights
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_EXTRACTOR", "DEFAULT_MATCHER", "Catalog", "Geometry", "Session", "changed_settings", "open_catalog"]
 __all__ += ["add_weights", "download_weights", "find_catalog", "is_table", "known_weights", "save_table"]
-__all__ += ["CellError", "extractor_in_use", "indexed_extractors", "limit_memory", "read_box", "read_times"]
+__all__ += ["CellError", "extractor_in_use", "indexed_extractors", "limit_memory", "limited_memory", "read_box"]
+__all__ += ["read_times"]
 
 Progress = Callable[[int, int], None]
 

@@ -171,6 +171,17 @@ def test_a_worker_that_finds_another_calibration_asks_nothing(own_survey, monkey
         pickle.loads(sent)
 
 
+def test_the_memory_of_a_batch_bounds_no_later_command_on_the_same_worker(own_survey, monkeypatch):
+    sent = []
+    for limit in ([500_000_000], []):
+        monkeypatch.setattr(loaded, "_limit", limit)
+        sent.append(pickle.dumps(Asker(snowmatch.open_catalog(own_survey / "catalog").session(), None, {}, (), None)))
+    monkeypatch.setattr(loaded, "_limit", [])  # from here on: the worker
+    default = loaded.default_memory()
+    assert [pickle.loads(one).session.gallery.loaded.most for one in sent] == [500_000_000, default]
+    assert loaded.default_memory() == default
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", [[], ["--memory", "1MB"]])
 def test_an_evaluation_on_a_cluster_has_the_same_scores_also_if_a_worker_is_killed(

@@ -20,16 +20,19 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import until
 from PIL import Image
 from web_small import PACKAGE, SETTINGS, client, client_of, coat, folder, jpeg, make_catalog, running_job, sent
 
 from snowmatch.api import open_catalog
+from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import with_json_sum
 from snowmatch.features.reader import list_features
+from snowmatch.matching.search import loaded
 from snowmatch.review import adding as adding_photos
 from snowmatch.review.adding import NewPhoto, add_photos
 from snowmatch.review.identities import answer_pair, name_sightings
@@ -371,6 +374,17 @@ def test_each_extractor_of_a_catalog_reads_the_photos(tmp_path, monkeypatch):
     assert jobs.commands_of("index", Path("a"), None, "other") == [("index", "--extractor", "other", "--", "a")]
     monkeypatch.setattr(jobs, "indexed_extractors", lambda folder: [])
     assert jobs.commands_of("index", Path("a"), None, "") == [("index", "--", "a")]
+
+
+@pytest.mark.parametrize("kind", ["calibrate", "batch", "compare"])
+def test_work_has_the_memory_that_the_app_was_given(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(loaded, "_limit", [])
+    assert "--memory" not in jobs.commands_of(kind, tmp_path, None, "")[0]
+    loaded.limit_memory(2 * 10**9)
+    (words,) = jobs.commands_of(kind, tmp_path, None, "")
+    loaded._limit.clear()
+    assert CliRunner().invoke(main, words).exit_code == 1  # there is no catalog
+    assert loaded.limited_memory() == 2 * 10**9
 
 
 def test_photos_are_read_again_where_the_settings_of_an_extractor_are_damaged(tmp_path):

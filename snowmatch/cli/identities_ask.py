@@ -16,6 +16,7 @@ from snowmatch.cli.shared import (
     Bar,
     Number,
     extractor_option,
+    memory_option,
     method_of,
     print_text,
     say,
@@ -315,6 +316,7 @@ def auto(
 @extractor_option
 @setting_option
 @again_option
+@memory_option
 @placed
 def count(
     place: Place, draws: int, seed: int, extractors: Sequence[str] | None, options: dict[str, str], again: bool

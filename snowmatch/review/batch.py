@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
 
-from snowmatch.api import Catalog, limit_memory, open_catalog
+from snowmatch.api import Catalog, open_catalog
 from snowmatch.catalog.load import check_body_part, check_locations
 from snowmatch.catalog.screened import Screened, load_screened
 from snowmatch.core.errors import SnowmatchError
@@ -30,10 +30,10 @@ from snowmatch.identify.answer import Answer
 from snowmatch.identify.ask import ask_many
 from snowmatch.identify.method import MethodOptions
 from snowmatch.identify.question import Question, make_question, place_names
-from snowmatch.identify.session import Session, found_by
+from snowmatch.identify.session import Galleries, Session, found_by
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.matching.search.block import made_indexes
-from snowmatch.matching.search.loaded import limited_memory
+from snowmatch.matching.search.loaded import Loaded, limited_memory
 from snowmatch.models.cache import whole_path
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
 from snowmatch.review.identities import open_identities
@@ -193,9 +193,9 @@ class Asker:
 
     def __setstate__(self, held: dict[str, Any]) -> None:
         self.__dict__.update(held)
-        if self._memory is not None:
-            limit_memory(self._memory)
         catalog = open_catalog(self._folder, self._decisions, **self._settings)
+        memory = Galleries(loaded=Loaded(self._memory))  # None: the default of this computer
+        catalog = replace(catalog, _galleries=memory)
         self.session = catalog.session(**self._method)
         if networks_of(self.session) != self._networks and (there := found_by(catalog.data)) != self._found_by:
             raise SnowmatchError(

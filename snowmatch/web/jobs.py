@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from snowmatch.api import indexed_extractors
+from snowmatch.api import indexed_extractors, limited_memory
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
@@ -83,11 +83,14 @@ def commands_of(kind: str, folder: Path, decisions: Path | None, extractor: str)
     """Return the arguments of the command lines for a kind of work, which run one after the other.
 
     decisions: the file of decisions, None for the catalog's own. extractor: "" for the catalog's own: of several, each
-    is indexed. One that the catalog has keeps its settings there.
+    is indexed. One that the catalog has keeps its settings there. Loaded search indexes have the bound that they have
+    in this process, if one was given.
     """
     catalog = str(folder)
     chosen = ("--extractor", extractor) if extractor else ()
     decided = ("--decisions", str(decisions)) if decisions is not None else ()
+    most = limited_memory()
+    bound = ("--memory", f"{max(most // 10**6, 1)}MB") if most is not None else ()
     if kind == "index":
         own: list[tuple[str, dict[str, str]]] = []
         with suppress(SnowmatchError):  # its settings are damaged: the work tells it, and mends what it can
@@ -97,10 +100,10 @@ def commands_of(kind: str, folder: Path, decisions: Path | None, extractor: str)
         named = [("--extractor", name, *_settings(options)) for name, options in own]
         return [("index", *each, *decided, "--", catalog) for each in named or [()]]
     if kind == "batch":
-        return [("batch", *chosen, *decided, "--unidentified", "--", catalog)]
+        return [("batch", *chosen, *decided, *bound, "--unidentified", "--", catalog)]
     if kind == "compare":
-        return [("identities", catalog, "count", *chosen, *decided)]
-    return [(kind, *chosen, *decided, "--", catalog)]
+        return [("identities", catalog, "count", *chosen, *decided, *bound)]
+    return [(kind, *chosen, *decided, *bound, "--", catalog)]
 
 
 def _settings(options: Mapping[str, str]) -> Iterator[str]:
