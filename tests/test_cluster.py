@@ -133,6 +133,21 @@ def test_a_worker_in_another_folder_finds_the_photos_of_a_batch(own_survey, tmp_
     assert [(record["failed"], record["row"]["photos"]) for record in here] == [([], ["cards/new.jpg"])]
 
 
+def test_a_photo_that_only_the_computer_of_the_command_sees_is_told(own_survey, tmp_path):
+    """Such as one on a memory card."""
+    card = tmp_path / "card"
+    card.mkdir()
+    Image.new("RGB", (60, 40), (90, 120, 60)).save(card / "new.jpg")
+    session = snowmatch.open_catalog(own_survey / "catalog").session()
+    task = AskGroups(tuple(photo_groups(session, [str(card)], None, [])))
+    sent = pickle.dumps((task, Asker(session, None, {}, (), None)))
+    shutil.rmtree(card)
+    task, asker = pickle.loads(sent)
+    ((_, why),) = task.run(asker)[0][0]["failed"]
+    assert "new.jpg is not seen by the computer" in why
+    assert "under the same path" in why
+
+
 def test_a_worker_tells_of_a_photo_on_record_as_one_process_does(own_survey, monkeypatch):
     catalog = own_survey / "catalog"
     monkeypatch.chdir(own_survey)

@@ -86,8 +86,9 @@ def batch(
     The catalog keeps the answers: if the batch was stopped, or if photos were added, the same command asks only the
     rest. A NAME.csv that somebody has edited is not replaced without --force.
 
-    With --cluster, each worker asks about some of the animals. If the search index is larger than --memory, each worker
-    holds a part of it instead, and this computer asks about the animals.
+    With --cluster, each worker asks about some of the animals, so all computers must see PHOTOS under the same path. If
+    the search index is larger than --memory, each worker holds a part of it instead, and this computer asks about the
+    animals.
 
     \b
     Example:

@@ -5,6 +5,7 @@ The catalog keeps every answer, so that a run that was stopped continues, and a 
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections import defaultdict
@@ -135,7 +136,7 @@ class Asker:
         if "weights" in options:  # a worker may be started in another folder
             self._method["options"] = {**options, "weights": whole_path(str(options["weights"]))}
         self._locations, self._new = locations, new
-        self._memory = limited_memory()
+        self._memory, self._away = limited_memory(), False
         self._networks, self._found_by = networks_of(session), found_by(session.data)
         self._calibration = repr(session.calibration)
 
@@ -169,6 +170,11 @@ class Asker:
     def reason(self, error: SnowmatchError, photos: Sequence[BatchPhoto]) -> str:
         """Return why photos cannot be asked about, with the same paths in each process."""
         text = str(error)
+        if self._away and len(photos) == 1 and isinstance(photos[0].photo, str) and not os.path.exists(photos[0].photo):
+            return (  # the command has seen it
+                f"{photos[0].name} is not seen by the computer {platform.node()} of the cluster: put it into a folder "
+                "that all its computers have under the same path"
+            )
         for photo in photos:
             if isinstance(photo.photo, Annotation):
                 for path in filter(None, (photo.photo.path, photo.photo.mask)):
@@ -193,6 +199,7 @@ class Asker:
 
     def __setstate__(self, held: dict[str, Any]) -> None:
         self.__dict__.update(held)
+        self._away = True
         catalog = open_catalog(self._folder, self._decisions, **self._settings)
         memory = Galleries(loaded=Loaded(self._memory))  # None: the default of this computer
         catalog = replace(catalog, _galleries=memory)
