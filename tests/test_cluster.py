@@ -466,14 +466,17 @@ def test_workers_with_several_threads_are_refused():
     ("name", "message"),
     [
         ("faiss", r"has faiss .*, expected faiss 9\.9"),
+        ("PIL", r"has .*PIL .*, expected .*PIL 9\.9"),  # it decides how photos are decoded
         # where kornia is not installed, it is missing there as well
         ("kornia", r"has .*kornia .*, expected .*kornia 9\.9|lacks a package .*kornia.*, with the extras used"),
     ],
 )
 def test_workers_with_another_version_of_a_package_in_use_are_refused(name, message, monkeypatch):
-    monkeypatch.setitem(sys.modules, name, SimpleNamespace(__version__="9.9"))
-    with use_cluster("local:1"), pytest.raises(SnowmatchError, match=message), open_pool(1, (1,)):
-        pass
+    with use_cluster("local:1"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(__version__="9.9"))
+        with pytest.raises(SnowmatchError, match=message), open_pool(1, (1,)):
+            pass
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("command", ["index", "screen"])

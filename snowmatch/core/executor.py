@@ -39,7 +39,7 @@ from snowmatch.core.version import __version__
 CLUSTER_SECONDS = 30.0  # how long a cluster may take to answer
 LONELY_SECONDS = 300.0  # how long a cluster may have no worker: a lost one is often started again
 # Packages that decide the bytes of results beside those that every process loads: compared where they are in use
-DECIDING = ("faiss", "torch", "kornia", "onnxruntime")
+DECIDING = ("faiss", "torch", "kornia", "onnxruntime", "PIL", "pillow_heif")
 Item = TypeVar("Item")
 FAILED = 70  # the status of a worker process that ends with a traceback: on Windows, 1 is that of a killed one
 # A library may print text, and this text must not mix with the results. So stdout becomes stderr before any import.
