@@ -428,12 +428,29 @@ def test_results_come_in_order_and_tasks_run_ahead(monkeypatch):
 
 @pytest.mark.parametrize(
     ("where", "message"),
-    [("local:0", "expected local:N"), ("local:two", "expected local:N"), ("tcp://127.0.0.1:1", "no worker")],
+    [
+        ("local:0", "expected local:N"),
+        ("local:two", "expected local:N"),
+        ("tcp://127.0.0.1:1", "no worker"),
+        ("tls://127.0.0.1:1", "needs Dask's settings of TLS"),
+    ],
 )
 def test_a_cluster_that_is_not_there_is_told(where, message, monkeypatch):
     monkeypatch.setattr(executor, "CLUSTER_SECONDS", 1.0)
     with pytest.raises(SnowmatchError, match=message), use_cluster(where):
         pass
+
+
+def test_a_protocol_that_is_not_installed_is_told_in_one_line(tmp_path, monkeypatch):
+    def abstract(*_, **__):
+        """Do as distributed does for ucx without its package."""
+        raise TypeError("Can't instantiate abstract class UCXConnector")
+
+    monkeypatch.setattr(distributed, "Client", abstract)
+    told = CliRunner().invoke(main, ["evaluate", str(tmp_path), "--cluster", "ucx://127.0.0.1:1"])
+    assert told.exit_code == 1
+    assert "no worker of the cluster ucx://127.0.0.1:1 answers (Can't instantiate" in told.stderr
+    assert told.stderr.count("\n") == 1
 
 
 def test_a_cluster_that_has_lost_all_workers_is_not_waited_for_without_end(monkeypatch):

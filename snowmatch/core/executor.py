@@ -414,12 +414,17 @@ def use_cluster(where: str | None) -> Iterator[None]:
         return
     try:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client, LocalCluster, Security
     except ImportError as error:
         raise SnowmatchError('a cluster needs one more package: pip install "snowmatch[cluster]"') from error
     kind, _, number = where.partition(":")
     if kind == "local" and not (number.isdecimal() and int(number)):
         raise SnowmatchError(f"cluster is {where!r}, expected local:N with a number of processes, such as local:2")
+    if kind == "tls" and Security().get_connection_args("client").get("ssl_context") is None:
+        raise SnowmatchError(
+            f"the cluster {where} needs Dask's settings of TLS: write ca-file and the client's cert and key into "
+            "distributed.comm.tls of its configuration"
+        )
     with ExitStack() as opened:
         # many queries together are sent at once: no warning
         opened.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}))
@@ -438,7 +443,7 @@ def use_cluster(where: str | None) -> Iterator[None]:
                     )
             client = opened.enter_context(Client(address, timeout=CLUSTER_SECONDS, set_as_default=False))
             client.wait_for_workers(1, timeout=CLUSTER_SECONDS)
-        except (OSError, ValueError) as error:  # a timeout is an OSError
+        except (OSError, TypeError, ValueError) as error:  # OSError: a timeout; TypeError: no such protocol here
             raise SnowmatchError(
                 f"no worker of the cluster {where} answers ({error}): start its scheduler and workers, and give the "
                 "scheduler's address, such as tcp://10.0.0.5:8786"
