@@ -413,7 +413,7 @@ def test_results_come_in_order_and_tasks_run_ahead(monkeypatch):
         with open_pool(1, (np.zeros(2_000_000),)) as pool:  # 16 MB: no warning
             assert (pool.submit(Wait(3)).result() == 3).all()
         with (
-            pytest.raises(SnowmatchError, match=r"killed at 0\.jpg.*finished work is kept"),
+            pytest.raises(SnowmatchError, match=r"killed at 0\.jpg.*what is stored is kept"),
             open_pool(1, ("die",)) as pool,
         ):
             list(in_order(pool, range(1), Wait))
@@ -465,7 +465,7 @@ def test_a_cluster_that_has_lost_all_workers_is_not_waited_for_without_end(monke
         assert pool.submit(Wait(1)).result() == 8
         cluster.scale(0)
         until(lambda: not executor._clusters[-1].nthreads())
-        with pytest.raises(SnowmatchError, match=r"no worker for 1 seconds.*finished work is kept: run it again"):
+        with pytest.raises(SnowmatchError, match=r"no worker for 1 seconds.*what is stored is kept: run it again"):
             pool.submit(Wait(2)).result()
 
 

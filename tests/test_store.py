@@ -406,7 +406,7 @@ def test_a_full_disk_is_an_error_of_one_line_and_the_store_still_opens(home, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "_create", FullDisk(room))
-        with pytest.raises(SnowmatchError, match="No space left on device; finished work is kept: free") as error:
+        with pytest.raises(SnowmatchError, match="No space left on device; what is stored is kept: free") as error:
             work()
     assert "\n" not in str(error.value)
     assert not list(home.parent.rglob("*.tmp"))
@@ -436,7 +436,7 @@ def test_a_disk_that_is_really_full(home):
     with start(LIMIT, home) as process:
         out, _ = process.communicate()
     assert process.returncode == 0
-    assert "File too large; finished work is kept" in out
+    assert "File too large; what is stored is kept" in out
     assert out.count("\n") == 1
     check(open_features(home, DESCRIBED), make(4))
 

@@ -137,7 +137,7 @@ class End:
 
 
 def test_a_worker_that_was_killed_on_windows_is_told_from_one_that_failed(capfd):
-    advice = "was killed at a photo .* memory ran out; finished work is kept: run it again with fewer processes"
+    advice = "was killed at a photo .* memory ran out; what is stored is kept: run it again with fewer processes"
     for killed, error, message in (
         (True, executor.WorkerDiedError, advice),
         (False, RuntimeError, "failed at a photo: read its traceback above"),

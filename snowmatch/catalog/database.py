@@ -249,7 +249,7 @@ def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
 def _system(path: Path, error: Exception, write: bool) -> SnowmatchError:
     what = "written" if write else "read"
     return SnowmatchError(
-        f"{path} cannot be {what}: {error}; finished work is kept: solve this problem and run it again"
+        f"{path} cannot be {what}: {error}; what is stored is kept: solve this problem and run it again"
     )
 
 

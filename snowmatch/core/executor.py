@@ -210,7 +210,7 @@ class Pool:
                 raise RuntimeError(f"a worker process failed at {task.path}: read its traceback above") from error
             raise WorkerDiedError(
                 f"a worker process was killed at {task.path} (status {status}), probably because memory ran out; "
-                "finished work is kept: run it again with fewer processes",
+                "what is stored is kept: run it again with fewer processes",
                 "fewer-workers",
             ) from error
 
@@ -327,8 +327,8 @@ def _on_cluster(work: Callable[[], Any], path: str = "") -> Any:
         return work()
     except KilledWorker as error:
         raise WorkerDiedError(
-            f"several workers of the cluster were killed at {path}, probably because memory ran out; finished work is "
-            "kept: run it again with workers that have more memory"
+            f"several workers of the cluster were killed at {path}, probably because memory ran out; what is stored "
+            "is kept: run it again with workers that have more memory"
         ) from error
     except ImportError as error:
         raise SnowmatchError(
@@ -336,7 +336,7 @@ def _on_cluster(work: Callable[[], Any], path: str = "") -> Any:
         ) from error
     except (CancelledError, OSError) as error:
         raise WorkerDiedError(
-            f"the cluster cannot be reached any more ({error}); finished work is kept: run it again"
+            f"the cluster cannot be reached any more ({error}); what is stored is kept: run it again"
         ) from error
 
 

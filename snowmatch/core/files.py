@@ -233,7 +233,7 @@ def unwritable(folder: Path, error: OSError) -> SnowmatchError:
     elif error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY):
         advice = f"a folder has the place of a file, or a file that of a folder: move {error.filename or 'it'} away"
     else:
-        kept = "finished work is kept: " if _depth_below(folder, HOME) else ""  # an output file is not
+        kept = "what is stored is kept: " if _depth_below(folder, HOME) else ""  # an output file is not
         advice = f"{kept}free some disk space and run it again"
     return SnowmatchError(f"cannot write in {folder}: {error.strerror or error}; {advice}")
 
