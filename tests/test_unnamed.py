@@ -125,5 +125,5 @@ def test_names_that_the_machine_lends_are_neither_asked_nor_counted(own_survey):
         opened.calibrate()
     ran = CliRunner().invoke(main, ["evaluate", str(folder), "--failures", str(own_survey / "wrong")])
     assert (ran.exit_code, (own_survey / "wrong" / "index.html").exists()) == (0, True), ran.output
-    told = examine(opened, deep=True)
+    told = examine(folder, deep=True)
     assert "names-of-machine" in [note.code for note in told.unseen]
