@@ -77,7 +77,7 @@ def test_no_other_run_begins_while_an_index_run_builds_the_search_index(data, mo
             index_catalog(data, Fake(), 1)
         tried.append(done)
 
-    monkeypatch.setattr("snowmatch.api.make_plugin", lambda *_: Fake())
+    monkeypatch.setattr("snowmatch.identify.opened_catalog.make_plugin", lambda *_: Fake())
     Catalog(data).index(workers=1, building=other_run)
     assert tried
     assert not index_catalog(data, Fake(), 1).done

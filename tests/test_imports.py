@@ -76,7 +76,7 @@ ONLY_IN = {
 }
 # Files that may import inside functions, so that a package loads only if it is used
 LATE_IN = {
-    "api.py",
+    "opened_catalog.py",
     "__init__.py",
     "executor.py",
     "sheet.py",
