@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import drawn_classifier
 import numpy as np
 import pytest
 from PIL import Image
@@ -389,8 +390,9 @@ def test_weights_of_many_photos_are_those_of_each_alone():
     assert foreground_weights_of(keypoints[:0], photos[:0], sizes[:0], [], []).shape == (0,)
 
 
-@pytest.mark.usefixtures("installed")
-def test_a_taught_classifier_that_is_gone_is_told_and_the_command_says_how_to_choose_another(tmp_path):
+def test_a_taught_classifier_that_is_gone_is_told_and_the_command_says_how_to_choose_another(tmp_path, monkeypatch):
+    network = drawn_classifier.write(tmp_path / "made.onnx")
+    monkeypatch.setattr("snowmatch.screening.classifiers.efficientnet_lite0.find_weights", lambda name: network)
     folder, taught = tmp_path / "catalog", tmp_path / "ours.npz"
     folder.mkdir()
     for n in range(3):

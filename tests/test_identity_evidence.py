@@ -222,6 +222,42 @@ def test_sightings_that_were_away_are_compared_with_those_that_came_meanwhile(ca
     assert gather_evidence(session, changed).asked == 0
 
 
+def test_of_two_sightings_that_were_away_by_turns_one_is_compared_with_the_other(catalog):
+    session, sightings = open_catalog(catalog).session(), list(open_identities(catalog).who.sightings)
+    expected = gather_evidence(session, sightings, again=True).pairs
+    with contextlib.closing(sqlite3.connect(database_path(catalog))) as database, database:
+        database.execute("DELETE FROM answers")
+    b, c = max(expected, key=lambda pair: expected[pair].odds)
+    a, d = [n for n in range(len(sightings)) if n not in (b, c)][:2]
+    for there in ((a, b), (a, c), (a, b, d)):
+        gather_evidence(session, [sightings[n] for n in there])
+    assert (0, 1) in {tuple(sorted(pair)) for pair in gather_evidence(session, [sightings[n] for n in (b, c)]).pairs}
+
+
+def test_a_stopped_comparison_of_changed_passages_goes_on_to_the_same_evidence(catalog, monkeypatch):
+    session, sightings = open_catalog(catalog).session(), list(open_identities(catalog).who.sightings)
+    # The last one is new, and the passages of three others have changed: four are asked
+    changed = [replace(s, passage="x") if n < 3 else s for n, s in enumerate(sightings)]
+
+    def without_the_last():
+        with contextlib.closing(sqlite3.connect(database_path(catalog))) as database, database:
+            database.execute("DELETE FROM answers")
+        gather_evidence(session, sightings[:-1])
+
+    without_the_last()
+    expected = gather_evidence(session, changed).pairs
+    without_the_last()
+    monkeypatch.setattr("snowmatch.review.likely.AT_ONCE", 1)
+
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gather_evidence(session, changed, progress=stop)
+    assert gather_evidence(session, changed).pairs == expected
+
+
 def test_rows_of_two_readings_of_a_catalog_are_never_mixed(catalog):
     who = open_identities(catalog)
     table = catalog / "catalog.csv"

@@ -119,7 +119,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
         *_query_notes(seen),
         *_missing_classifier(session),
         *_missing_middle(session),
-        *session.gallery.evidence_notes(np.flatnonzero(allowed.entries)),
+        *session.gallery.evidence_notes(np.flatnonzero(allowed.entries), session.folder),
     )
     return _foreground(seen, notes)
 

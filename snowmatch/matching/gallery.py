@@ -270,8 +270,11 @@ class Gallery:
         a = self.annotations[entry]
         return evidence_of("mask" if a.mask else "box" if a.drawn_box is not None else "", self._map_evidence[entry])
 
-    def evidence_notes(self, entries: np.ndarray) -> list[Note]:
-        """Return notes on what showed where these annotations are; none if all have boxes or masks."""
+    def evidence_notes(self, entries: np.ndarray, folder: Path) -> list[Note]:
+        """Return notes on what showed where these annotations are; none if all have boxes or masks.
+
+        folder: of the catalog, for the command that a note tells.
+        """
         names, counts = np.unique(self._evidence[entries], return_counts=True)
         if not set(names) - {"mask", "box"}:
             return []
@@ -283,7 +286,7 @@ class Gallery:
             what = counted(missing, "photo")
             text = f"{what} of the catalog not yet compared with other photos of the station: index again"
             described = self.reader.described
-            with_it = {"extractor": described["name"], "settings": described}
+            with_it = {"catalog": str(folder), "extractor": described["name"], "settings": described}
             notes.append(Note("maps-missing", text, {"count": missing, **with_it}))
         return notes
 

@@ -82,7 +82,9 @@ def run_detector(
     if the network is missing.
     """
     mark, earlier = _marks_of(detector)
-    stored = load_detections(folder, earlier) | load_detections(folder, mark)
+    stored = load_detections(folder, mark)
+    if earlier != mark:
+        stored = load_detections(folder, earlier) | stored
     found = {photo: stored[sha256] for photo, sha256 in photos.items() if sha256 in stored}
     left = [photo for photo in photos if photo not in found]
     new: dict[str, tuple[Detection, ...]] = {}

@@ -109,19 +109,19 @@ def gather_evidence(
     book = _digest((_common(session), "who was there"))
     kept = read_kept(session.folder, [*keys, book])
     held = kept.pop(book, None)
-    latest = max((record["generation"] for record in kept.values()), default=0)
+    earlier = [record["generation"] for record in (*kept.values(), *([] if held is None else [held]))]
+    generation = max(earlier, default=0)
     # The last generation in which each sighting was there, whether it was asked or not
     there: dict[str, int] = {} if held is None else held["there"]
     last = {key: max(there.get(key[:SHORT], 0), record["generation"]) for key, record in kept.items()}
-    away = {key for key in last if last[key] < latest and held is not None}
+    away = {key for key in last if last[key] < generation and held is not None}
     missing = [n for n, key in enumerate(keys) if key not in kept or key in away or kept[key]["passage"] != passages[n]]
     notes: list[Note] = []
     among = _digest(sorted(keys))
-    generation = max(latest, 0 if held is None else held["generation"])
     # A run that was stopped goes on: what it kept was asked among the same sightings
     if all(record["among"] != among or record["generation"] < generation for record in kept.values()):
         generation += 1
-    there |= {key[:SHORT]: generation for key in last.keys() - {keys[n] for n in missing}}
+    there |= {key[:SHORT]: generation for key in last.keys() - away}
     if again:
         kept, missing = {}, list(range(len(keys)))
     # When each sighting came on record: earlier than it was asked, if only its passage has changed since

@@ -108,7 +108,7 @@ def examine(
 
     decisions: their file; None for the catalog's own. deep: also ask about every named encounter, and compare the
     answer with its name; that takes as long as an evaluation. progress: called with (done, total) queries. now: times
-    after it are in the future. Nothing is written.
+    after it are in the future. Nothing is written but damaged settings of features, which are made again.
     """
     data, identities = _read(folder, decisions)
     stations = read_stations(data.folder, data.settings.dates)

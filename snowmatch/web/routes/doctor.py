@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from starlette.requests import Request
@@ -91,7 +92,7 @@ def _text(finding: Finding, language: str) -> str:
 
 def _finding(state: State, finding: Finding, language: str) -> dict[str, Any]:
     identities = state.identities()
-    keys = [name for name in finding.annotations if state.annotation(name) is not None]
+    keys = list(islice((name for name in finding.annotations if state.annotation(name) is not None), PHOTOS))
     if not keys and finding.photos:
         paths = set(finding.photos[:PHOTOS])
         keys = [key_of(a) for a in identities.annotations if a.path in paths]
