@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import time
 from dataclasses import replace
 from itertools import combinations, pairwise
@@ -511,6 +512,21 @@ def test_each_skipped_question_comes_once_more_before_asking_ends(tmp_path, monk
     (row,) = open_identities(tmp_path).rows
     assert (row.side_a, row.side_b) == (("a2",), ("a3",))
     assert _outlook(queue).startswith("about 2 more")
+
+
+def test_questions_that_were_skipped_in_an_earlier_run_come_one_after_the_other(tmp_path, monkeypatch, capsys):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(6)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    pairs = {(a, a + 1): Likely(a, a + 1, 9.0 - a, 0.9, 0.9, 9, ("", "")) for a in (0, 2, 4)}
+    queue = Queue(open_identities(tmp_path), Evidence(pairs, 0.3, -6.0, 0), "Anna", repeats=0)
+    for a, b in pairs:
+        turns.skip(tmp_path, "Anna", (f"a{a}", f"a{b}"))
+    monkeypatch.setattr("click.prompt", lambda *words, **options: "k")
+    assert _ask_all(queue, None, None, None) == (0, ())
+    out, err = capsys.readouterr()
+    assert re.findall(r"^ +e([024]) ", out, re.MULTILINE) == ["0", "2", "4"] * 2
+    assert err.count("you skipped this one: k leaves it for another run") == 3
 
 
 def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):

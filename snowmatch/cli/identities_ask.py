@@ -161,10 +161,11 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
     in_a_row = 0
     while number is None or len(answered) < number:
         done = undrawn.keys() | again
-        items = [item for item in queue.next(1 + len(done)) if queue.keys_of(item) not in done]
+        count = 1 + len(done) + len(skipped)
+        items = [item for item in queue.next(count) if queue.keys_of(item) not in done]
         if not items:
             break
-        item = items[0]
+        item = next((item for item in items if queue.keys_of(item) not in skipped), items[0])
         keys = queue.keys_of(item)
         if not take(folder, queue.observer, keys):
             continue
