@@ -158,7 +158,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
     folder, hidden, answered = queue.identities.data.folder, queue.mode == "blind", set[str]()
     undrawn: dict[tuple[str, str], str] = {}  # why, by the keys of the pair
     skipped, again = set[tuple[str, str]](), set[tuple[str, str]]()  # keys; those that were skipped a second time
-    in_a_row = 0
+    in_a_row, told = 0, False
     while number is None or len(answered) < number:
         done = undrawn.keys() | again
         count = 1 + len(done) + len(skipped)
@@ -207,8 +207,9 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             continue
         draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
         after, appended = decide(queue.identities, [draft])
-        if not answered:  # once is enough
+        if not told:  # once is enough
             say_notes(appended.notes)
+            told = bool(appended.notes)
         answered.add(appended.rows[0].id)
         if other_sightings(queue.identities, after):
             break
