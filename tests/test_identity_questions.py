@@ -10,9 +10,11 @@ from itertools import combinations, pairwise
 
 import pytest
 from blank_survey import run, true_names, without_names
+from fake_extractor import age
 from PIL import Image
 
 from snowmatch.api import open_catalog
+from snowmatch.catalog.records import Records, save_records, take_fingerprint
 from snowmatch.cli.identities_ask import _ask_all, _draw, _outlook
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.home import home_of
@@ -530,6 +532,35 @@ def test_questions_that_were_skipped_in_an_earlier_run_come_one_after_the_other(
     out, err = capsys.readouterr()
     assert re.findall(r"^ +e([024]) ", out, re.MULTILINE) == ["0", "2", "4"] * 2
     assert err.count("you skipped this one: k leaves it for another run") == 3
+
+
+def test_an_answer_about_a_photo_that_has_changed_is_not_stored_and_asking_goes_on(tmp_path, monkeypatch, capsys):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(4)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    photos = [tmp_path / f"p{n}.jpg" for n in range(4)]
+    for photo in photos:
+        photo.write_text(photo.name)
+        age(photo)
+    save_records(tmp_path, Records({photo.name: take_fingerprint(photo, photo=False) for photo in photos}))
+    asked = []
+
+    def the_second_photo_changes_meanwhile(*words, **options):
+        asked.append(words)
+        photos[1].write_text("another")
+        assert len(asked) < 9
+        return "s"
+
+    monkeypatch.setattr("click.prompt", the_second_photo_changes_meanwhile)
+    pairs = {(a, a + 1): Likely(a, a + 1, 9.0 - a, 0.9, 0.9, 9, ("", "")) for a in (0, 2)}
+    queue = Queue(open_identities(tmp_path), Evidence(pairs, 0.3, -6.0, 0), "Anna", repeats=0)
+    assert _ask_all(queue, None, None, None) == (1, ())
+    assert len(asked) == 2
+    told = capsys.readouterr().err
+    assert told.count("p1.jpg has changed since it was indexed") == told.count(f"snowmatch index {tmp_path}") == 1
+    (row,) = open_identities(tmp_path).rows
+    assert (row.side_a, row.side_b) == (("a2",), ("a3",))
+    assert _outlook(queue).startswith("about 1 more")
 
 
 def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,15 +150,18 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
 
     Returns the number of answers, and for each pair that was left out why its picture could not be drawn.
     """
+    from snowmatch.core.errors import SnowmatchError
+    from snowmatch.core.notes import Note
     from snowmatch.review.history import last_answer
-    from snowmatch.review.identities import decide, timestamp, undo
-    from snowmatch.review.queue import answer_item
+    from snowmatch.review.identities import decide, need_unchanged, timestamp, undo
+    from snowmatch.review.queue import answer_item, answered_sides
     from snowmatch.review.turns import skip, take
     from snowmatch.views.identities import format_item
 
     folder, hidden, answered = queue.identities.data.folder, queue.mode == "blind", set[str]()
     undrawn: dict[tuple[str, str], str] = {}  # why, by the keys of the pair
-    skipped, again = set[tuple[str, str]](), set[tuple[str, str]]()  # keys; those that were skipped a second time
+    # Keys; those that were skipped a second time, or whose photos have changed
+    skipped, again = set[tuple[str, str]](), set[tuple[str, str]]()
     in_a_row, told = 0, False
     while number is None or len(answered) < number:
         done = undrawn.keys() | again
@@ -204,6 +208,14 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         answer, certainty = ANSWERS.get(said[:1]), said[1:]
         if answer is None or certainty not in ("", "1", "2", "3", "4"):
             say(KEYS)
+            continue
+        try:
+            need_unchanged(queue.identities, chain(*answered_sides(queue.identities, item)))
+        except SnowmatchError as error:
+            if error.code != "photo-changed":
+                raise
+            say_notes([Note(error.code, str(error), error.data)])
+            again.add(keys)
             continue
         draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
         after, appended = decide(queue.identities, [draft])
