@@ -225,6 +225,14 @@ def test_an_export_of_a_file_with_nothing_whole_does_not_advise_an_export(filled
         assert caught.value.code != "decisions-damaged"
 
 
+def test_an_export_of_a_file_whose_rows_are_all_changed_is_an_error_and_writes_nothing(filled, tmp_path):
+    without_triggers(filled, "UPDATE decisions SET answer = 'different'")
+    with pytest.raises(SnowmatchError, match="none of its decisions can be read: put back a copy") as caught:
+        export_lines(filled, tmp_path / "out.jsonl")
+    assert caught.value.code != "decisions-damaged"
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_a_page_that_cannot_be_read_costs_only_its_own_decisions(path):
     append(path, [pair(f"{n:0900}") for n in range(60)])
     content = path.read_bytes()

@@ -80,7 +80,7 @@ def export_lines(path: Path, out: Path) -> Exported:
     """Write all decisions of a file to `out`, one as JSON a line, in the order of their ids.
 
     Of a damaged file, the rows that are still whole are written, and a note says which are not. Raises SnowmatchError
-    if the file does not exist, if `out` does, if either cannot be used, or if nothing in a damaged file can be read.
+    if the file does not exist, if `out` does, if either cannot be used, or if no row of a damaged file is whole.
     """
     try:
         return _export(path, out)
@@ -103,6 +103,8 @@ def _export(path: Path, out: Path) -> Exported:
         if error.code != "decisions-damaged":
             raise
         rows, notes = read_whole(path)
+        if not rows:
+            raise
         text = f"{path} is damaged: {error.data['why']}; what is still whole goes to {out}: put back a copy of "
         text += f"{path.name}, or move it away and import {out} into a new file"
         notes = (Note("decisions-rescued", text, {**error.data, "out": str(out)}), *notes)
