@@ -284,6 +284,9 @@ def test_positions_are_known_by_many_headings(heading):
         *("camp at 41.51234, 76.11234, two cubs", "DCIM/41.51234_76.11234/a.jpg", "N41-30-44_E76-06-44/a.jpg"),
         *("lat 41.51234 lon 76.11234", "seen at N41 30 44 E 76 06 44 by Aibek", "den at 43T 590123 4595123, old"),
         *("POINT (76.11234 41.51234)", "https://maps.test/@41.51234,-76.11234,15z", "at 590123E 4595123N"),
+        *("N4130.733 E07606.733", "4130.733N 07606.733E", "N4130.733, E07606.733", "N413044.5 E0760644.2"),
+        *("41.5123 N76.1", "41.5N 76.1", "N 41.5, E -76.1", "N4595123.5 E590123.5", "590123 0595123"),
+        *("N4130.733_E07606.733/a.jpg", "den at 4130.733N/07606.733E, old", "N 41° 30, E 76° 06", "41 30N76 06E"),
     ],
 )
 def test_positions_are_known_in_texts(cell):
@@ -298,7 +301,9 @@ def test_names_remarks_shares_and_boxes_are_no_positions():
     alone = ("S12 10 22", "N41 30 44", "12:30 S", "S12-03_W04-05")
     paths = ("2C/20230415/123456.jpg", "S1.20230415_S2.20240101.jpg", "S01/100RECNX/IMG_0042.JPG", "1234/1234567.jpg")
     numbers = ("163,256,274,133", "0.1234, 0.2345, 0.3456, 0.4567", "ibex 0.9812, puma 0.0123", "2023-05-01 12:30:44")
-    none = (*words, *stations, *remarks, *traits, *alone, *paths, *numbers)
+    times = ("210315 081500", "210315/143000", "150321 081500")
+    lists = ("S1.2, S1.3", "N1.5 S2.5", "S1.2022, E2.2022", "S1.2022 2.2023")
+    none = (*words, *stations, *remarks, *traits, *alone, *paths, *numbers, *times, *lists)
     assert not [text for text in none if is_position(text)]
 
 

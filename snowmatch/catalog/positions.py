@@ -28,9 +28,10 @@ _LETTER, _NUMBER, _END = r"(?<![^\W_].)", r"(?<![\d.,].)", r"(?![^\W_])"  # for 
 _DATE = r"(?:19|20)\d\d(?:[01]\d(?:[0-3]\d)?)?"  # names of stations may hold one: S1.2022, S12 10.2022, S01.20230415
 _NO_DATE = rf"(?!{_DATE}(?!\d))"
 _GAP = r"[\s_:°ºDM'′’-]{1,3}"  # between degrees, minutes and seconds
-_ARC = (  # 41.5, 41°, 41 30, 41 30.7 or 41 30 44
-    rf"\d{_NUMBER}\d{{0,2}}(?!\d)(?:[.,]{_NO_DATE}\d+|\s?[°º]|(?<=\d\d)[\s:'′’]{{1,2}}\d\d(?!\d|[.,]\d)|"
-    rf"{_GAP}\d{{1,2}}[.,]{_NO_DATE}\d+|{_GAP}\d{{1,2}}{_GAP}\d{{1,2}}(?:[.,]\d+)?(?!\d))\s?[SM'′’\"″”°º]{{0,2}}"
+_ARC = (  # 41.5, 41°, 41° 30, 41 30, 41 30.7 or 41 30 44; or 4130.7 or 413044.5, as receivers write it
+    rf"\d{_NUMBER}(?:\d{{1,2}}(?:[0-5]\d){{1,2}}[.,]\d+|\d{{0,2}}(?!\d)(?:[.,]{_NO_DATE}\d+|"
+    rf"\s?[°º](?:\s?\d\d(?!\d|[.,]\d))?|(?<=\d\d)[\s:'′’]{{1,2}}\d\d(?!\d|[.,]\d)|{_GAP}\d{{1,2}}[.,]{_NO_DATE}\d+|"
+    rf"{_GAP}\d{{1,2}}{_GAP}\d{{1,2}}(?:[.,]\d+)?(?!\d)))\s?[SM'′’\"″”°º]{{0,2}}"
 )
 _AND = r"[\W_]{0,3}(?:L[A-Z]{2,8}[\W_]{1,3})?"  # perhaps with a word, such as lon
 _METRES = r"(?:[.,]\d+)?\s?M?[\s_]?"
@@ -41,9 +42,9 @@ _WITHIN = [
         # 41°33.5', 41° 33 N, 41.51° N: what follows the sign are minutes, unlike in 12° 2 cubs, 90° E and 2º valle
         rf"[°º]\s*\d{{1,2}}(?:(?:[.,]\d+)?\s*['′’]|[.,]\d\d|\s?[NSEW]{_END})",
         rf"[.,]\d\d+\s?[°º]\s?[NSEW]{_END}",
-        # N41 30 44 E76 06 44; 41.5N / 75.5E
+        # N41 30 44 E76 06 44; 41.5N / 75.5E; 41.5N75.5E
         rf"(?:([NS])|[EW]){_LETTER}[\s_:]?{_ARC}{_AND}(?(1)[EW]|[NS])[\s_:]?{_ARC}",
-        rf"{_ARC}\s?(?:([NS])|[EW]){_END}{_AND}{_ARC}\s?(?(1)[EW]|[NS]){_END}",
+        rf"{_ARC}\s?(?:([NS])|[EW])(?![^\W\d_]){_AND}{_ARC}\s?(?(1)[EW]|[NS]){_END}",
         # 43T 590123 4595123; E590123 N4595123; 590123E 4595123N; 43TFG 90123 95123
         rf"\d{_LETTER}\d?\s?[C-HJ-NP-X][\s_,;:]*E?\s?{_EASTING}E?[\s_,;|]*N?\s?{_NORTHING}N?{_END}",
         rf"E{_LETTER}\W?{_EASTING}[\s_,;/|]*N\W?{_NORTHING}{_END}",
@@ -55,9 +56,13 @@ _FINE = r"\d{1,3}[.,](?:\d{4,}|\d\d+(?=\s?[°º]))"
 _PAIR = re.compile(rf"(?<![\d.,])(?=({_FINE})(?!\d)\D{{1,12}}({_FINE})(?!\d))")  # 41.51234, lon: 76.11234
 _DATED = re.compile(rf"\d+[.,]{_DATE}")
 _DECIMAL, _LONG = r"[-+]?\d{1,8}[.,]\d+", r"[-+]?(?:\d{5,8}[.,]\d+|\d{1,3}[.,]\d{4,})"
+_LETTERED = rf"(?:[NSEW]\s*)?[-+]?\d{{1,8}}[.,]{_NO_DATE}\d+\s*[NSEW]?"  # one of a pair may have no letter
+_ONE_EACH = r"(?!.*[NS].*[NS]|.*[EW].*[EW])"  # of each axis: S1.2, S1.3 are stations
+_NO_TIME = r"(?!\d\d(?:0[1-9]|1[0-2])\d\d[\s,;/|]+(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$)"  # no date: 210315 143000
 _WHOLE = re.compile(  # two numbers, unlike the box 16,25,27,13 and the range 12.5/14.2, or one fine angle
     rf"(?!\d+(?:,\d+){{3}}$)[(\[]?\s*(?:{_DECIMAL}\s*[,;|\s]\s*{_DECIMAL}|{_LONG}\s*/\s*{_LONG}|"
-    rf"{_EASTING}[\s,;/|]+{_NORTHING})\s*[)\]]?"
+    rf"{_ONE_EACH}{_LETTERED}\s*[,;|\s]\s*{_LETTERED}|"
+    rf"{_NO_TIME}{_EASTING}[\s,;/|]+(?:0\d{{6,7}}|[1-9]\d{{4,6}}){_METRES})\s*[)\]]?"
     r"|[-+]?\d{1,3}(?:[.,]\d+)?\s*[°º]\s*\d{1,2}\s+\d{1,2}(?:[.,]\d+)?"
     rf"|[NSEW]\s*(?:\d{{1,3}}[.,]{_NO_DATE}\d{{5,}}|\d{{2,3}}{_GAP}\d{{1,2}}[.,]{_NO_DATE}\d{{3,}}"
     r"|\d{1,3}\s?[D'′’]\s?\d{1,2}\s?[M'′’]\s?\d{1,2}(?:[.,]\d+)?)\s*[SM'′’\"″”]{0,2}"
