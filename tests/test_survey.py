@@ -1092,6 +1092,17 @@ def test_no_file_tells_a_position_unless_asked(tmp_path):
     assert float(rows[0]["x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
 
 
+def test_the_helps_say_that_the_path_of_a_photo_may_tell_a_position(tmp_path):
+    folder = write_catalog(tmp_path / "c", [*ROWS, ("aika", "left_flank", "S1", "", "", "")])
+    table, path = folder / "catalog.csv", "DCIM/41.51234_76.11234/a.jpg"
+    table.write_text(table.read_text().replace(f"p{len(ROWS)}.jpg", path))
+    assert run(folder, "--out", tmp_path / "out", "--no-figures").exit_code == 0
+    assert path in (tmp_path / "out" / "left-out.csv").read_text()  # the encounter of a photo without a time
+    for command in ("survey", "export"):
+        words = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
+        assert "unless you ask with --coordinates, or the path of a photo tells one" in words
+
+
 def test_positions_that_were_asked_for_and_that_no_station_has_are_told(tmp_path):
     for name, table, told in (("c", None, True), ("d", STATIONS, False)):
         folder = write_catalog(tmp_path / name, stations=table)

@@ -47,7 +47,8 @@ def export(
     """Write the captures of CATALOG into the folder OUT, as files of another program.
 
     The options of counting are those of `snowmatch survey`. A manifest says what was left out and why. Nothing that is
-    written tells a position, unless you ask with --coordinates.
+    written tells a position, unless you ask with --coordinates, or the path of a photo tells one: `snowmatch doctor`
+    finds such paths, and a note counts them.
 
     \b
     Example:

@@ -122,7 +122,8 @@ def survey(
     """Count the captures of the individuals of CATALOG and the effort of its cameras.
 
     A capture is an identified animal at a station on an occasion. The estimates assume a closed population. Nothing
-    that is written tells a position, unless you ask with --coordinates.
+    that is written tells a position, unless you ask with --coordinates, or the path of a photo tells one:
+    `snowmatch doctor` finds such paths.
 
     \b
     Example:
