@@ -571,7 +571,15 @@ def test_what_snowmatch_stored_and_is_damaged_is_a_finding_and_not_an_error(tmp_
     found = seen(tmp_path)
     assert "files-mended" in found
     assert found["features-unused"].data["folders"] == [str(copy)]
+    asked = open_catalog(tmp_path).session
+    assert "features-unused" not in [note.code for note in asked().notes]  # those that count are there
     shutil.rmtree(copy)
+    open_catalog(tmp_path).index("sift", workers=1)
+    settings.parent.rename(hidden := settings.parent.with_name("hesaff-0123456789ab"))
+    (note,) = [note for note in asked().notes if note.code == "features-unused"]
+    assert note.data["folders"] == [str(hidden)]
+    hidden.rename(settings.parent)
+    shutil.rmtree(next(settings.parent.parent.glob("sift-*")))
     (features,) = settings.parent.glob("features-*.h5")
     settings.write_text("{")
     features.write_bytes(features.read_bytes()[::-1])

@@ -19,12 +19,13 @@ import snowmatch
 from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, load_screened, save_screened
 from snowmatch.catalog.species import NOTHING
 from snowmatch.cli import main
+from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
 from snowmatch.review import batch, left_out
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import BatchPhoto, Group
-from snowmatch.review.left_out import OTHER_SPECIES, decision_of, kept_first, screening_answer
+from snowmatch.review.left_out import OTHER_SPECIES, decision_of, kept_first, screening_answer, unscreened_note
 from snowmatch.review.watch import Watch
 from snowmatch.screening import finders
 from snowmatch.screening.scenes import Finders
@@ -331,6 +332,9 @@ def test_a_classifier_that_is_off_now_is_told_where_photos_are_new(catalog, tmp_
     assert told.exit_code == 0, told.output
     text = "this catalog is set to use no classifier, so new photos are not screened, but all asked about"
     assert told.output.count(f"{text} (snowmatch screen CATALOG --classifier auto)") == 1
+    note = unscreened_note("new-unscreened", "/cards/ours.npz", "")
+    assert note.text.startswith("the catalog's classifier /cards/ours.npz is not on this computer")
+    assert advice(note.code, note.data) == "snowmatch index CATALOG --classifier auto, or --classifier FILE.npz"
     seen_before = run_batch(snowmatch.open_catalog(catalog), [catalog / "a1.png"])
     assert "new-unscreened" not in [note.code for note in seen_before.notes]
     arrived = tmp_path / "cards" / "new.png"

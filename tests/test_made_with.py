@@ -85,8 +85,12 @@ def test_search_indexes_of_other_weights_are_not_used(catalog, weights, opened_a
 
 def test_search_indexes_are_compacted_where_they_are(catalog):
     assert list(indexes_path(catalog.folder).rglob("*.faiss"))
+    (own,) = indexes_path(catalog.folder).iterdir()
+    other = own.with_name(own.name.rpartition("-")[0])  # of features without a note of weights
+    shutil.copytree(own, other)
     compact_catalog(catalog.folder)
     assert not list(indexes_path(catalog.folder).rglob("*.faiss"))
+    assert not other.exists()
 
 
 def test_answers_of_a_batch_and_calibrations_are_of_one_file_of_weights(catalog, weights):

@@ -163,7 +163,13 @@ def _passage(data: Data) -> str:
     return f"--station {quoted(str(data['station']))}, or {out}" if data.get("station") else out
 
 
+def _classifier(data: Data) -> str:
+    return f"snowmatch index {_catalog(data)} --classifier auto, or --classifier FILE.npz"
+
+
 def _screened_by(data: Data) -> str:
+    if data.get("taught"):
+        return _classifier(data)
     if data.get("off"):
         return "snowmatch screen CATALOG --classifier auto"
     return "snowmatch weights download efficientnet-lite0"
@@ -207,7 +213,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "copy-photos": lambda data: "--copy",
     "allow-host": lambda data: f"--allow-host {shlex.quote(str(data.get('host', 'HOST')))}",
     "only-videos": _frames,
-    "classifier-gone": lambda data: f"snowmatch index {_catalog(data)} --classifier auto, or --classifier FILE.npz",
+    "classifier-gone": _classifier,
     "classifier-off": lambda data: "snowmatch screen CATALOG --classifier auto",
     "choose-observer": lambda data: "--observer NAME",
     "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",

@@ -89,7 +89,9 @@ def drawn_survey(made: Survey, draws: int | None, seed: int, options: dict[str, 
             raise click.UsageError("--seed belongs to --draws")
         return None
     with Bar("comparing", "sighting") as bar:
-        return draw_survey(made, draws, seed=seed, progress=bar.update, **options)
+        drawn = draw_survey(made, draws, seed=seed, progress=bar.update, **options)
+    say_notes(drawn.notes)
+    return drawn
 
 
 @click.command()

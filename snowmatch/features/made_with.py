@@ -25,6 +25,12 @@ def index_folder(indexes: Path, folder: Path) -> Path:
     return indexes / "-".join([folder.name, *noted_weights(folder)])
 
 
+def indexes_of_others(own: Path, folder: Path) -> list[Path]:
+    """Return the folders of search indexes of the features in `folder` that other weights made. own: the present."""
+    found = (own.parent / folder.name, *own.parent.glob(f"{folder.name}-*"))
+    return [path for path in found if path != own and path.is_dir()]
+
+
 def check_weights(features: Path, extractor: Extractor, *, keep: bool = False) -> None:
     """Raise SnowmatchError if stored features were made with other weights than those on this computer.
 

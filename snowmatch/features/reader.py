@@ -14,6 +14,8 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file, replace_json, unreadable
 from snowmatch.core.mended import keep_mended
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
 from snowmatch.core.types import Features
 from snowmatch.features.checked import doubt, is_trusted, read_checks
 from snowmatch.features.segments import (
@@ -181,6 +183,12 @@ def _belong(described: Any, folder: Path) -> bool:
 def unused_features(features: Path) -> list[Path]:
     """Return the folders with features that are not used, because no settings belong to them."""
     return [folder for folder in _folders(features) if _settings_of(folder) is None]
+
+
+def unused_note(folders: Sequence[Path]) -> Note:
+    """Return the note on folders of `unused_features`."""
+    text = f"{counted(len(folders), 'folder')} of features not used, because no settings belong to them: remove "
+    return Note("features-unused", text + some(folders), {"folders": [str(folder) for folder in folders]})
 
 
 def _folders(features: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from snowmatch.catalog.states import annotation_states
 from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
-from snowmatch.features.reader import list_features, open_features, unused_features
+from snowmatch.features.reader import list_features, open_features, unused_features, unused_note
 
 
 def catalog_notes(data: CatalogData, records: Records | None = None) -> tuple[Note, ...]:
@@ -31,11 +31,7 @@ def catalog_notes(data: CatalogData, records: Records | None = None) -> tuple[No
                 text = f"{described['name']} found no features in {counted(len(bare), 'annotation')} ({some(bare)})"
                 notes.append(Note("photos-without-features", text, {"extractor": described["name"], "photos": bare}))
     if unused := unused_features(features_path(data.folder)):
-        text = (
-            f"{counted(len(unused), 'folder')} of features not used, because no settings belong to them: remove "
-            f"{some(unused)}"
-        )
-        notes.append(Note("features-unused", text, {"folders": [str(folder) for folder in unused]}))
+        notes.append(unused_note(unused))
     clipped = []
     for a in data.annotations:
         size = data.facts[a.path].image_size if a.path in data.facts else None

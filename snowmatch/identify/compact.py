@@ -12,7 +12,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path, home_of, indexes_path
 from snowmatch.core.notes import Note
 from snowmatch.features.indexing import note_on_removed
-from snowmatch.features.made_with import index_folder
+from snowmatch.features.made_with import index_folder, indexes_of_others
 from snowmatch.features.reader import list_features
 from snowmatch.features.writer import FeatureWriter
 from snowmatch.matching.search.shelf import drop_blocks
@@ -49,7 +49,10 @@ def compact_catalog(folder: Path) -> Compacted:
             writer.compact()
             if writer.damaged_files or len(writer.keys) < held:
                 notes.append(note_on_removed(folder, described))
-            drop_blocks(index_folder(indexes_path(folder), writer.folder))
+            own = index_folder(indexes_path(folder), writer.folder)
+            drop_blocks(own)
+            for other in indexes_of_others(own, writer.folder):
+                shutil.rmtree(other, ignore_errors=True)
     shrink(folder)
     shutil.rmtree(previews, ignore_errors=True)  # on Windows, what a browser reads at this moment stays
     return Compacted(before, disk_sizes(folder), tuple(notes))

@@ -130,7 +130,7 @@ def prepare_votes(gallery: Gallery, votes: Any, part: str, allowed: np.ndarray) 
     """
     notes = gallery.prepare(votes.backend, part, allowed, votes.foreground)
     for note in notes:
-        if note.data["damaged"]:
+        if note.data["damaged"] and note.data["kept"]:
             keep_mended(gallery.index_folder / note.data["index"])
     return notes
 

@@ -29,8 +29,8 @@ from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.decisions.named import checked_names
-from snowmatch.features.made_with import check_weights, index_folder
-from snowmatch.features.reader import FeatureReader, list_features, open_features
+from snowmatch.features.made_with import check_weights, index_folder, indexes_of_others
+from snowmatch.features.reader import FeatureReader, list_features, open_features, unused_features, unused_note
 from snowmatch.features.segments import features_folder
 from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settings_text
 from snowmatch.matching.gallery import Gallery, fit_memory, make_gallery, named_again
@@ -238,6 +238,10 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
     about = {"catalog": str(data.folder), **asked}
     notes = [note for note in data.notes if note.code == "settings-damaged"]
     notes += state_notes(data.folder, states, method.extractor)
+    held = {str(described["name"]) for described in list_features(features_path(data.folder))}
+    unused = [each for each in unused_features(features_path(data.folder)) if each.name.rpartition("-")[0] not in held]
+    if unused:  # of an extractor that would have answered, perhaps
+        notes.append(unused_note(unused))
     if refused:
         text = f"the calibration of this catalog is not used, {refused}: calibrate it again"
         notes.append(Note("calibration-refused", text, about))
@@ -311,8 +315,7 @@ def build_index(
         text = f"the search index could not be stored, so the first query builds what is missing ({error})"
         return (Note("indexes-not-kept", text, {"catalog": str(data.folder)}),)
     own = gallery.index_folder
-    plain = features_folder(own.parent, gallery.reader.described)
-    for other in {plain, *own.parent.glob(f"{plain.name}-*")} - {own}:
+    for other in indexes_of_others(own, features_folder(features_path(data.folder), gallery.reader.described)):
         shutil.rmtree(other, ignore_errors=True)  # on Windows, what another process has opened stays
     if not damaged:
         return ()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from snowmatch.catalog.screened import KEPT, PERSON, Screened, load_classes, save_classes, seen_instead
+from snowmatch.catalog.settings import TAUGHT
 from snowmatch.catalog.species import NOTHING, name_among, species_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
@@ -160,9 +161,11 @@ def _knows(names: Collection[str], species: str) -> bool:
 
 def unscreened_note(code: str, setting: str, then: str) -> Note:
     """Return the note that no classifier screens new photos. setting: of the catalog. then: what happens to them."""
-    off = setting == NONE
+    off, taught = setting == NONE, setting.endswith(TAUGHT)
     why = "this catalog is set to use no classifier" if off else "no classifier is here"
-    return Note(code, f"{why}, so new photos are not screened{then}", {"off": off})
+    if taught:
+        why = f"the catalog's classifier {setting} is not on this computer"
+    return Note(code, f"{why}, so new photos are not screened{then}", {"off": off, "taught": taught})
 
 
 def _not_known(species: str) -> Note:

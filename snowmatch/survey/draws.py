@@ -10,6 +10,7 @@ from typing import Unpack
 
 import numpy as np
 
+from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.who import Who
 from snowmatch.review.accuracy import accuracy_by_name
@@ -23,11 +24,14 @@ from snowmatch.survey.run import Survey, SurveyOptions, make_survey
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Draws of who is who. labels: (D, S) int, the individual of each sighting. captures: those of each draw."""
+    """Draws of who is who. labels: (D, S) int, the individual of each sighting. captures: those of each draw. notes: on
+    the evidence.
+    """
 
     labels: np.ndarray
     captures: tuple[tuple[Capture, ...], ...]
     seed: int
+    notes: tuple[Note, ...] = ()
 
 
 def draw_identities(identities: Identities, evidence: Evidence, draws: int, seed: int = 0) -> np.ndarray:

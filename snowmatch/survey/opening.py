@@ -56,4 +56,4 @@ def draw_survey(
     check_one_reading(identities, session)
     evidence = gather_evidence(session, identities.who.sightings, progress=progress)
     labels = draw_identities(identities, evidence, draws, seed)
-    return Drawn(labels, tuple(drawn_captures(survey, identities, labels, **options)), seed)
+    return Drawn(labels, tuple(drawn_captures(survey, identities, labels, **options)), seed, evidence.notes)
