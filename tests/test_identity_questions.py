@@ -76,6 +76,23 @@ def test_a_photo_that_is_missing_ends_no_training(own_survey, tmp_path):
     assert told.index("observer") < told.index(" left out, without")  # after the results
 
 
+def test_an_answer_in_training_about_a_photo_that_has_changed_is_not_stored(own_survey, monkeypatch):
+    folder = own_survey / "catalog"
+    monkeypatch.setattr("snowmatch.cli.identities_observers.gathered", gathered_once(folder))
+    for a in open_identities(folder).annotations:
+        (folder / a.path).write_bytes((folder / a.path).read_bytes() + b"\0")
+    told = run(folder, "train", "--observer", "Anna", "--number", "4", input="s\n" * 4)
+    assert told.count("has changed since it was indexed") == 4
+    assert not open_identities(folder).rows
+
+
+def gathered_once(folder):
+    """Return what `gathered` gives of a catalog now, whatever is changed afterwards."""
+    session = open_catalog(folder).session()
+    evidence = gather_evidence(session, open_identities(folder).who.sightings)
+    return lambda *_: (session, evidence)
+
+
 def test_a_question_whose_photo_is_missing_is_left_out_and_leaves_no_picture(tmp_path, monkeypatch, capsys):
     folder, out = tmp_path / "c", tmp_path / "questions"
     write_two_sightings(folder, ["2023-05-01"] * 2 + ["2023-06-02"] * 4)

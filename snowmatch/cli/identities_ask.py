@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,10 +150,8 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
 
     Returns the number of answers, and for each pair that was left out why its picture could not be drawn.
     """
-    from snowmatch.core.errors import SnowmatchError
-    from snowmatch.core.notes import Note
     from snowmatch.review.history import last_answer
-    from snowmatch.review.identities import decide, need_unchanged, timestamp, undo
+    from snowmatch.review.identities import decide, timestamp, undo
     from snowmatch.review.queue import answer_item, answered_sides
     from snowmatch.review.turns import skip, take
     from snowmatch.views.identities import format_item
@@ -209,12 +207,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         if answer is None or certainty not in ("", "1", "2", "3", "4"):
             say(KEYS)
             continue
-        try:
-            need_unchanged(queue.identities, chain(*answered_sides(queue.identities, item)))
-        except SnowmatchError as error:
-            if error.code != "photo-changed":
-                raise
-            say_notes([Note(error.code, str(error), error.data)])
+        if photo_changed(queue.identities, chain(*answered_sides(queue.identities, item))):
             again.add(keys)
             continue
         draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
@@ -230,6 +223,24 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         else:
             queue.take(after, item, appended.rows[0])
     return len(answered), tuple(undrawn.values())
+
+
+def photo_changed(identities: Identities, annotations: Iterable[str]) -> bool:
+    """Return whether the photo of one of these annotations is not what was indexed, and say so: an answer would go to
+    another photo.
+    """
+    from snowmatch.core.errors import SnowmatchError
+    from snowmatch.core.notes import Note
+    from snowmatch.review.identities import need_unchanged
+
+    try:
+        need_unchanged(identities, annotations)
+    except SnowmatchError as error:
+        if error.code != "photo-changed":
+            raise
+        say_notes([Note(error.code, str(error), error.data)])
+        return True
+    return False
 
 
 def other_sightings(before: Identities, after: Identities) -> bool:

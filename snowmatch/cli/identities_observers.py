@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.identities_ask import again_option, end_with_undrawn, gathered, other_sightings
+from snowmatch.cli.identities_ask import again_option, end_with_undrawn, gathered, other_sightings, photo_changed
 from snowmatch.cli.identities_group import Place, identities, placed
 from snowmatch.cli.shared import PATH, extractor_option, json_option, print_json, print_text, say, setting_option
 
@@ -72,6 +72,8 @@ def train(
             said = click.prompt("one animal?", prompt_suffix=" ", show_default=False).strip().lower()
         if said[0] == "q":
             break
+        if photo_changed(who, [name for n in (pair.one, pair.other) for name in who.who.sightings[n].annotations]):
+            continue
         draft = answer_pair(
             who,
             pair.one,
