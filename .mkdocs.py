@@ -16,7 +16,8 @@ from snowmatch.cli import main
 
 # What programs and plugins use: the names of a module's own that do not begin with _
 MODULES = (
-    ("snowmatch.api", "open a catalog, ask, calibrate, evaluate"),
+    ("snowmatch.api", "open a catalog"),
+    ("snowmatch.identify.opened_catalog", "ask, calibrate, evaluate: what an open catalog does"),
     ("snowmatch.identify.answer", "what a query answers"),
     ("snowmatch.identify.question", "what a query may be told"),
     ("snowmatch.core.errors", "the error that a user can mend"),

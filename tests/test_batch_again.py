@@ -138,7 +138,7 @@ def test_search_indexes_that_one_answer_had_built_are_told_by_the_run_that_built
 
 
 def test_photos_without_a_map_are_told_also_if_each_query_misses_other_ones(own_survey, monkeypatch):
-    def missing(self, entries):
+    def missing(self, entries, folder):
         return [Note("maps-missing", f"{len(entries)} photos", {"count": len(entries)})]
 
     monkeypatch.setattr(Gallery, "evidence_notes", missing)
