@@ -28,10 +28,15 @@ from snowmatch.testing import EXTRACTOR_CHECKS
 from snowmatch.views.plugins import extractor_names
 
 
+@pytest.fixture(autouse=True)
+def own_names(monkeypatch):
+    """Later tests know the classes by their own names, and not by those of entry points."""
+    monkeypatch.setattr(plugins, "_NAMES", dict(plugins._NAMES))
+
+
 @pytest.fixture
 def foreign(monkeypatch):
     """Modules of another distribution, by the name of their entry point."""
-
     def add(kind="extractors", **modules):
         points = []
         for name, contents in modules.items():
