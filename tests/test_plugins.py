@@ -37,6 +37,7 @@ def own_names(monkeypatch):
 @pytest.fixture
 def foreign(monkeypatch):
     """Modules of another distribution, by the name of their entry point."""
+
     def add(kind="extractors", **modules):
         points = []
         for name, contents in modules.items():
