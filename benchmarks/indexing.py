@@ -96,15 +96,15 @@ def cpu_seconds() -> float:
 @contextmanager
 def timed_stages(stages: Counter[str], classifier: Any) -> Iterator[None]:
     """Add the CPU seconds that this process spends in each stage inside the `with` block. Parts count twice."""
-    from snowmatch import api
     from snowmatch.features import indexing, run, tasks
+    from snowmatch.identify import opened_catalog
 
     places = [
         (run, "hash_photos", "reading"),
         (indexing, "update_maps", "maps"),
         (tasks.Extract, "run", "chips"),
         (tasks, "extract_chips", "extractor"),
-        (api, "build_index", "blocks"),
+        (opened_catalog, "build_index", "blocks"),
     ]
     if classifier is not None:
         places.append((type(classifier), "classify", "network"))
