@@ -239,31 +239,25 @@ def copy_of(records: Records) -> Records:
 
 def paths_with(folder: Path, sha256: str) -> dict[str, Fingerprint]:
     """Return the recorded photos with this content, by path. The lookup is fast in a catalog of any size."""
-    found: dict[str, Fingerprint] = {}
-    try:
-        with reading(folder) as database:
-            if database is None:
-                return found
-            asked = f"SELECT path, kind, {_FILE_COLUMNS}, sum FROM files WHERE sha256 = ? AND kind = 'photo'"
-            for path, kind, *values in database.execute(asked, (sha256,)):
-                if sound((path, kind, *values)) and (taken := _fingerprint(values[:-1])) is not None:
-                    found[path] = taken
-    except DamagedError:
-        return {}
-    return found
+    return _photos_where(folder, "sha256", (sha256,))
 
 
 def records_of(folder: Path, paths: Iterable[str]) -> dict[str, Fingerprint]:
     """Return the records of photos, by path. The lookup is fast in a catalog of any size."""
+    return _photos_where(folder, "path", paths)
+
+
+def _photos_where(folder: Path, column: str, values: Iterable[str]) -> dict[str, Fingerprint]:
+    """Return the sound records of the photos with one of these values in a column that has an index, by path."""
     found: dict[str, Fingerprint] = {}
     try:
         with reading(folder) as database:
             if database is None:
                 return found
-            asked = f"SELECT path, kind, {_FILE_COLUMNS}, sum FROM files WHERE path = ? AND kind = 'photo'"
-            for each in paths:
-                for path, kind, *values in database.execute(asked, (each,)):
-                    if sound((path, kind, *values)) and (taken := _fingerprint(values[:-1])) is not None:
+            asked = f"SELECT path, kind, {_FILE_COLUMNS}, sum FROM files WHERE {column} = ? AND kind = 'photo'"
+            for value in values:
+                for path, kind, *stored in database.execute(asked, (value,)):
+                    if sound((path, kind, *stored)) and (taken := _fingerprint(stored[:-1])) is not None:
                         found[path] = taken
     except DamagedError:
         return {}

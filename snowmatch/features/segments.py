@@ -39,7 +39,7 @@ from snowmatch.features.checked import stamp_of
 FORMAT = 2
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
 HEAD = ("keys", "offsets", "image_sizes", "checksums")
-LARGEST_SETTINGS = 1 << 16  # bytes of JSON
+LARGEST_SETTINGS = 1 << 16  # bytes of JSON; chosen: those of an extractor are some hundred
 USER_BLOCK = 512  # bytes; the smallest of HDF5
 ALIGNMENT = 64  # bytes; mapped arrays can be used without a copy
 LAYOUT = {"libver": "v110", "userblock_size": USER_BLOCK, "alignment_threshold": 1, "alignment_interval": ALIGNMENT}
