@@ -122,7 +122,7 @@ def test_an_error_that_a_script_shows_leads_to_the_page_that_helps(state, page):
     for _ in "12":  # a repeated message has the link once
         before = page.inner_html("#said")  # what is said again differs by a space
         page.eval_on_selector("form[data-photos-bar]", "form => form.requestSubmit()")
-        until(lambda: page.inner_html("#said") != before)
+        until(lambda before=before: page.inner_html("#said") != before)
         assert page.locator("#said.shown a[href='/jobs']").count() == 1
     page.evaluate("snowmatch.say('Stored.')")
     assert page.locator("#said a").count() == 0
