@@ -102,11 +102,11 @@ def add(given: argparse.Namespace) -> dict[str, Any]:
         rows = list(csv.DictReader(file))
     n = 40 * (10**6 + len(rows))  # of a left flank
     gallery = shelf_gallery(folder)
-    new = row_of(n, gallery.size_of(0))
+    new = row_of(n, gallery.foreground.sizes[0])
     features = gallery.reader.read(gallery.keys[0])
     records = load_records(folder)
     before = copy_of(records)
-    taken = write_photo(folder / new["path"], n, gallery.size_of(0))
+    taken = write_photo(folder / new["path"], n, gallery.foreground.sizes[0])
     records.photos[new["path"]] = taken
     key = annotation_key(taken.sha256, tuple(int(v) for v in new["bbox"].split(",")), "")
     write_table(folder, [*rows, new])
@@ -152,7 +152,7 @@ def exact(given: argparse.Namespace, part: str, count: int) -> dict[str, Any]:
     asked = asked_of(catalog, part, count)
     entries = [place[a.row] for a in asked]
     whole = gallery.reader.column("descriptors", [gallery.keys[e] for e in entries])
-    columns = [rows[some] for rows, some in zip(whole, gallery.searched(np.array(entries)), strict=True)]
+    columns = [rows[some] for rows, some in zip(whole, gallery.foreground.searched(np.array(entries)), strict=True)]
     start = time.perf_counter()
     nearest = Exact(gallery, part).of(np.concatenate(columns))
     searched = time.perf_counter() - start
@@ -272,7 +272,7 @@ class Exact:
 
         def read(first: int) -> tuple[Any, Any, Any]:
             some = self._entries[first : first + step]
-            searched = self._gallery.searched(np.array(some))
+            searched = self._gallery.foreground.searched(np.array(some))
             parts = reader.column("descriptors", [keys[i] for i in some])
             rows = np.concatenate([part[chosen] for part, chosen in zip(parts, searched, strict=True)])
             numbers = [np.flatnonzero(chosen) for chosen in searched]

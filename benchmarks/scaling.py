@@ -79,7 +79,7 @@ def make_catalog(folder: Path, pool: Path, size: int, most: int) -> None:
     catalog = open_catalog(pool)
     catalog.index("hesaff", workers=1)
     real = catalog.session(extractor="hesaff").gallery
-    rows = [row_of(n, real.size_of((n // PHOTOS) % len(real.keys))) for n in range(size)]
+    rows = [row_of(n, real.foreground.sizes[(n // PHOTOS) % len(real.keys)]) for n in range(size)]
     (folder / "photos").mkdir(parents=True)
     write_table(folder, rows)
 
@@ -267,7 +267,7 @@ def add(folder: Path) -> dict[str, Any]:
         rows = list(csv.DictReader(file))
     n = 1 + max(int(Path(row["path"]).stem) for row in rows)
     gallery = catalog.session().gallery
-    new = row_of(n, gallery.size_of(0))
+    new = row_of(n, gallery.foreground.sizes[0])
     features = gallery.reader.read(gallery.keys[0])
     write_table(folder, [*rows, new])
     write_annotations(folder, [new], lambda _: replace(features, descriptors=255 - features.descriptors))

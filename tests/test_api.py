@@ -336,7 +336,7 @@ def test_a_box_far_out_of_the_photo_does_not_loosen_the_geometric_check(own_surv
     for annotations in (wide, whole):
         other = Catalog(replace(catalog.data, annotations=annotations[:4]))
         other.index()
-        sizes.append(other.session().gallery.diagonals)
+        sizes.append(other.session().gallery.foreground.diagonals)
     np.testing.assert_allclose(np.sort(sizes[0]), np.sort(sizes[1]))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.matching import gallery as gallery_module
+from snowmatch.matching import gallery_foreground as foreground_module
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PHOTOS, FEATURES = 3, 150
@@ -61,8 +61,8 @@ def test_a_large_catalog_is_drawn_indexed_and_asked(pool, tmp_path, monkeypatch,
     gallery = open_catalog(tmp_path / "work" / "catalog").session(extractor="hesaff").gallery
     left = np.array([n for n, a in enumerate(gallery.annotations) if a.body_part == "left_flank"])
     assert len(left) == 40
-    monkeypatch.setattr(gallery_module, "MANY_ROWS", 0)  # then scenery is not searched
-    searched = np.concatenate(gallery.searched(left))
+    monkeypatch.setattr(foreground_module, "MANY_ROWS", 0)  # then scenery is not searched
+    searched = np.concatenate(gallery.foreground.searched(left))
     assert searched.mean() == pytest.approx(1 - scenery, abs=0.05)
 
 

@@ -260,7 +260,8 @@ def test_a_gallery_is_the_same_in_another_process_or_none(own_survey, tmp_path):
     assert (there.reader.described, there.reader.keys) == (gallery.reader.described, gallery.reader.keys)
     entries = range(len(gallery.annotations))
     maps = [
-        [np.nan if m is None else m.values.tobytes() for m in map(each.map_of, entries)] for each in (gallery, there)
+        [np.nan if m is None else m.values.tobytes() for m in map(each.foreground.map_of, entries)]
+        for each in (gallery, there)
     ]
     assert str(maps[0]) == str(maps[1])
     shutil.rmtree(features_path(catalog))

@@ -1,7 +1,11 @@
 """The pause of the search for unused cycles while many values are made."""
 
 import gc
+import weakref
 
+import pytest
+
+from snowmatch.api import open_catalog
 from snowmatch.core.collection import without_collection
 
 
@@ -31,5 +35,22 @@ def test_a_program_that_does_without_the_search_keeps_doing_so():
         with without_collection():
             pass
         assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("backend", ["faiss", "flann"])
+def test_a_catalog_that_nobody_needs_any_more_frees_its_memory_and_files_at_once(own_survey, backend):
+    folder = own_survey / "catalog"
+    catalog = open_catalog(folder)
+    gc.collect()
+    gc.disable()
+    try:
+        session = catalog.session(options={"backend": backend})
+        catalog.query(catalog.data.annotations[0], session=session)
+        held = [weakref.ref(each) for gallery in session.galleries for each in (gallery, gallery.reader)]
+        assert all(each() for each in held)
+        del session, catalog
+        assert not any(each() for each in held)
     finally:
         gc.enable()

@@ -15,7 +15,7 @@ from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
 from snowmatch.core.types import Matches
-from snowmatch.matching import gallery as gallery_module
+from snowmatch.matching import gallery_foreground as foreground_module
 from snowmatch.matching.gallery import make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lnbnn import Lnbnn
@@ -105,9 +105,9 @@ def test_the_weight_of_a_match_in_the_gallery_is_that_of_its_keypoint(lone):
     expected = []
     for a, k in zip(annotation, keypoint1, strict=True):
         expected.append(bare.subject(a).weights[k])
-    assert bare.match_weights(matches) == pytest.approx(expected)
-    assert (outlined.match_weights(matches) == 1).all()
-    assert len(bare.match_weights(matches.take(order[:0]))) == 0
+    assert bare.foreground.match_weights(matches) == pytest.approx(expected)
+    assert (outlined.foreground.match_weights(matches) == 1).all()
+    assert len(bare.foreground.match_weights(matches.take(order[:0]))) == 0
 
 
 def test_a_vote_is_multiplied_by_the_geometric_mean_of_both_weights(lone):
@@ -126,7 +126,7 @@ def test_a_vote_is_multiplied_by_the_geometric_mean_of_both_weights(lone):
     }
     found = [place.get((q, a, k)) for q, a, k in zip(auto.keypoint0, auto.annotation, auto.keypoint1, strict=True)]
     assert all(f is not None for f in found)
-    expected = np.array(found) * np.sqrt(weights[auto.keypoint0] * bare.match_weights(auto))
+    expected = np.array(found) * np.sqrt(weights[auto.keypoint0] * bare.foreground.match_weights(auto))
     assert auto.weights == pytest.approx(expected, rel=1e-5)
     order = np.lexsort((auto.keypoint1, auto.keypoint0, auto.annotation))
     assert (order == np.arange(len(auto))).all()
@@ -147,7 +147,7 @@ def test_two_animals_in_one_photo_without_boxes_both_get_votes(lone):
 
 def halves(gallery):
     """Return two maps, cells (2, 100): one shows the left half of the features of annotation 1, one the right half."""
-    middle = int(100 * np.median(gallery.subject(1).features.keypoints[:, 0]) / gallery.size_of(1)[0])
+    middle = int(100 * np.median(gallery.subject(1).features.keypoints[:, 0]) / gallery.foreground.sizes[1][0])
     left, right = np.zeros((2, 2, 100), np.uint8)
     left[:, :middle], right[:, middle:] = 255, 255
     return left, right, middle / 100
@@ -156,7 +156,7 @@ def halves(gallery):
 @pytest.fixture
 def large(monkeypatch):
     """Let every gallery count as a large one, whose scenery is not searched."""
-    monkeypatch.setattr(gallery_module, "MANY_ROWS", 0)
+    monkeypatch.setattr(foreground_module, "MANY_ROWS", 0)
 
 
 def with_maps(gallery, folder, cells):
@@ -168,14 +168,14 @@ def with_maps(gallery, folder, cells):
 def test_a_small_gallery_searches_scenery_as_well(lone, tmp_path):
     _, bare = lone
     gallery = with_maps(bare, tmp_path, dict.fromkeys(bare.keys, halves(bare)[0]))
-    assert gallery.searched(np.array([0, 1]))[1].all()
+    assert gallery.foreground.searched(np.array([0, 1]))[1].all()
     gallery.build_indexes()
     auto, given = (gallery.blocks("faiss", "unknown", foreground) for foreground in ("auto", "given"))
     assert [block.path for block in auto] == [block.path for block in given]
     allowed, plain = np.arange(len(bare.keys)) > 0, replace(bare.subject(0), weights=None)
     found, same = (Lnbnn().match(plain.features, each, allowed, bare.kin, bare.rivals(None)) for each in (auto, given))
     assert (found.weights == same.weights).all()
-    assert (gallery.match_weights(found) == 0).any()  # such a match loses its vote later
+    assert (gallery.foreground.match_weights(found) == 0).any()  # such a match loses its vote later
 
 
 @pytest.mark.usefixtures("large")
@@ -186,11 +186,11 @@ def test_only_features_that_a_map_shows_on_the_animal_are_searched_unless_the_fo
     plain = replace(query, weights=None)
     found = Lnbnn().match(query.features, gallery.blocks("faiss", "unknown"), allowed, bare.kin, bare.rivals(None))
     assert len(found)
-    assert (gallery.match_weights(found) > 0).all()
+    assert (gallery.foreground.match_weights(found) > 0).all()
     (auto,) = match_photos([plain], gallery, allowed, "unknown", Lnbnn())
     assert len(auto) == len(found)
     (given,) = match_photos([plain], gallery, allowed, "unknown", Lnbnn(foreground="given"))
-    assert 0.1 < (gallery.match_weights(given) == 0).mean() < 0.9
+    assert 0.1 < (gallery.foreground.match_weights(given) == 0).mean() < 0.9
 
 
 @pytest.mark.usefixtures("large")
@@ -204,7 +204,7 @@ def test_a_search_among_few_features_leaves_out_the_scenery_as_well(lone, tmp_pa
         blocks = gallery.blocks("faiss", "unknown")
         found = Lnbnn().match(boxed.features, blocks, allowed, bare.kin, bare.rivals(None))
         assert bool(len(found)) is some
-        assert (gallery.match_weights(found) > 0).all()
+        assert (gallery.foreground.match_weights(found) > 0).all()
 
 
 @pytest.mark.usefixtures("large")
@@ -212,7 +212,7 @@ def test_another_map_lets_other_features_of_its_photo_be_searched(lone, tmp_path
     """The search index on disk knows which features it holds: after a new map it is brought up to date."""
     _, bare = lone
     left, right, middle = halves(bare)
-    x = bare.subject(1).features.keypoints[:, 0] / bare.size_of(1)[0]
+    x = bare.subject(1).features.keypoints[:, 0] / bare.foreground.sizes[1][0]
 
     def searched(maps):
         gallery = with_maps(bare, tmp_path, maps)
@@ -237,13 +237,15 @@ def test_blocks_of_a_version_in_which_weaker_places_counted_are_made_again(lone,
     _, bare = lone
     left, _, _ = halves(bare)
     maps = dict.fromkeys(bare.keys, np.maximum(left, 51))  # 0.2 on the right
-    marks = gallery_module.Gallery._marks.func
+    marks = foreground_module.GalleryForeground.marks.func
     with monkeypatch.context() as patch:
         patch.setattr(foreground, "LEAST_MAPPED", 0.05)
-        patch.setattr(gallery_module.Gallery, "_marks", property(lambda its: marks(its) & np.uint64((1 << 63) - 1)))
+        patch.setattr(
+            foreground_module.GalleryForeground, "marks", property(lambda its: marks(its) & np.uint64((1 << 63) - 1))
+        )
         old = with_maps(bare, tmp_path, maps)
         assert old.build_indexes() == 0
-        assert old.searched(np.array([1]))[0].all()
+        assert old.foreground.searched(np.array([1]))[0].all()
     gallery = with_maps(bare, tmp_path, maps)
     assert gallery.build_indexes() == 0
     blocks, only = gallery.blocks("faiss", "unknown"), np.arange(len(bare.keys)) == 1
@@ -259,18 +261,18 @@ def test_blocks_without_the_spots_of_a_box_in_which_the_map_is_weak_are_made_aga
     drawn = [replace(a, mask="") for a in outlined.annotations]
     made = (outlined.keys, outlined.reader, outlined.index_folder, outlined.extractor_key)
     boxed = make_gallery(drawn, *made)
-    (width, height), (x, y, w, h) = boxed.size_of(1), boxed.box_of(1)
+    (width, height), (x, y, w, h) = boxed.foreground.sizes[1], boxed.foreground.boxes[1]
     weak = np.full((height, width), 255, np.uint8)
     weak[y : y + h, x : x + w] = 60
     maps = dict.fromkeys(boxed.keys, np.full((3, 4), 255, np.uint8)) | {boxed.keys[1]: weak}
-    marks = gallery_module.Gallery._marks.func
+    marks = foreground_module.GalleryForeground.marks.func
     cells_of = foreground._cells_of
     with monkeypatch.context() as patch:  # as 0.3.0 was at first
         patch.setattr(foreground, "_cells_of", lambda boxes, *sizes: cells_of([None] * len(boxes), *sizes))
-        patch.setattr(gallery_module.Gallery, "_marks", property(lambda its: marks(its) | np.uint64(1)))
+        patch.setattr(foreground_module.GalleryForeground, "marks", property(lambda its: marks(its) | np.uint64(1)))
         old = with_maps(boxed, tmp_path, maps)
         assert old.build_indexes() == 0
-        assert not old.searched(np.array([1]))[0].any()
+        assert not old.foreground.searched(np.array([1]))[0].any()
     gallery = with_maps(boxed, tmp_path, maps)
     assert gallery.build_indexes() == 0
     blocks, only = gallery.blocks("faiss", "unknown"), np.arange(len(boxed.keys)) == 1
@@ -284,11 +286,11 @@ def test_all_features_are_searched_if_a_map_is_damaged(lone, tmp_path):
     _, bare = lone
     save_maps(tmp_path, {bare.keys[0][:16]: ("mark", ForegroundMap(np.zeros((3, 4), np.uint8), "burst"))})
     gallery = replace(bare, maps=open_maps(tmp_path), _blocks={})
-    assert not gallery.searched(np.array([0]))[0].any()
+    assert not gallery.foreground.searched(np.array([0]))[0].any()
     with closing(sqlite3.connect(database_path(tmp_path))) as database, database:
         database.execute("UPDATE maps SET cells = x'0102'")
     gallery = replace(bare, maps=open_maps(tmp_path), _blocks={})
-    assert gallery.searched(np.array([0]))[0].all()
+    assert gallery.foreground.searched(np.array([0]))[0].all()
 
 
 def test_a_query_with_all_weights_zero_scores_zero(lone):

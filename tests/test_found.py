@@ -427,7 +427,7 @@ def test_an_index_run_extracts_further_animals_and_identifiers_stay(tmp_path):
     assert [kept["0.png", None], kept["1.png", None]] == before
     assert len(set(kept.values())) == 3
     session = catalog.session()  # all three are photos without a box that a person drew, for queries and calibration
-    assert [session.gallery.evidence(n) for n in range(3)] == ["centre"] * 3
+    assert [session.gallery.foreground.evidence(n) for n in range(3)] == ["centre"] * 3
     assert not facts_of(catalog.data.annotations, session.gallery)["outlined"].any()
     further = catalog.data.annotations[2]
     assert catalog.query(further).photos[0].evidence == "centre"

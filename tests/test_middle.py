@@ -447,10 +447,10 @@ def test_a_box_that_a_person_drew_needs_nothing_learned(catalog, tmp_path):
     snowmatch.open_catalog(catalog).index("sift", {"max_features": 200}, workers=1)
     gallery = snowmatch.open_catalog(catalog).session(extractor="sift").gallery
     places = {(a.path, a.bbox): n for n, a in enumerate(gallery.annotations)}
-    assert gallery.evidence(places["3.png", None]) == "middle"
-    assert gallery.map_of(places["3.png", None]) is not None
-    assert gallery.evidence(places["3.png", box]) == "box"
-    assert gallery.map_of(places["3.png", box]) is None
+    assert gallery.foreground.evidence(places["3.png", None]) == "middle"
+    assert gallery.foreground.map_of(places["3.png", None]) is not None
+    assert gallery.foreground.evidence(places["3.png", box]) == "box"
+    assert gallery.foreground.map_of(places["3.png", box]) is None
     (photo,) = snowmatch.open_catalog(catalog).query(catalog / "5.png", bbox=box, extractor="sift").photos
     assert (photo.evidence, photo.foreground) == ("box", None)
 
@@ -463,7 +463,7 @@ def test_bars_with_text_do_not_count_inside_a_box(catalog):
     snowmatch.open_catalog(catalog).index("sift", {"max_features": 200}, workers=1)
     gallery = snowmatch.open_catalog(catalog).session(extractor="sift").gallery
     number = next(n for n, a in enumerate(gallery.annotations) if a.path == "3.png")
-    whole = gallery.map_of(number)
+    whole = gallery.foreground.map_of(number)
     assert whole.evidence == "middle"
     assert (whole.values[-3:] == 0).all()
     assert (whole.values[:-3] > 0).all()

@@ -82,9 +82,9 @@ def _candidate(rank: int, number: int, own: np.ndarray, matched: Matched) -> Can
         scales0,
         scales1,
         weights,
-        evidence=gallery.evidence(entry),
-        foreground=gallery.map_of(entry),
-        covered=covered_share(keypoints0, keypoints1, witnesses[0].subjects[photo].box, gallery.box_of(entry))
+        evidence=gallery.foreground.evidence(entry),
+        foreground=gallery.foreground.map_of(entry),
+        covered=covered_share(keypoints0, keypoints1, witnesses[0].subjects[photo].box, gallery.foreground.boxes[entry])
         if accepted
         else None,
     )

@@ -95,7 +95,7 @@ def evaluate(
     together = [case for case in cases if case.together]
     quality = measure_quality(together, cross_validate(cases, groups, shipped, together), levels)
     if method.matcher.foreground == "auto":
-        notes += galleries[0].evidence_notes(np.arange(len(galleries[0].annotations)), data.folder)
+        notes += galleries[0].foreground.evidence_notes(np.arange(len(galleries[0].annotations)), data.folder)
         notes += galleries[0].maps.notes()
     if unnamed := sum(a.individual is None for a in data.annotations):
         text = f"{counted(unnamed, 'unidentified annotation')} skipped, because the right answer is not known"

@@ -119,7 +119,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
         *_query_notes(seen),
         *_missing_classifier(session),
         *_missing_middle(session),
-        *session.gallery.evidence_notes(np.flatnonzero(allowed.entries), session.folder),
+        *session.gallery.foreground.evidence_notes(np.flatnonzero(allowed.entries), session.folder),
     )
     return _foreground(seen, notes)
 
@@ -134,7 +134,7 @@ def _missing_classifier(session: Session) -> list[Note]:
             "found less well"
         )
         return [Note(GONE, text, {"catalog": str(session.folder), "file": file})]
-    if not any(map(session.gallery.shown_by, ("classifier", "middle"))):
+    if not any(map(session.gallery.foreground.shown_by, ("classifier", "middle"))):
         return []
     text = (
         "the catalog was indexed with a classifier whose weights are not on this computer: in photos outside the "
@@ -146,7 +146,7 @@ def _missing_classifier(session: Session) -> list[Note]:
 def _missing_middle(session: Session) -> list[Note]:
     """Return a note if maps of the catalog were made by what was learned from its photos, and that cannot be used."""
     finders = session.finders
-    if finders.classifier is None or finders.middle is not None or not session.gallery.shown_by("middle"):
+    if finders.classifier is None or finders.middle is not None or not session.gallery.foreground.shown_by("middle"):
         return []
     about = {"catalog": str(session.folder)}
     if finders.sees:

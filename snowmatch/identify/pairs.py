@@ -102,7 +102,7 @@ def compare_sightings(
             log[:, compared] = _log_odds(models, scores.evidence[compared], rich)
             for n in np.flatnonzero(scores.evidence > VERIFIED).tolist():
                 other = int(gallery.individuals[n].individual or -1)
-                said = odds if all(gallery.evidence(e) in OUTLINED for e in own) else whole
+                said = odds if all(gallery.foreground.evidence(e) in OUTLINED for e in own) else whole
                 said[number][other] = said[number].get(other, np.zeros(2)) + log[:, n]
                 shown = np.flatnonzero((gallery.individual_numbers == n) & photos.allowed)
                 entry = int(shown[np.argmax(scores.ranking[shown])])
@@ -155,7 +155,7 @@ def _models(session: Session, own: Sequence[int], part: str, gallery: Gallery) -
     calibration = session.calibration
     if calibration is None:
         return ()
-    outlined, masked = (all(gallery.evidence(e) in kinds for e in own) for kinds in (OUTLINED, ("mask",)))
+    outlined, masked = (all(gallery.foreground.evidence(e) in kinds for e in own) for kinds in (OUTLINED, ("mask",)))
     group = calibration.group(outlined, masked, part)
     return calibration.groups.get(group, ()) if group is not None else ()
 

@@ -87,7 +87,9 @@ class Session:
     def missing_maps(self) -> list[Note]:
         """Return a note if photos of the catalog have no foreground map yet, and maps are used."""
         galleries = [g for g in self.galleries[:1] if self.method.matcher.foreground != "given"]
-        told = [note for g in galleries for note in g.evidence_notes(np.arange(len(g.annotations)), self.folder)]
+        told = [
+            note for g in galleries for note in g.foreground.evidence_notes(np.arange(len(g.annotations)), self.folder)
+        ]
         return [note for note in told if note.code == "maps-missing"]
 
     @cached_property

@@ -15,9 +15,9 @@ import numpy as np
 
 from snowmatch.core.executor import changed_there
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted
-from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
+from snowmatch.core.types import BODY_PARTS, Annotation, Subject, same_part
 from snowmatch.features.reader import FeatureReader
+from snowmatch.matching.gallery_foreground import GalleryForeground
 from snowmatch.matching.search.block import Block, Home, LazyIndex
 from snowmatch.matching.search.blocks import prepare
 from snowmatch.matching.search.forest import FlannIndex, forest_bytes, forest_rows
@@ -33,17 +33,6 @@ from snowmatch.matching.search.shelf import (
     cut_blocks,
     plan_blocks,
 )
-from snowmatch.photos.chips import clip_bbox
-from snowmatch.screening.foreground import (
-    ForegroundMap,
-    evidence_beside,
-    evidence_of,
-    foreground_weights,
-    foreground_weights_of,
-    map_beside,
-    outline_in_words,
-    stands_alone,
-)
 from snowmatch.screening.stored_maps import StoredMaps
 
 
@@ -55,12 +44,6 @@ class Animal(NamedTuple):
     individual: str | None
     encounter: str
     number: int
-
-
-# Rows of a body part from which features of scenery are not searched. They show what accidental matches look like. In
-# a large gallery other animals show that as well, and speed counts. Chosen: docs/benchmarks-history.md
-MANY_ROWS = 10_000_000
-SEARCHED_AT_ONCE = 512  # annotations of which features and maps are read together
 
 
 @dataclass(frozen=True)
@@ -97,6 +80,11 @@ class Gallery:
             self.supposed,
             self.loaded,
         )
+
+    @cached_property
+    def foreground(self) -> GalleryForeground:
+        """Where the animal is in each annotation."""
+        return GalleryForeground(self.annotations, self.keys, self.reader, self.maps)
 
     @cached_property
     def individuals(self) -> tuple[Animal, ...]:
@@ -145,17 +133,11 @@ class Gallery:
 
     def of_part(self, part: str) -> np.ndarray:
         """Return (A,) bool, whether an annotation may be compared with a body part."""
-        return np.isin(self._parts, [n for n, name in enumerate(BODY_PARTS) if same_part(name, part)])
+        return np.isin(self.foreground.parts, [n for n, name in enumerate(BODY_PARTS) if same_part(name, part)])
 
     def of_encounter(self, name: str) -> list[int]:
         """Return the numbers of the annotations of one encounter; none for an unknown one."""
         return self._encounters.get(name, [])
-
-    @cached_property
-    def _parts(self) -> np.ndarray:
-        """(A,) int8, the place of each annotation's body part in BODY_PARTS."""
-        place = {part: n for n, part in enumerate(BODY_PARTS)}
-        return np.array([place[a.body_part] for a in self.annotations], np.int8)
 
     @cached_property
     def _encounters(self) -> dict[str, list[int]]:
@@ -188,55 +170,11 @@ class Gallery:
         """The numbers of the annotations without an individual."""
         return [n for n, a in enumerate(self.annotations) if a.individual is None]
 
-    @cached_property
-    def diagonals(self) -> np.ndarray:
-        """(A,) float64, the diagonal of each annotation's clipped box, or of its whole photo (px)."""
-        return np.hypot(*np.array([box[2:] for box in self._boxes], np.float64).reshape(-1, 2).T)
-
-    @cached_property
-    def _boxes(self) -> list[BBox]:
-        pairs = zip(self.annotations, self._sizes, strict=True)
-        return [clip_bbox(a.bbox, size) if a.bbox else (0, 0, *size) for a, size in pairs]
-
-    @cached_property
-    def _outlined(self) -> np.ndarray:
-        """(A,) bool, whether an annotation has a box or a mask in the catalog."""
-        return np.array([a.drawn_box is not None or bool(a.mask) for a in self.annotations], bool)
-
-    @cached_property
-    def _map_evidence(self) -> list[str | None]:
-        """The evidence of the map that each annotation uses; None for an annotation that uses none."""
-        pairs = zip(self.annotations, self.maps.evidence(self.keys), strict=True)
-        return [evidence_beside(e, masked=bool(a.mask), boxed=a.drawn_box is not None) for a, e in pairs]
-
-    @cached_property
-    def _weighed(self) -> np.ndarray:
-        """(A,) bool, whether features of an annotation have weights below 1: it has a map, or neither box nor mask."""
-        pairs = zip(self.annotations, self._map_evidence, strict=True)
-        return np.array([evidence is not None or (not a.mask and a.bbox is None) for a, evidence in pairs], bool)
-
-    @cached_property
-    def _boxed(self) -> np.ndarray:
-        """(A,) bool, whether an annotation has a box, also one that a map made, or a mask."""
-        return np.array([a.bbox is not None or bool(a.mask) for a in self.annotations], bool)
-
-    def _weights(self, entry: int, keypoints: np.ndarray, found: ForegroundMap | None) -> np.ndarray:
-        """Return the confidence (N,) that the keypoints (N, 2) of annotation number `entry` lie on the animal.
-
-        found: its foreground map.
-        """
-        return foreground_weights(keypoints, self._sizes[entry], found, box=self._outline(entry))
-
-    def _outline(self, entry: int) -> BBox | None:
-        """Return the box of an annotation, the whole photo for one with only a mask; None for one with neither."""
-        return self._boxes[entry] if self._boxed[entry] else None
-
     def subject(self, entry: int) -> Subject:
         """Return annotation number `entry` with its features. With a mask, all features have weight 1, bars apart."""
-        features = self.reader.read(self.keys[entry])
-        weights = self._weights(entry, features.keypoints, self.map_of(entry)) if self._weighed[entry] else None
-        a = self.annotations[entry]
-        return Subject(features, self._boxes[entry], weights, (a.location, a.station))
+        features, a = self.reader.read(self.keys[entry]), self.annotations[entry]
+        weights = self.foreground.weights(entry, features.keypoints)
+        return Subject(features, self.foreground.boxes[entry], weights, (a.location, a.station))
 
     def may_be_place(self, entry: int, place: tuple[str, str] | None) -> bool:
         """Return whether annotation number `entry` may be from a place: (location, station), or None if not known.
@@ -250,108 +188,14 @@ class Gallery:
             place[1] in ("", a.station) and ("" in (place[0], a.location) or place[0] == a.location)
         )
 
-    def map_of(self, entry: int) -> ForegroundMap | None:
-        """Return the foreground map of annotation number `entry`; None if it has none.
-
-        With a mask, only a map that leaves out bars with text is used.
-        """
-        return self._maps_of([entry])[0]
-
-    def _maps_of(self, entries: Sequence[int]) -> list[ForegroundMap | None]:
-        maps = self.maps.of_contents([self.keys[entry] for entry in entries])
-        drawn = [self.annotations[entry] for entry in entries]
-        return [
-            map_beside(found, masked=bool(a.mask), boxed=a.drawn_box is not None)
-            for found, a in zip(maps, drawn, strict=True)
-        ]
-
-    def evidence(self, entry: int) -> str:
-        """Return what showed where annotation number `entry` is, such as "box" or "burst and station"."""
-        a = self.annotations[entry]
-        return evidence_of("mask" if a.mask else "box" if a.drawn_box is not None else "", self._map_evidence[entry])
-
-    def evidence_notes(self, entries: np.ndarray, folder: Path) -> list[Note]:
-        """Return notes on what showed where these annotations are; none if all have boxes or masks.
-
-        folder: of the catalog, for the command that a note tells.
-        """
-        names, counts = np.unique(self._evidence[entries], return_counts=True)
-        if not set(names) - {"mask", "box"}:
-            return []
-        about = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
-        told = ", ".join(f"{outline_in_words(name)} ({count})" for name, count in about.items())
-        notes = [Note("catalog-foreground", f"where the animal is in photos on record was shown by: {told}", about)]
-        lone = [self.keys[e] for e in entries if not self._outlined[e]]
-        if missing := int((~self.maps.listed(lone)).sum()):
-            what = counted(missing, "photo")
-            text = f"{what} of the catalog not yet compared with other photos of the station: index again"
-            described = self.reader.described
-            with_it = {"catalog": str(folder), "extractor": described["name"], "settings": described}
-            notes.append(Note("maps-missing", text, {"count": missing, **with_it}))
-        return notes
-
-    @cached_property
-    def _evidence(self) -> np.ndarray:
-        """(A,) text, what showed where each annotation is."""
-        return np.array([self.evidence(entry) for entry in range(len(self.annotations))], str)
-
-    def shown_by(self, source: str) -> bool:
-        """Return whether a source, such as "classifier", helped to make one of the maps."""
-        return any(source in evidence for evidence in self._evidences)
-
-    @cached_property
-    def _evidences(self) -> list[str]:
-        return [str(evidence) for evidence in np.unique(self._evidence)]
-
-    def match_weights(self, matches: Matches) -> np.ndarray:
-        """Return the confidence (M,) float32 that the gallery's side of `matches` lies on the animal."""
-        weights = np.ones(len(matches), np.float32)
-        lone = np.flatnonzero(self._weighed[matches.annotation])
-        if len(lone):
-            entries = matches.annotation[lone]
-            starts = np.flatnonzero(np.diff(entries, prepend=-1))  # matches are sorted by annotation
-            some = entries[starts]
-            columns = self.reader.column("keypoints", [self.keys[i] for i in some])
-            ends, rows = [*starts[1:].tolist(), len(lone)], matches.keypoint1[lone]
-            runs = zip(columns, starts.tolist(), ends, strict=True)
-            keypoints = np.concatenate([column[rows[start:end]] for column, start, end in runs])
-            photos = np.repeat(np.arange(len(some)), np.diff(starts, append=len(lone)))
-            boxes = [self._outline(entry) for entry in some.tolist()]
-            maps = self._maps_of(some.tolist())
-            weights[lone] = foreground_weights_of(keypoints, photos, self._size_table[some], maps, boxes)
-        return weights
-
-    @cached_property
-    def _sizes(self) -> list[tuple[int, int]]:
-        place = {key: i for i, key in enumerate(self.reader.keys)}
-        return [tuple(self.reader.image_sizes[place[key]]) for key in self.keys]
-
-    @cached_property
-    def _size_table(self) -> np.ndarray:
-        """(A, 2), (width, height) of the photo of each annotation."""
-        return np.array(self._sizes, np.int64).reshape(-1, 2)
-
-    @cached_property
-    def _counts(self) -> np.ndarray:
-        place = {key: i for i, key in enumerate(self.reader.keys)}
-        return np.array([self.reader.counts[place[key]] for key in self.keys], np.int64)
-
-    def box_of(self, entry: int) -> BBox:
-        """Return the clipped box of annotation number `entry`; the whole photo if it has none."""
-        return self._boxes[entry]
-
-    def size_of(self, entry: int) -> tuple[int, int]:
-        """Return (width, height) of the photo of annotation number `entry`."""
-        return self._sizes[entry]
-
     def feature_count(self, entry: int) -> int:
         """Return the number of features of annotation number `entry`."""
-        return int(self._counts[entry])
+        return int(self.foreground.counts[entry])
 
     @property
     def index_memory(self) -> int:
         """About how many bytes the search indexes of all annotations need in memory."""
-        return memory_bytes(int(self._counts.sum()), self.reader.dimension)
+        return memory_bytes(int(self.foreground.counts.sum()), self.reader.dimension)
 
     def blocks(self, backend: str, part: str, foreground: str = "auto") -> tuple[Block, ...]:
         """Return the blocks that a query of body part `part` is compared with. Their indexes are loaded when they
@@ -395,7 +239,7 @@ class Gallery:
     def _content(self, part: str, foreground: str) -> tuple[Content, list[np.ndarray]]:
         """Return what a body part holds, and the entries of each key: (U,) the first of each, the second or -1, ..."""
         entries = np.array([i for i, a in enumerate(self.annotations) if a.body_part == part], np.int64)
-        entries = entries[self._counts[entries] > 0]
+        entries = entries[self.foreground.counts[entries] > 0]
         keys = np.array([self.keys[i] for i in entries], "S32")
         order = np.argsort(keys, kind="stable")
         unique, first, copies = np.unique(keys[order], return_index=True, return_counts=True)
@@ -405,56 +249,16 @@ class Gallery:
             for n in range(int(copies.max(initial=0)))
         ]
         entries = entries[first]
-        given = foreground == "given"
+        given, searched = foreground == "given", self.foreground.searched
         content = Content(
             unique,
-            self._counts[entries],
-            np.zeros(len(entries), np.uint64) if given else self._marks[entries],
+            self.foreground.counts[entries],
+            np.zeros(len(entries), np.uint64) if given else self.foreground.marks[entries],
             partial(self.reader.column, "descriptors"),
             partial(self.reader.places, "descriptors"),
-            None if given else lambda places: self.searched(entries[places]),
+            None if given else lambda places: searched(entries[places]),
         )
         return content, owners
-
-    @cached_property
-    def _marks(self) -> np.ndarray:
-        """(A,) uint64, another number if a map lets other features of an annotation be searched; 0 without a map.
-
-        The highest bit tells that LEAST_MAPPED decides: blocks of versions before 0.3.0, where more counted, lack it.
-        The lowest bit is missing in a box that a person drew: there, a map that is weak in the whole box does not cut.
-        The first blocks of 0.3.0, where it did, have that bit. (A box that was found has a strong place.)
-        """
-        drawn = np.array([a.drawn_box is not None for a in self.annotations], bool)
-        alone = [evidence is not None and stands_alone(evidence) for evidence in self._map_evidence]
-        marks = self.maps.checksums_of(self.keys) << np.uint64(3)  # a checksum has 60 bits
-        marks |= (~drawn + 2 * self._boxed.astype(np.uint64) + 4 * np.array(alone, np.uint64)).astype(np.uint64)
-        marks |= np.uint64(1 << 63)
-        return np.where(self._cut, marks, np.uint64(0))
-
-    @cached_property
-    def _cut(self) -> np.ndarray:
-        """(A,) bool, whether scenery of an annotation is not searched: it has a map, and its body part many rows."""
-        rows = np.bincount(self._parts, self._counts, len(BODY_PARTS))
-        mapped = np.array([evidence is not None for evidence in self._map_evidence], bool)
-        return mapped & (rows >= MANY_ROWS)[self._parts]
-
-    def searched(self, entries: np.ndarray) -> list[np.ndarray]:
-        """Return which features of the annotations number `entries` (E,) are searched: E arrays (N,) bool.
-
-        In a large gallery, those that a map gives weight 0 are not: no match of theirs counts. Without a map, or with a
-        damaged one, all are: the centre of the photo is a guess, and what lies around it shows what accidental matches
-        look like.
-        """
-        found = [np.ones(count, bool) for count in self._counts[entries].tolist()]
-        mapped = np.flatnonzero(self._cut[entries])
-        for start in range(0, len(mapped), SEARCHED_AT_ONCE):
-            some = mapped[start : start + SEARCHED_AT_ONCE]
-            numbers = entries[some].tolist()
-            columns = self.reader.column("keypoints", [self.keys[n] for n in numbers])
-            for place, entry, keypoints, map_ in zip(some, numbers, columns, self._maps_of(numbers), strict=True):
-                if map_ is not None:
-                    found[place] = self._weights(entry, keypoints, map_) > 0
-        return found
 
     def _blocks_of(self, backend: str, part: str, foreground: str) -> tuple[Block, ...]:
         with self._lock:
@@ -467,7 +271,7 @@ class Gallery:
                     ]
                 else:
                     shelf = Shelf(self.index_folder, part, self.extractor_key, block_rows(self.reader.dimension))
-                    searched = None if foreground == "given" else self.searched
+                    searched = None if foreground == "given" else self.foreground.searched
                     plans = plan_blocks(shelf, content)
                     made = [block for one in plans for block in self._views(one, owners, searched)]
                 self._blocks[backend, part, foreground] = tuple(made)
@@ -579,6 +383,6 @@ def named_again(gallery: Gallery, annotations: Sequence[Annotation], keys: Seque
     now = make_gallery(
         annotations, keys, gallery.reader, gallery.index_folder, gallery.extractor_key, gallery.maps, gallery.loaded
     )
-    if now.keys != gallery.keys or not np.array_equal(now._parts, gallery._parts):
+    if now.keys != gallery.keys or not np.array_equal(now.foreground.parts, gallery.foreground.parts):
         return now
     return replace(now, _blocks=gallery._blocks, _lock=gallery._lock)

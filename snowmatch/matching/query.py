@@ -126,7 +126,7 @@ def match_many(
     for m, some, weight in zip(matches, on, weights, strict=True):
         worth = m.weights
         if votes.foreground == "auto":
-            worth = worth * np.sqrt(weight[some[m.keypoint0]] * gallery.match_weights(m))
+            worth = worth * np.sqrt(weight[some[m.keypoint0]] * gallery.foreground.match_weights(m))
         counting = np.flatnonzero(worth > 0)
         found.append(Matches(some[m.keypoint0], m.annotation, m.keypoint1, worth).take(counting))
     waiting = iter(found)
@@ -275,7 +275,7 @@ def _verify(
     scenery = []
     for entry, start, end, length in zip(checked, starts, ends, lengths, strict=True):
         part = slice(end - length, end)
-        diagonal = float(gallery.diagonals[entry])
+        diagonal = float(gallery.foreground.diagonals[entry])
         agree = inliers(side0.take(part), side1.take(part), diagonal, geometry)
         if refuse and agree.any() and gallery.may_be_place(entry, subject.place):
             on = np.flatnonzero(agree)
@@ -285,7 +285,7 @@ def _verify(
                 query.scales[rows0[part]][on],
                 scales1[part][on],
                 query.image_size,
-                gallery.size_of(entry),
+                gallery.foreground.sizes[entry],
             )
             if is_scenery(still):
                 scenery.append(int(entry))
