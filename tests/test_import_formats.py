@@ -566,6 +566,16 @@ def test_other_headings_are_named_by_a_setting(tmp_path):
         import_source(source, tmp_path, "table", options={"columns": "animal=Bild"})
 
 
+def test_a_heading_that_a_setting_names_counts_more_than_one_of_the_columns_own_name(tmp_path):
+    photos(tmp_path, "a.jpg")
+    line = {"File": "a.jpg", "Region": "naryn", "Location": "gate", "Cat": "Aika", "Individual": "2", "Path": "old/a"}
+    settings = {"columns": "path=File,location=Region,individual=Cat"}
+    import_source(write_csv(tmp_path / "t.csv", [line]), tmp_path, "table", options=settings)
+    (row,) = read_rows(tmp_path / "catalog.csv")
+    assert (row["path"], row["location"], row["individual"]) == ("a.jpg", "naryn", "Aika")
+    assert (row["path_there"], row["location_there"], row["individual_there"]) == ("old/a", "gate", "2")
+
+
 def two_photos(folder, kind, columns):
     """Write a source of two photos with further columns (heading -> cells), and the photos."""
     photos(folder, "S01/a.jpg", "S02/a.jpg")

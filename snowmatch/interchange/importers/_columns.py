@@ -127,7 +127,7 @@ class PhotoTable:
             kept["body_part"] = side(part)
         time = plain_time(self.cell(cells, "timestamp"))
         kept["timestamp"] = time or joined_time(self.cell(cells, "date"), self.cell(cells, "time"))
-        kept.update({h: cells[h] for h in self.headings if h and h not in self.meaning and cells[h]})
+        kept.update({name: cells[h] for h, name in self._further().items() if cells[h]})
         box, unit = self._box(cells, where, unit, problems)
         position = tuple(self.cell(cells, name) for name in COORDINATES)
         if any(position[:2]):
@@ -164,7 +164,13 @@ class PhotoTable:
         found = {name.partition("_")[0] if name.startswith("bbox_") else name for name in self.meaning.values()}
         found |= {"timestamp"} if found & {"date", "time"} else set()
         found |= {"body_part_there"} if "body_part" in found else set()
-        return frozenset({*found, *(h for h in self.headings if h not in self.meaning)})
+        return frozenset({*found, *self._further().values()})
+
+    def _further(self) -> dict[str, str]:
+        """Return the headings that mean nothing, and the columns that keep them: none that another heading means."""
+        taken = {"path", "bbox", "individual", "body_part", "timestamp", *COPIED} & {*self.meaning.values()}
+        bare = [heading for heading in self.headings if heading and heading not in self.meaning]
+        return {heading: f"{heading}_there" if heading in taken else heading for heading in bare}
 
     def stations(self) -> tuple[list[dict[str, str]], list[str]]:
         """Return the stations with a position, and the names of those with several."""
