@@ -576,6 +576,18 @@ def test_a_heading_that_a_setting_names_counts_more_than_one_of_the_columns_own_
     assert (row["path_there"], row["location_there"], row["individual_there"]) == ("old/a", "gate", "2")
 
 
+@pytest.mark.parametrize("text", ["NA", "NaN", "NULL", "#N/A"])
+def test_cells_without_a_value_are_no_names_of_places_and_no_times(tmp_path, text):
+    columns = ("Location", "Station", "Camera", "Taken", "Sex", "x_min", "y_min", "x_max", "y_max", "Longitude")
+    photos(tmp_path, "a.jpg", "b.jpg")
+    lines = [{"File": name, "ID": text, "Cat": name[0], **dict.fromkeys(columns, text)} for name in ("a.jpg", "b.jpg")]
+    report = import_source(write_csv(tmp_path / "t.csv", lines), tmp_path)
+    rows = [{column: cell for column, cell in row.items() if cell} for row in read_rows(tmp_path / "catalog.csv")]
+    assert rows == [{"path": f"{n}.jpg", "individual": n, "table_id": f"{n}.jpg"} for n in ("a", "b")]
+    assert "read as empty, by column: bbox_x (2)" in texts(report.notes)
+    assert "station (2), timestamp (2)" in texts(report.notes)
+
+
 def two_photos(folder, kind, columns):
     """Write a source of two photos with further columns (heading -> cells), and the photos."""
     photos(folder, "S01/a.jpg", "S02/a.jpg")

@@ -13,7 +13,7 @@ from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.species import BLANK, NO_ANIMAL, SNOW_LEOPARD, SYNONYMS
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.imported import ImportedRow, Unit
-from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, name_or_none, side
+from snowmatch.interchange.importers._values import MISSING, Box, four_numbers, joined_time, name_or_none, side
 
 # The usual headings of each column, the surest first
 SPELLINGS = {
@@ -83,8 +83,8 @@ class PhotoTable:
 
     meaning: heading -> column of the catalog. counts, kinds: headings of BARE that were passed over, since their cells
     are no names. like_kinds: cells of the column of names, one of BARE, that are usually kinds of animals. placed:
-    headings of PLACES with coordinates in a cell, which are left out. lines: all that were met.
-    repeated: how often a photo occurred. positions: by location and station.
+    headings of PLACES with coordinates in a cell, which are left out. lines: all that were met. repeated: how often a
+    photo occurred. missing: how many cells of a column are MISSING. positions: by location and station.
     """
 
     meaning: Mapping[str, str]
@@ -95,6 +95,7 @@ class PhotoTable:
     placed: Sequence[str] = ()
     lines: set[tuple[str, ...]] = field(default_factory=set)
     repeated: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
     positions: dict[tuple[str, str], Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
 
     def is_repeat(self, cells: Mapping[str, str]) -> bool:
@@ -113,6 +114,12 @@ class PhotoTable:
         """Return the text in the column with this meaning; "" if there is none."""
         return next((cells[heading] for heading, name in self.meaning.items() if name == column), "")
 
+    def _filled(self, cells: Mapping[str, str], column: str) -> str:
+        """Return the text in the column with this meaning; "" for a missing value, which is counted."""
+        text = self.cell(cells, column)
+        self.missing[column] += text in MISSING
+        return "" if text in MISSING else text
+
     def row(
         self, cells: Mapping[str, str], where: str, unit: Unit, problems: list[str], photo: str = ""
     ) -> ImportedRow:
@@ -121,29 +128,29 @@ class PhotoTable:
         photo: its name, if it is not in the columns path and folder.
         """
         photo = photo or self.photo(cells)
-        kept = {name: value for name in COPIED if (value := self.cell(cells, name))}
+        kept = {name: value for name in COPIED if (value := self._filled(cells, name))}
         kept["individual"] = self.cell(cells, "individual")
         if part := self.cell(cells, "body_part"):
             kept["body_part"] = side(part)
-        time = plain_time(self.cell(cells, "timestamp"))
-        kept["timestamp"] = time or joined_time(self.cell(cells, "date"), self.cell(cells, "time"))
+        time = plain_time(self._filled(cells, "timestamp"))
+        kept["timestamp"] = time or joined_time(self._filled(cells, "date"), self._filled(cells, "time"))
         kept.update({name: cells[h] for h, name in self._further().items() if cells[h]})
         box, unit = self._box(cells, where, unit, problems)
-        position = tuple(self.cell(cells, name) for name in COORDINATES)
+        position = tuple(self._filled(cells, name) for name in COORDINATES)
         if any(position[:2]):
             self.positions[kept.get("location", ""), kept.get("station", "")][position] += 1
         self.repeated[photo] += 1
         number = self.repeated[photo]
-        identifier = self.cell(cells, "source_id") or (photo if number == 1 else f"{photo}#{number}")
+        identifier = self._filled(cells, "source_id") or (photo if number == 1 else f"{photo}#{number}")
         return ImportedRow(photo, identifier, kept, box, unit, None, where)
 
     def _box(self, cells: Mapping[str, str], where: str, unit: Unit, problems: list[str]) -> tuple[Box | None, Unit]:
         x, y, width, height, x_max, y_max = (
-            self.cell(cells, f"bbox_{name}").replace(",", ".")
+            self._filled(cells, f"bbox_{name}").replace(",", ".")
             for name in ("x", "y", "width", "height", "x_max", "y_max")
         )
         parts = [x, y, width or x_max, height or y_max]
-        given = self.cell(cells, "bbox")
+        given = self._filled(cells, "bbox")
         if not given and any(parts) and not all(parts):
             problems.append(f"{where}: {sum(map(bool, parts))} of the 4 values of a box; expected all, or none")
             return None, unit

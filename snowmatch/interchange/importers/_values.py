@@ -23,6 +23,7 @@ NAMELESS = {
     "unidentifiable", "_unidentified", "____", "unnamed", "unk",
     "#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!",
 }  # fmt: skip
+MISSING = {"NA", "NaN", "nan", "NULL", "#N/A"}  # cells without a value, as R, Python, SQL and Excel write them
 # Viewpoints that show mainly one side of the animal. Source: the viewpoints of wbia (VIEW) and Wildbook
 SIDES = {
     **{f"{more}left": "left_flank" for more in ("front", "back", "up", "upfront", "upback", "downleft")},

@@ -14,6 +14,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, some
 from snowmatch.interchange.importers._columns import SPELLINGS, PhotoTable, has_photos, photo_table
 from snowmatch.interchange.importers._tables import headings_of, read_rows
+from snowmatch.interchange.importers._values import MISSING
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Table:
                 )
                 continue
             name = reader.cell(cells, "source_id")
-            if name and (first := lines.setdefault(name, where)) is not where:
+            if name not in ("", *MISSING) and (first := lines.setdefault(name, where)) is not where:
                 heading = _heading(reader.meaning, "source_id")
                 problems.append(
                     f"{where}: the identifier {name!r} is already that of {first}, in the column {heading}; expected "
@@ -97,6 +98,8 @@ class Table:
 def reader_notes(reader: PhotoTable) -> list[Note]:
     """Return a note on how the columns were read, and one on positions without a station if there are any."""
     notes = [Note("columns-read", _told(reader))]
+    if missing := [f"{column} ({number})" for column, number in sorted(reader.missing.items()) if number]:
+        notes.append(Note("cells-left-empty", f"cells such as NA were read as empty, by column: {', '.join(missing)}"))
     if any(not station for _, station in reader.positions):
         text = "positions of photos without a station left out: a table of stations holds positions"
         notes.append(Note("positions-left-out", text))
