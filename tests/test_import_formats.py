@@ -605,6 +605,15 @@ def two_photos(folder, kind, columns):
     return folder / "TimelapseData.ddb"
 
 
+@pytest.mark.parametrize("kind", ["csv", "ddb"])
+@pytest.mark.parametrize(("offset", "local"), [("6.00", "2021-05-04T02:30:00"), ("-7,50", "2021-05-03T13:00:00")])
+def test_times_of_earlier_versions_of_timelapse_are_in_utc_beside_their_offset(tmp_path, kind, offset, local):
+    taken = "2021-05-03T20:30:00.000Z"
+    report = import_source(two_photos(tmp_path, kind, {"DateTime": (taken, ""), "UtcOffset": (offset, "0")}), tmp_path)
+    assert [row["timestamp"] for row in read_rows(tmp_path / "catalog.csv")] == [local, ""]
+    assert "time zone" not in texts(report.notes)
+
+
 @pytest.mark.parametrize("kind", ["csv", "ddb", "table"])
 @pytest.mark.parametrize(
     "cells", [("true", "false"), ("0", "2"), ("Yes", ""), ("0", "?"), ("x", ""), ("Y", "n")], ids="/".join

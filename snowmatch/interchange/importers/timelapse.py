@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from snowmatch.catalog.species import BLANK, NO_ANIMAL, NOTHING, PEOPLE, label_o
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, some
+from snowmatch.core.text import counted, number_in, some
 from snowmatch.interchange.importers._columns import photo_table
 from snowmatch.interchange.importers._sqlite import column_names, is_sqlite, open_sqlite, table_names
 from snowmatch.interchange.importers._tables import headings_of, need, read_rows
@@ -175,6 +176,7 @@ def _rows(
     left_out: Counter[str] = Counter()
     several, unsure, persons = [], [], []
     for where, cells in lines:
+        cells = _at_local_time(cells)
         if not cells["file"]:
             problems.append(f"{where}: no photo; expected its name in the column File")
             continue
@@ -218,6 +220,18 @@ def _rows(
         text = f"{counted(len(unsure), 'photo')} with animals below the threshold alone, which nobody has labelled, "
         notes.append(Note("below-threshold", f"{text}count as without one: {some(unsure)}", {"count": len(unsure)}))
     return rows, photos, left_out, several
+
+
+def _at_local_time(cells: dict[str, str]) -> dict[str, str]:
+    """Return the cells of a photo with its local time: versions before 2.3 wrote UTC, and the hours to add to it."""
+    taken, hours = cells.get("date_time", ""), number_in(cells.get("utc_offset", ""))
+    if not taken.endswith("Z") or not hours:
+        return cells
+    try:
+        moment = datetime.fromisoformat(taken.removesuffix("Z")) + timedelta(hours=float(hours))
+    except (ValueError, OverflowError):
+        return cells  # the check of all times says what is wrong
+    return {**cells, "date_time": moment.isoformat(timespec="seconds")}
 
 
 def _shows_no_animal(cells: Mapping[str, str], meaning: Mapping[str, str]) -> bool:
