@@ -588,6 +588,16 @@ def test_cells_without_a_value_are_no_names_of_places_and_no_times(tmp_path, tex
     assert "station (2), timestamp (2)" in texts(report.notes)
 
 
+def test_a_comma_of_thousands_in_the_columns_of_a_box_is_no_decimal_point(tmp_path):
+    photo(tmp_path / "a.jpg", (1500, 1200))
+    box = {"File": "a.jpg", "x_min": "1,024", "y_min": "512", "x_max": "1,400", "y_max": "900"}
+    with pytest.raises(SnowmatchError, match=r"t.csv line 2: '1,024' of a box may have a comma of thousands; expected"):
+        import_source(write_csv(tmp_path / "t.csv", [box]), tmp_path)
+    box |= {"x_max": "90,25"}  # shows what the commas are
+    import_source(write_csv(tmp_path / "t.csv", [box]), tmp_path)
+    assert read_rows(tmp_path / "catalog.csv")[0]["bbox"] == "1,512,89,388"
+
+
 def two_photos(folder, kind, columns):
     """Write a source of two photos with further columns (heading -> cells), and the photos."""
     photos(folder, "S01/a.jpg", "S02/a.jpg")

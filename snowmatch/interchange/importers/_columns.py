@@ -13,6 +13,7 @@ from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.species import BLANK, NO_ANIMAL, SNOW_LEOPARD, SYNONYMS
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.imported import ImportedRow, Unit
+from snowmatch.core.text import unclear_comma
 from snowmatch.interchange.importers._values import MISSING, Box, four_numbers, joined_time, name_or_none, side
 
 # The usual headings of each column, the surest first
@@ -145,10 +146,13 @@ class PhotoTable:
         return ImportedRow(photo, identifier, kept, box, unit, None, where)
 
     def _box(self, cells: Mapping[str, str], where: str, unit: Unit, problems: list[str]) -> tuple[Box | None, Unit]:
-        x, y, width, height, x_max, y_max = (
-            self._filled(cells, f"bbox_{name}").replace(",", ".")
-            for name in ("x", "y", "width", "height", "x_max", "y_max")
-        )
+        edges = ("x", "y", "width", "height", "x_max", "y_max")
+        texts = [self._filled(cells, f"bbox_{name}") for name in edges]
+        commas = [text for text in texts if "," in text]
+        if commas and all(map(unclear_comma, commas)):
+            problems.append(f"{where}: {commas[0]!r} of a box may have a comma of thousands; expected px without one")
+            return None, unit
+        x, y, width, height, x_max, y_max = (text.replace(",", ".") for text in texts)
         parts = [x, y, width or x_max, height or y_max]
         given = self._filled(cells, "bbox")
         if not given and any(parts) and not all(parts):
