@@ -598,6 +598,14 @@ def test_a_comma_of_thousands_in_the_columns_of_a_box_is_no_decimal_point(tmp_pa
     assert read_rows(tmp_path / "catalog.csv")[0]["bbox"] == "1,512,89,388"
 
 
+def test_a_source_whose_photos_all_fail_is_told_why(tmp_path):
+    photos(tmp_path, "a.jpg", "b.jpg")
+    lines = [{"File": "a.jpg", "bbox": "900,900,20,20"}, {"File": "b.jpg", "bbox": "900,900,30,30"}]
+    with pytest.raises(SnowmatchError, match=r"2 problems:\n  a.jpg: no part of the box 900,900,20,20 lies in the pho"):
+        import_source(write_csv(tmp_path / "t.csv", lines), tmp_path)
+    assert not (tmp_path / "catalog.csv").exists()
+
+
 def two_photos(folder, kind, columns):
     """Write a source of two photos with further columns (heading -> cells), and the photos."""
     photos(folder, "S01/a.jpg", "S02/a.jpg")

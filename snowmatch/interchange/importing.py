@@ -180,6 +180,8 @@ def import_source(
     placement = place_photos(found, home, copy=copy, used=used)
     checked = checked_rows(read.rows, name, times, found, placement.paths)
     _raise(source, checked.problems, False)
+    if not checked.rows and not read_text_table(home / CSV_NAME).rows:
+        _raise(source, [f"{photo}: {reason}" for photo, reason in checked.failed], False)
     places = {path: found.files[named] for named, path in placement.paths.items()}
     checked = replace(checked, rows=_own_identifiers(checked.rows, source_column(name), home, places, notes))
     notes = [*notes, *zone_notes, *checked.notes]
