@@ -269,8 +269,11 @@ def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
         (("naryn/Ridge/A", "naryn/Pass/A"), [("naryn", "Pass", "A"), ("naryn", "Ridge", "A")]),
         (
             ("a/2021/S01", "a/2021/S02", "b/2021/S01"),
-            [("a", "2021", "S01"), ("a", "2021", "S02"), ("b", "2021", "S01")],
+            [("a", "S01", ""), ("a", "S02", ""), ("b", "S01", "")],
         ),
+        (("naryn/2021/S01", "naryn/2021/S02"), [("naryn", "S01", ""), ("naryn", "S02", "")]),
+        (("naryn/2021-06/Ridge", "naryn/2022/Ridge"), [("naryn", "Ridge", ""), ("naryn", "Ridge", "")]),
+        (("S01/2021/C1", "S01/2022/C1"), [("S01", "2021", "C1"), ("S01", "2022", "C1")]),
         (("naryn/ridge/A", "naryn/ridge/B"), [("naryn", "ridge", "A"), ("naryn", "ridge", "B")]),
     ],
 )
@@ -291,6 +294,25 @@ def test_the_third_folder_is_a_camera_or_the_station(tmp_path, folders, places):
         rows = read_rows(tmp_path / f"from-{source.name}" / "catalog.csv")
         assert [(row["location"], row["station"], row["camera"]) for row in rows] == places
         assert source.suffix == ".csv" or f", such as location {places[0][0]}, station" in texts(report.notes)
+
+
+def test_a_season_between_an_area_and_its_stations_is_none_of_them_in_whole_paths_and_above_animals(tmp_path):
+    files = ["naryn/2021/S01/a.jpg", "naryn/2021/S02/a.jpg"]
+    photos(tmp_path / "cards", *files)
+    box = [{"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}]
+    about = {"info": {"format_version": "1.5"}, "detection_categories": {"1": "animal"}}
+    found = {**about, "images": [{"file": f"/disk/{file}", "detections": box} for file in files]}
+    report = import_source(write_json(tmp_path / "found.json", found), tmp_path / "a", photos=tmp_path / "cards")
+    rows = read_rows(tmp_path / "a" / "catalog.csv")
+    assert [(row["location"], row["station"]) for row in rows] == [("naryn", "S01"), ("naryn", "S02")]
+    assert "folders were read as location/-/station (2)" in texts(report.notes)
+    photos(tmp_path / "cats", "naryn/2021/Aika/a.jpg", "naryn/2021/S01/Berk/a.jpg")
+    import_source(tmp_path / "cats", tmp_path / "b")
+    rows = read_rows(tmp_path / "b" / "catalog.csv")
+    assert [(row["location"], row["station"], row["individual"]) for row in rows] == [
+        ("naryn", "", "Aika"),
+        ("naryn", "S01", "Berk"),
+    ]
 
 
 def test_cards_are_folders_of_stations(tmp_path):

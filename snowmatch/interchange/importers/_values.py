@@ -38,6 +38,8 @@ _IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[
 # Names that people give to camera sites, such as S01, st-4, CAM12, Station 7, Trap_3
 STATION = re.compile(r"(s|st|stn|station|site|c|ct|cam|camera|trap|loc|p|point|grid|cell)[ _.-]*\d+[a-z]?", re.I)
 YEAR = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)")
+_SEASON = re.compile(r"(19|20)\d\d([-_. ]?\d\d)*")  # a folder between an area and its stations: 2021, 2021-06
+BELOW_SEASON = "station below a season"
 _CARD = re.compile(rf"(?i:DCIM|(memory|sd)?[ _-]?card[ _-]?\d*)|{_IN_DCIM.pattern}")
 
 
@@ -121,21 +123,27 @@ def by_levels(folders: Sequence[str], levels: Sequence[str]) -> dict[str, str]:
 def station_levels(folders: Sequence[str], third: str = "camera") -> tuple[str, ...]:
     """Return the usual meaning of the folders above photos of cards: the station, with its location above it.
 
-    third: what the third folder is, as `third_level` tells. If it is the station, the first says nothing.
+    third: what the third folder is, as `third_level` tells. If it is the station, the first says nothing; if it is one
+    below a season, the second.
     """
+    if len(folders) > 2 and third == BELOW_SEASON:
+        return ("location", "-", "station", "camera")[: len(folders)]
     if len(folders) > 2:
         return ("-", "location", "station") if third == "station" else ("location", "station", "camera")
     return ("station",) if len(folders) < 2 else ("location", "station")
 
 
 def third_level(every: Iterable[Sequence[str]]) -> str:
-    """Return what the third folder above photos is: a `camera` of the second one, or the `station`.
+    """Return what the third folder above photos is: a `camera` of the second one, the `station`, or BELOW_SEASON.
 
-    It is the station if all photos share the first two folders, of which the second is not called like a station, and
-    have several third ones, which are called like stations or lie below a year: survey2021/naryn/S01 and
+    It is below a season if all second folders are called like a year or a date, and no first one like a station:
+    naryn/2021/S01. It is the station if all photos share the first two folders, of which the second is not called like
+    a station, and have several third ones, which are called like stations or lie below a year: survey2021/naryn/S01 and
     survey2021/naryn/S02. every: the folders of all photos.
     """
     places = {tuple(folders[:3]) for folders in every if len(folders) > 2}
+    if places and all(_SEASON.fullmatch(season) and not STATION.fullmatch(first) for first, season, _ in places):
+        return BELOW_SEASON
     if len(places) < 2 or len({place[:2] for place in places}) > 1:
         return "camera"
     survey, second, _ = next(iter(places))
@@ -146,18 +154,20 @@ def third_level(every: Iterable[Sequence[str]]) -> str:
 def folders_above_places(photos: Iterable[str], told: Sequence[str] = ()) -> int:
     """Return how many folders at the top of the photos' paths say nothing of the place: they are those of all photos.
 
-    The last three folders may say it; of paths from the root of a disk, the last two. told: the levels that the
-    user has named, if any; then only paths from the root of a disk have others above them.
+    The last three folders may say it; of paths from the root of a disk, the last two, or the last three where the
+    middle one is a season. told: the levels that the user has named, if any; then only paths from the root of a disk
+    have others above them.
     """
     shared: list[str] | None = None
-    deepest, whole = 0, False
+    deepest, whole, seasons = 0, False, True
     for photo in photos:
         folders = place_folders(photo, told)
+        seasons = seasons and len(folders) > 2 and _SEASON.fullmatch(folders[-2]) is not None
         deepest, whole = max(deepest, len(folders)), whole or photo.startswith(("/", "\\")) or photo[1:2] == ":"
         if shared is None:
             shared = folders
         shared = [a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(shared, folders, strict=False))]
-    kept = (len(told) or 2) if whole else deepest if told else 3
+    kept = (len(told) or 2 + seasons) if whole else deepest if told else 3
     return max(min(len(shared or ()), deepest - kept), 0)
 
 

@@ -17,6 +17,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, printable, some
 from snowmatch.interchange.importers._detections import levels_of
 from snowmatch.interchange.importers._values import (
+    BELOW_SEASON,
     STATION,
     by_levels,
     has_card_folder,
@@ -124,6 +125,8 @@ def _guess(source: Path, photos: Sequence[str], placed: dict[str, tuple[list[str
 def _guessed(guess: str, folders: Sequence[str], third: str) -> tuple[str, ...]:
     if guess == "station":
         return station_levels(folders, third)
+    if third == BELOW_SEASON and len(folders) > 2:
+        return ("location", "-", *("station",)[: len(folders) - 3], *["-"] * max(len(folders) - 4, 0), "individual")
     places = ("location", "station")[: max(len(folders) - 1, 0)]
     return (*places, *["-"] * max(len(folders) - 3, 0), "individual")
 
