@@ -846,6 +846,33 @@ def test_rows_of_a_person_keep_their_order_columns_and_headings(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("column", "imported", "rewritten", "corrected"),
+    [
+        ("timestamp", "2024-05-06T07:08:09", "06.05.2024 07:08:09", "2024-05-06T08:08:09"),
+        ("timestamp", "2024-05-06T07:08:09", "2024/5/6 7:08:09", "2024-05-06T08:08:09"),
+        ("bbox", "1,1,20,20", "1;1;20;20", "2,2,20,20"),
+        ("weight", "0.950", "0,95", "0.97"),
+    ],
+)
+def test_a_cell_that_a_spreadsheet_rewrote_is_not_corrected(tmp_path, column, imported, rewritten, corrected):
+    source = simple(tmp_path, [{"File": "a.jpg", column: imported}])
+    import_source(source, tmp_path)
+    change(tmp_path / "catalog.csv", 0, **{column: rewritten})
+    same = import_source(source, tmp_path)
+    assert (same.same, same.kept, same.written) == (1, (), ())
+    write_csv(source, [{"File": "a.jpg", column: corrected}])
+    assert import_source(source, tmp_path).kept == ()
+    assert read_rows(tmp_path / "catalog.csv")[0][column] == corrected
+
+
+def test_names_that_differ_as_texts_are_two_even_if_they_are_equal_numbers(tmp_path):
+    source = simple(tmp_path, [{"File": "a.jpg", "Name": "007"}])
+    import_source(source, tmp_path)
+    change(tmp_path / "catalog.csv", 0, individual="7")
+    assert [kept[1:] for kept in import_source(source, tmp_path).kept] == [("individual", "7", "007")]
+
+
 def test_the_old_tables_are_kept_and_never_replaced(tmp_path):
     rows = [{"File": "a.jpg", "Name": "Aika"}]
     source = simple(tmp_path, rows)

@@ -16,9 +16,12 @@ from snowmatch.catalog.cells import CellError, RelativeBox, read_box, read_path
 from snowmatch.catalog.positions import same_coordinate
 from snowmatch.catalog.times import read_times
 from snowmatch.core.boxes import overlap
+from snowmatch.core.text import number_in
 from snowmatch.core.types import BBox
 
 POSITION = ("x", "y", "crs")
+NAMES = ("path", "mask", "individual", "location", "station", "camera", "encounter", "annotation", "session",
+         "deployment")  # fmt: skip
 SAME_ANIMAL = 0.5  # two boxes of a photo are one animal if they overlap by more: a detector was run again
 Cells = dict[str, str]
 
@@ -130,8 +133,10 @@ def _merge_cell(
     if column == key:  # a detector that was run again has other identifiers
         row[column] = now
         return True
+    if _say_the_same(column, here, now):
+        return False
     before = known.get(column, "") if known is not None else ""  # without a memory, an empty cell is filled
-    if here == before:
+    if _say_the_same(column, here, before):
         row[column] = now
         if here:
             merged.replaced.append((cells[key], column, here, now))
@@ -139,6 +144,26 @@ def _merge_cell(
     if now:
         merged.kept.append((cells[key], column, here, now))
     return False
+
+
+def _say_the_same(column: str, one: str, other: str) -> bool:
+    """Return whether two cells say the same, such as a box, a number or a time that a spreadsheet has rewritten.
+
+    Names are texts: 007 and 7 are two animals.
+    """
+    if one == other or not one or not other or column in NAMES:
+        return one == other
+    if column in POSITION:
+        return same_coordinate(column, one, other)
+    if column == "bbox":
+        boxes = [_box({column: text}) for text in (one, other)]
+        return boxes[0] is not None and boxes[0] == boxes[1]
+    numbers = [number_in(text) for text in (one, other)]
+    if all(numbers):
+        return float(numbers[0]) == float(numbers[1])
+    (first, second), mixed = read_times([one, other])
+    clear = first.moment is not None and not (mixed or first.unclear or second.unclear)
+    return clear and (first.moment, first.zone, first.dated) == (second.moment, second.zone, second.dated)
 
 
 def _corrected_position(
