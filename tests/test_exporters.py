@@ -879,6 +879,20 @@ def test_paths_that_tell_a_position_are_told_unless_exact_ones_may_leave(tmp_pat
     assert not texts or texts[0].startswith("1 photo whose path tells a position (DCIM/##.#####_##.#####/")
 
 
+@pytest.mark.parametrize(("asked", "told"), [(None, True), (Coordinates(5000.0), True), (EXACT, False)])
+@pytest.mark.parametrize("column", ["camera", "encounter", "individual"])
+def test_names_that_tell_a_position_are_told_unless_exact_ones_may_leave(tmp_path, column, asked, told):
+    folder = write_catalog(tmp_path / "catalog")
+    rows = read_rows(folder / "catalog.csv")
+    write_csv(folder / "catalog.csv", [{**rows[0], column: "A 41.51234, 76.11234"}, *rows[1:]])
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    notes = []
+    export_survey(survey, "csv", tmp_path / "out", coordinates=asked, notes=notes)
+    texts = [note.text for note in notes if note.code == "names-with-positions"]
+    assert bool(texts) is told
+    assert not texts or "with a position (A ##.#####, ##.#####): files" in texts[0]
+
+
 # --- plugins ----------------------------------------------------------------------------------------------------------
 
 

@@ -1244,6 +1244,7 @@ def test_a_column_of_coordinates_is_no_body_part_and_no_location(tmp_path, kind,
     [
         {"N": "4595123", "E": "590123"},
         {"Note": "43T 590123 4595123"},
+        {"Camera": "43T 590123 4595123"},
         {"Note": "old den, 590123E 4595123N, two cubs"},
         {"A": "N41 30 44", "B": "E76 06 44"},  # one of them alone could be anything
     ],

@@ -26,6 +26,7 @@ from snowmatch.interchange.photo_files import FoundPhotos
 from snowmatch.interchange.stations import identifier
 
 PERIODS = ("from", "to")
+LEFT_OUT = ("location", "camera", "species")  # own columns of the catalog in which a position is left out
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def _cells(
     for column, text in row.cells.items():
         if column in ("path", "bbox") or not text.strip():
             continue
-        if column in positions or ((column == "location" or column not in COLUMNS) and is_position(text)):
+        if column in positions or ((column in LEFT_OUT or column not in COLUMNS) and is_position(text)):
             counts["positions"].append(column)
         else:
             cells[column] = same_name(text.strip())
