@@ -36,6 +36,10 @@ _ARC = (  # 41.5, 41°, 41° 30, 41 30, 41 30.7 or 41 30 44; or 4130.7 or 413044
 _AND = r"[\W_]{0,3}(?:L[A-Z]{2,8}[\W_]{1,3})?"  # perhaps with a word, such as lon
 _METRES = r"(?:[.,]\d+)?\s?M?[\s_]?"
 _EASTING, _NORTHING = rf"0?[1-9]\d{{5}}{_METRES}", rf"0?\d{{5,7}}{_METRES}"
+_WORD = (  # for an axis
+    r"(?<![^\W_])(?:LAT(?:ITUDE)?|LON(?:G(?:ITUDE)?)?|LNG|ШИРОТА|ДОЛГОТА|С\.?\s?Ш|В\.?\s?Д)(?![^\W\d_])[\s:=._]{0,3}"
+)
+_COARSE = r"[-+]?\d{1,3}[.,]\d\d+\s?[°º]?"  # degrees that words make a position
 _WITHIN = [
     re.compile(pattern)
     for pattern in (
@@ -50,6 +54,12 @@ _WITHIN = [
         rf"E{_LETTER}\W?{_EASTING}[\s_,;/|]*N\W?{_NORTHING}{_END}",
         rf"\d{_NUMBER}\d{{5,6}}{_METRES}E[\s_,;/|]*{_NORTHING}N{_END}",
         rf"\d{_LETTER}\d?[C-HJ-NP-X][\s_]?[A-HJ-NP-Z]{{2}}[\s_]?\d{{5}}[\s_]?\d{{5}}{_END}",
+        rf"UTM\D{{0,6}}{_EASTING}[\s,;/|]*{_NORTHING}{_END}",
+        # lat 41.51, lon 76.11; 41,51 с.ш. 76,11 в.д.; POINT(76.11 41.51); geo:41.51,76.11; 4130.73,N,07606.73,E
+        rf"{_WORD}{_COARSE}[\s,;/|_]{{0,3}}{_WORD}{_COARSE}",
+        rf"{_COARSE}\s?С\.?\s?Ш[\s.,;]{{0,4}}{_COARSE}\s?В\.?\s?Д",
+        rf"(?:POINT\s?\(|GEO:)\s?{_COARSE}[\s,]{{1,2}}{_COARSE}",
+        rf"\d{{3,4}}[.,]\d+,[NS],\d{{3,5}}[.,]\d+,[EW]{_END}",
     )
 ]
 _FINE = r"\d{1,3}[.,](?:\d{4,}|\d\d+(?=\s?[°º]))"
