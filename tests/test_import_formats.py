@@ -577,6 +577,20 @@ def test_excel_is_read_as_a_table(tmp_path):
     assert (row["individual"], row["body_part"], row["timestamp"]) == ("7", "left_flank", "2024-03-04T10:30:00")
 
 
+def test_a_merged_cell_of_excel_is_that_of_each_of_its_rows(tmp_path):
+    photos(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    book = openpyxl.Workbook()
+    for row in (["File", "Station", "Cat"], ["a.jpg", "S01", "Aika"], ["b.jpg"], [], ["c.jpg", "S02"]):
+        book.active.append(row)
+    book.active.merge_cells("B2:B4")  # with an empty row
+    book.active.merge_cells("B5:C5")  # to the right
+    book.save(tmp_path / "cats.xlsx")
+    report = import_source(tmp_path / "cats.xlsx", tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [(row["station"], row["individual"]) for row in rows] == [("S01", "Aika"), ("S01", ""), ("S02", "")]
+    assert "1 empty cell of cats.xlsx read as the merged cell that covers it" in texts(report.notes)
+
+
 def test_other_headings_are_named_by_a_setting(tmp_path):
     photos(tmp_path, "a.jpg")
     source = write_csv(tmp_path / "t.csv", [{"Bild": "a.jpg", "Tier Nr": "Aika"}])

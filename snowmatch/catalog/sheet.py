@@ -7,7 +7,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import IO, Any
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file
 from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 
 SEPARATORS = ",;\t"
 MOST_CELLS = 50_000_000  # of a sheet of Excel: all cells inside its outermost ones are held in memory, empty ones too
@@ -118,18 +119,40 @@ def _excel_rows(path: Path, notes: list[Note]) -> Iterator[tuple[int, Sequence[s
     try:
         with CalamineWorkbook.from_path(path) as book:
             names = book.sheet_names
-            values = book.get_sheet_by_index(0).to_python(skip_empty_area=False) if names else []
+            sheet = book.get_sheet_by_index(0) if names else None
+            values = sheet.to_python(skip_empty_area=False) if sheet is not None else []
+            # Older versions of the library do not tell which cells are merged
+            filled = _fill_merged(values, getattr(sheet, "merged_cell_ranges", None) or ())
     except (CalamineError, OSError, ValueError) as error:
         raise SnowmatchError(f"{path} is no Excel file that can be read ({error}): save it again") from error
     if len(names) > 1:
         text = f"{path.name} has {len(names)} sheets; only the first one, {names[0]!r}, was read"
         notes.append(Note("other-sheets", text, {"sheets": list(names)}))
+    if filled:
+        text = f"{counted(filled, 'empty cell')} of {path.name} read as the merged cell that covers it and others"
+        notes.append(Note("merged-cells", text, {"count": filled}))
     started = False
     for line, cells in enumerate(values, start=1):
         texts = [_cell(value) for value in cells]
         if started or any(texts):  # empty lines above the head
             started = True
             yield line, texts
+
+
+def _fill_merged(values: Sequence[list[Any]], ranges: Iterable[tuple[tuple[int, int], tuple[int, int]]]) -> int:
+    """Give each row that a merged cell covers its value, and return how many cells were empty; a row without any other
+    value stays empty.
+
+    ranges: the first and the last cell of each, (row, column) from 0. To the right, a merged cell fills nothing.
+    """
+    found: dict[tuple[int, int], Any] = {}
+    for (top, column), (bottom, _) in ranges:
+        value = values[top][column] if top < len(values) and column < len(values[top]) else ""
+        rows = range(top + 1, min(bottom + 1, len(values))) if value != "" else ()
+        found |= {(n, column): value for n in rows if any(cell != "" for cell in values[n])}
+    for (n, column), value in found.items():
+        values[n][column] = value
+    return len(found)
 
 
 def _check_size(path: Path) -> None:
