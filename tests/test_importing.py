@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import shutil
 import threading
@@ -297,6 +298,22 @@ def test_windows_paths_and_longer_paths_find_their_photos(tmp_path):
     rows = [{"File": "D:\\cards\\naryn\\S01\\a.jpg"}, {"File": "S02/A.JPG"}]
     import_source(write_csv(tmp_path / "cats.csv", rows), tmp_path)
     assert [row["path"] for row in read_rows(tmp_path / "catalog.csv")] == ["naryn/S01/a.jpg", "naryn/S02/a.jpg"]
+
+
+def test_a_name_in_other_case_is_one_photo_where_the_system_finds_it(tmp_path, monkeypatch):
+    photos(tmp_path, "Naryn/S01/IMG_1.JPG")
+    exists = os.path.isfile
+
+    def is_file(path):  # as on Windows and macOS
+        parts = Path(path).relative_to(tmp_path).parts if Path(path).is_relative_to(tmp_path) else ()
+        names = {str(each.relative_to(tmp_path)).lower() for each in tmp_path.rglob("*.JPG")}
+        return exists(path) or "/".join(parts).lower() in names
+
+    import_source(tmp_path / "Naryn", tmp_path, "folders")
+    monkeypatch.setattr(os.path, "isfile", is_file)
+    import_source(write_csv(tmp_path / "cats.csv", [{"File": "naryn/S01/img_1.jpg", "Cat": "Aika"}]), tmp_path)
+    (row,) = read_rows(tmp_path / "catalog.csv")
+    assert (row["path"], row["individual"]) == ("Naryn/S01/IMG_1.JPG", "Aika")
 
 
 def test_a_name_that_fits_two_photos_is_not_guessed(tmp_path):

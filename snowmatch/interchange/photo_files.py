@@ -60,8 +60,9 @@ def find_files(
     folders = [root for root in dict.fromkeys(Path(os.path.abspath(root)) for root in roots) if root.is_dir()]
     claims: dict[tuple[Path, str], list[Named]] = defaultdict(list)
     wanted, rest = dict.fromkeys(names), []
+    listed: dict[Path, frozenset[str]] = {}
     for named in wanted:
-        if (place := _exactly(named[0], folders)) is not None:
+        if (place := _exactly(named[0], folders, listed)) is not None:
             claims[place].append(named)
         else:
             rest.append(named)
@@ -78,7 +79,7 @@ def find_files(
         else:
             (found.elsewhere if _of_this_end(named, index) else found.missing).append(named)
     for named in further:
-        place = _exactly(named[0], folders)
+        place = _exactly(named[0], folders, listed)
         if place is None and len(fitting := _fitting(named, index, hints)) == 1 and fitting[0] not in whole:
             place = fitting[0]
         if place in claims:
@@ -251,19 +252,43 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _exactly(name: str, folders: Sequence[Path]) -> tuple[Path, str] | None:
-    """Return the file with this path below a folder, or with this absolute path; None if there is none."""
+def _exactly(name: str, folders: Sequence[Path], listed: dict[Path, frozenset[str]]) -> tuple[Path, str] | None:
+    """Return the file with this path below a folder, or with this absolute path; None if there is none.
+
+    listed: the names in folders that were looked at; it gets further ones.
+    """
     path = name.replace("\\", "/")
     while path.startswith("./"):
         path = path[2:]
     if not path or "\0" in path or ".." in path.split("/"):
         return None
-    if path[0] == "/" or path[1:2] == ":":
-        return next(
-            ((root, below) for root in folders if (below := _below(Path(path), root)) and os.path.isfile(path)), None
-        )
     clean = "/".join(part for part in path.split("/") if part not in ("", "."))
-    return next(((root, clean) for root in folders if os.path.isfile(root / clean)), None)
+    whole = path[0] == "/" or path[1:2] == ":"
+    for root in folders:
+        below = _below(Path(path), root) if whole else clean
+        if below and os.path.isfile(root / below):
+            return root, _as_listed(root, below, listed)
+    return None
+
+
+def _as_listed(folder: Path, path: str, listed: dict[Path, frozenset[str]]) -> str:
+    """Return a path below a folder as its disk writes it: Windows and macOS find a.jpg also as A.JPG.
+
+    A photo under two paths would be two. listed: as in `_exactly`.
+    """
+    parts: list[str] = []
+    for part in path.split("/"):
+        if folder not in listed:
+            try:
+                listed[folder] = frozenset(os.listdir(folder))
+            except OSError:  # it may be closed for lists, and open for files
+                listed[folder] = frozenset()
+        if part not in listed[folder]:
+            same = [own for own in listed[folder] if same_name(own).casefold() == same_name(part).casefold()]
+            part = min(same, default=part)
+        parts.append(part)
+        folder /= part
+    return "/".join(parts)
 
 
 def _index(folders: Sequence[Path], catalog: Path) -> dict[str, list[tuple[Path, str]]]:
