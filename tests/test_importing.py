@@ -293,6 +293,18 @@ def test_without_any_photo_the_error_says_what_to_do(tmp_path):
     assert "--photos DIR" in result.output
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "order", "advised"),
+    [("13/4/2021", "4/13/2021", "", False), ("13/4/2021", "4/13/2021", "dmy", False), ("3/4/2021", "", "", True),
+     ("13/4/2021", "", "mdy", True)],
+)  # fmt: skip
+def test_an_order_of_dates_is_advised_only_where_one_order_can_be(tmp_path, first, second, order, advised):
+    source = simple(tmp_path, [{"File": "a.jpg", "Date": first}, {"File": "b.jpg", "Date": second}])
+    result = CliRunner().invoke(main, ["import", str(source), *(["--dates", order] if order else [])])
+    assert result.exit_code == 1
+    assert ("(--dates dmy, or mdy)" in result.output) is advised
+
+
 def test_windows_paths_and_longer_paths_find_their_photos(tmp_path):
     photos(tmp_path, "naryn/S01/a.jpg", "naryn/S02/a.jpg")
     rows = [{"File": "D:\\cards\\naryn\\S01\\a.jpg"}, {"File": "S02/A.JPG"}]

@@ -43,7 +43,7 @@ def read_all_times(
     rows: Sequence[ImportedRow], stations: Sequence[Mapping[str, str]], dates: str, problems: list[str]
 ) -> tuple[dict[str, str], list[Note], bool]:
     """Return the times of a source as ISO 8601 by their texts, notes, and whether the order of day and month is
-    unclear.
+    unclear and one order would do.
 
     All times of a source have one order and one clock. dates: `dmy` or `mdy`. What is no time is added to problems.
     """
@@ -56,7 +56,8 @@ def read_all_times(
             if text and is_period(column):
                 where.setdefault(text, f"station {cells.get('station', '')}, {column}")
     texts = list(where)
-    times, mixed = read_times([plain_time(text) for text in texts], dates)
+    plain = [plain_time(text) for text in texts]
+    times, mixed = read_times(plain, dates)
     moments, zones = to_one_zone(times)
     problems += [
         f"{where[text]}: {text!r} is no time; {time.problem}"
@@ -82,7 +83,7 @@ def read_all_times(
     for text, time, moment in zip(texts, times, moments, strict=True):
         if moment is not None:
             told[text] = moment.date().isoformat() if time.dated else moment.isoformat()
-    return told, notes, mixed or bool(unclear)
+    return told, notes, (mixed or bool(unclear)) and not read_times(plain)[1]
 
 
 def _zones_text(times: Sequence[ReadTime], moments: Sequence[datetime | None], zones: str) -> str:
