@@ -1338,6 +1338,24 @@ def test_coco_takes_the_first_name_with_a_value_and_tells_outlines_that_are_not_
     assert [note.data for note in report.notes if note.code == "outlines-not-read"] == [{"count": 1}]
 
 
+@pytest.mark.parametrize(
+    ("precision", "radius", "told"),
+    [(0.04492, "3566", "are rounded to 0.04492 degrees: "), (None, "5000", "are unsure by 500 m or more (2): "),
+     (0.00001, "30", ""), (None, "", "")],
+)  # fmt: skip
+def test_rounded_positions_of_camtrap_dp_are_told(tmp_path, precision, radius, told):
+    source = make_camtrap_dp(tmp_path)
+    about = json.loads((source / "datapackage.json").read_text())
+    write_json(source / "datapackage.json", about | ({"coordinatePrecision": precision} if precision else {}))
+    rows = [{**row, "coordinateUncertainty": radius} for row in read_rows(source / "deployments.csv")]
+    write_csv(source / "deployments.csv", rows)
+    notes = [
+        note.text for note in import_source(source, tmp_path / "catalog").notes if note.code == "positions-rounded"
+    ]
+    assert len(notes) == bool(told)
+    assert all(told in text for text in notes)
+
+
 @pytest.mark.parametrize("kind", ["", "NA"])
 def test_a_photo_of_camtrap_dp_without_a_media_type_is_a_photo(tmp_path, kind):
     source = make_camtrap_dp(tmp_path)

@@ -19,9 +19,10 @@ from typing import ClassVar
 from snowmatch.catalog.cells import are_shares
 from snowmatch.catalog.species import PEOPLE, SNOW_LEOPARD, species_key
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, some
+from snowmatch.core.text import counted, number_in, some
 from snowmatch.interchange.importers._json import json_object, read_json
 from snowmatch.interchange.importers._tables import Table, need, read_rows
 from snowmatch.interchange.importers._values import Box, side, with_persons
@@ -34,6 +35,8 @@ KEPT = ("life_stage", "behavior", "count", "classification_method", "classified_
         "observation_tags", "observation_comments")  # fmt: skip
 # Time, place in the table and cells of media, by deployment and by whether the times have a zone
 Timed = dict[tuple[str, bool], list[tuple[datetime, int, dict[str, str]]]]
+ROUNDED = 0.001  # degrees, about 100 m: positions that are not finer were rounded to hide the places
+UNCERTAIN = 500.0  # m: no receiver is so bad
 _VERSION = re.compile(r"/(\d+)\.(\d+)[^/]*/")
 
 
@@ -78,6 +81,7 @@ class CamtrapDP:
                 raise SnowmatchError(f"{path} does not exist, expected the table {name} of Camtrap DP: copy it there")
             tables[name] = read_rows(path, notes, problems)
             need(tables[name], required, "Camtrap DP 1.0")
+        notes += _rounded(about, tables["deployments"])
         return _Package(tables, problems, notes).imported(folder)
 
 
@@ -379,6 +383,19 @@ def _resources(about: Mapping[str, object]) -> list[tuple[str, str]]:
         if isinstance(name, str) and isinstance(path, str) and ".." not in path and not path.startswith(("/", "~")):
             found.append((name, path))
     return found
+
+
+def _rounded(about: Mapping[str, object], deployments: Table) -> list[Note]:
+    """Return a note on positions that were rounded before the package was made; exact ones give none."""
+    precision = about.get("coordinatePrecision")
+    coarse = isinstance(precision, int | float) and precision >= ROUNDED
+    radii = [number_in(cells.get("coordinate_uncertainty", "")) for _, cells in deployments]
+    unsure = sum(float(radius) >= UNCERTAIN for radius in radii if radius)
+    if not coarse and not unsure:
+        return []
+    told = f"rounded to {precision:g} degrees" if coarse else f"unsure by {UNCERTAIN:g} m or more ({unsure})"
+    text = f"positions of deployments are {told}: distances, areas and densities from them would be wrong; "
+    return [Note("positions-rounded", f"{text}write the exact ones into {STATIONS_NAME}")]
 
 
 def _check_version(path: Path, about: Mapping[str, object]) -> None:
