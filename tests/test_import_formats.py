@@ -1356,6 +1356,16 @@ def test_rounded_positions_of_camtrap_dp_are_told(tmp_path, precision, radius, t
     assert all(told in text for text in notes)
 
 
+@pytest.mark.parametrize(("fuzzed", "told"), [("True", True), ("False", False), ("", False)])
+def test_fuzzed_positions_of_wildlife_insights_are_told(tmp_path, fuzzed, told):
+    source = SOURCES["wildlife_insights"][0](tmp_path / "wi")
+    (table,) = source.glob("deployments*.csv")
+    first, *others = read_rows(table)
+    write_csv(table, [{**first, "Fuzzed": fuzzed}, *others])
+    notes = import_source(source, tmp_path / "catalog").notes
+    assert [note.data for note in notes if note.code == "positions-rounded"] == [{"count": 1}] * told
+
+
 @pytest.mark.parametrize("kind", ["", "NA"])
 def test_a_photo_of_camtrap_dp_without_a_media_type_is_a_photo(tmp_path, kind):
     source = make_camtrap_dp(tmp_path)

@@ -14,6 +14,7 @@ from typing import ClassVar
 from snowmatch.catalog.cells import CellError, read_body_part
 from snowmatch.catalog.species import NO_ANIMAL, PEOPLE
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.imported import Imported, ImportedRow, Named
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
@@ -78,6 +79,11 @@ class WildlifeInsights:
         if unknown:
             text = f"{counted(len(unknown), 'deployment')} not in deployments.csv: {some(sorted(unknown))}"
             notes.append(Note("unknown-deployments", text))
+        if fuzzed := [name for name, cells in deployments.items() if cells.get("fuzzed", "").lower() in ("true", "1")]:
+            text = f"positions of {counted(len(fuzzed), 'deployment')} are fuzzed, as in all public downloads of "
+            text += "threatened species: distances, areas and densities from them would be wrong; write the exact ones "
+            text += f"into {STATIONS_NAME}, or download as a member of the project ({some(sorted(fuzzed))})"
+            notes.append(Note("positions-rounded", text, {"count": len(fuzzed)}))
         if not deployments:
             notes.append(Note("no-deployments", f"no deployments.csv in {folder}: the stations have no position"))
         return Imported(
