@@ -1356,6 +1356,16 @@ def test_rounded_positions_of_camtrap_dp_are_told(tmp_path, precision, radius, t
     assert all(told in text for text in notes)
 
 
+@pytest.mark.parametrize(("issues", "told"), [("true", True), ("TRUE", True), ("false", False), ("", False)])
+def test_times_that_camtrap_dp_calls_wrong_are_told(tmp_path, issues, told):
+    source = make_camtrap_dp(tmp_path)
+    first, *others = read_rows(source / "deployments.csv")
+    write_csv(source / "deployments.csv", [{**first, "timestampIssues": issues}, *others])
+    notes = [note.text for note in import_source(source, tmp_path / "catalog").notes if note.code == "times-doubtful"]
+    assert len(notes) == told
+    assert all("times of 1 deployment are wrong, as the package says (timestampIssues): d1;" in text for text in notes)
+
+
 @pytest.mark.parametrize(("fuzzed", "told"), [("True", True), ("False", False), ("", False)])
 def test_fuzzed_positions_of_wildlife_insights_are_told(tmp_path, fuzzed, told):
     source = SOURCES["wildlife_insights"][0](tmp_path / "wi")

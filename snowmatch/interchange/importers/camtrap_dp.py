@@ -82,6 +82,15 @@ class CamtrapDP:
             tables[name] = read_rows(path, notes, problems)
             need(tables[name], required, "Camtrap DP 1.0")
         notes += _rounded(about, tables["deployments"])
+        doubtful = [
+            cells["deployment_id"]
+            for _, cells in tables["deployments"]
+            if cells.get("timestamp_issues", "").lower() in ("true", "1")
+        ]
+        if doubtful:
+            text = f"times of {counted(len(doubtful), 'deployment')} are wrong, as the package says (timestampIssues): "
+            text += f"{some(doubtful)}; correct the column timestamp, or leave these photos out of a survey"
+            notes.append(Note("times-doubtful", text, {"count": len(doubtful)}))
         return _Package(tables, problems, notes).imported(folder)
 
 
