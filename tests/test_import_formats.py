@@ -1366,6 +1366,17 @@ def test_times_that_camtrap_dp_calls_wrong_are_told(tmp_path, issues, told):
     assert all("times of 1 deployment are wrong, as the package says (timestampIssues): d1;" in text for text in notes)
 
 
+@pytest.mark.parametrize(("state", "told"), [("Vandalism/Theft", True), ("Camera Functioning", False), ("", False)])
+def test_cameras_of_wildlife_insights_that_failed_are_told(tmp_path, state, told):
+    source = SOURCES["wildlife_insights"][0](tmp_path / "wi")
+    (table,) = source.glob("deployments*.csv")
+    first, *others = read_rows(table)
+    write_csv(table, [{**first, "camera_functioning": state}, *others])
+    notes = [note.text for note in import_source(source, tmp_path / "c").notes if note.code == "cameras-failed"]
+    assert len(notes) == told
+    assert all("count as working from the first day to the last: d1; write when they did not" in text for text in notes)
+
+
 @pytest.mark.parametrize(("fuzzed", "told"), [("True", True), ("False", False), ("", False)])
 def test_fuzzed_positions_of_wildlife_insights_are_told(tmp_path, fuzzed, told):
     source = SOURCES["wildlife_insights"][0](tmp_path / "wi")

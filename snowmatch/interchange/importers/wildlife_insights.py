@@ -84,6 +84,12 @@ class WildlifeInsights:
             text += "threatened species: distances, areas and densities from them would be wrong; write the exact ones "
             text += f"into {STATIONS_NAME}, or download as a member of the project ({some(sorted(fuzzed))})"
             notes.append(Note("positions-rounded", text, {"count": len(fuzzed)}))
+        failed = [name for name, cells in deployments.items() if not _worked(cells.get("camera_functioning", ""))]
+        if failed:
+            text = f"cameras of {counted(len(failed), 'deployment')} failed, or were stolen (camera_functioning), and "
+            text += f"count as working from the first day to the last: {some(sorted(failed))}; write when they did not "
+            text += f"into problem_from and problem_to of {STATIONS_NAME}"
+            notes.append(Note("cameras-failed", text, {"count": len(failed)}))
         if not deployments:
             notes.append(Note("no-deployments", f"no deployments.csv in {folder}: the stations have no position"))
         return Imported(
@@ -135,6 +141,10 @@ def _without_animal(cells: Mapping[str, str]) -> str:
     if cells.get("is_blank", "").lower() in ("1", "true", "yes") or cells.get("common_name", "").lower() == "blank":
         return "blank images"
     return "images of people" if cells.get("common_name", "").casefold() in NO_ANIMAL else ""
+
+
+def _worked(text: str) -> bool:
+    return text.strip().lower() in ("", "camera functioning")
 
 
 def _deployments(folder: Path, notes: list[Note], problems: list[str]) -> dict[str, dict[str, str]]:
