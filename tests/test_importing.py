@@ -1173,6 +1173,19 @@ def test_the_own_table_of_stations_keeps_its_headings_and_can_be_read_afterwards
     assert first.startswith('S01,"76,1","41,5",01.05.2023,30.05.2023')
 
 
+def test_cells_without_a_value_in_a_table_of_stations_are_empty(tmp_path):
+    source = simple(tmp_path, [{"File": "a.jpg", "Station": "S01"}])
+    about = {"Setup_date": "2021-05-01", "Retrieval_date": "2021-06-01"}
+    none = dict.fromkeys(("Camera", "Session", "Problem1_from", "Problem1_to", "Longitude", "Latitude", "Slope"), "NA")
+    posts = write_csv(tmp_path / "posts.csv", [{"Station": "S01", **about, **none}])
+    report = import_source(source, tmp_path, stations=posts)
+    (row,) = read_rows(tmp_path / "stations.csv")
+    assert {column for column, cell in row.items() if cell} == {"station", "from", "to", "deployment", "slope"}
+    assert "cells such as NA of posts.csv were read as empty, by column: camera (1), problem_from (1)" in texts(
+        report.notes
+    )
+
+
 def test_a_table_of_stations_is_read_with_any_headings(tmp_path):
     source = megadetector(tmp_path)
     posts = write_csv(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._tables import read_rows
+from snowmatch.interchange.importers._values import MISSING
 from snowmatch.interchange.merging import POSITION
 
 
@@ -24,14 +25,18 @@ def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> li
     unless the table names the deployment. Raises SnowmatchError if the file is no table, or has no column of stations.
     """
     table = read_rows(path, notes, problems)
-    meaning = meanings(table.headings, [[plain_time(cell) for cell in cells] for _, cells in table.rows])
+    filled = [["" if cell in MISSING else plain_time(cell) for cell in cells] for _, cells in table.rows]
+    meaning = meanings(table.headings, filled)
     if "station" not in meaning.values():
         known = ", ".join(filter(None, table.headings)) or "an empty file"
         raise SnowmatchError(f"{path} has no column of stations in {known}; expected one called Station")
     rows = []
     first: dict[str, tuple[int, dict[str, str]]] = {}
     twice = 0
+    missing: Counter[str] = Counter()
     for line, cells in table:
+        missing.update(meaning[heading] for heading in meaning if cells[heading] in MISSING)
+        cells = {heading: "" if heading in meaning and cell in MISSING else cell for heading, cell in cells.items()}
         row = {meaning.get(heading, heading): value for heading, value in cells.items() if heading and value}
         if not row.get("station"):
             problems.append(f"{path.name} line {line}: no station; expected its name")
@@ -48,6 +53,10 @@ def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> li
     if twice:
         text = f"{counted(twice, 'line')} that {path.name} has twice left out"
         notes.append(Note("station-lines-twice", text, {"count": twice}))
+    if missing:
+        told = ", ".join(f"{column} ({number})" for column, number in sorted(missing.items()))
+        text = f"cells such as NA of {path.name} were read as empty, by column: {told}"
+        notes.append(Note("cells-left-empty", text, dict(missing)))
     notes += unread_dates(path.name, rows)
     return rows
 
