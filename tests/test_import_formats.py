@@ -577,6 +577,19 @@ def test_excel_is_read_as_a_table(tmp_path):
     assert (row["individual"], row["body_part"], row["timestamp"]) == ("7", "left_flank", "2024-03-04T10:30:00")
 
 
+def test_a_position_that_is_written_in_two_ways_is_one(tmp_path):
+    photos(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    places = (("S01", "76.11", "41.51"), ("S01", "76,110", "N41.51"), ("S02", "76.2", "41.6"))
+    lines = [
+        {"File": f"{name}.jpg", "Station": station, "Longitude": x, "Latitude": y}
+        for name, (station, x, y) in zip("abc", places, strict=True)
+    ]
+    report = import_source(write_csv(tmp_path / "cats.csv", lines), tmp_path)
+    stations = [(row["station"], row["x"], row["y"]) for row in read_rows(tmp_path / "stations.csv")]
+    assert stations == [("S01", "76.11", "41.51"), ("S02", "76.2", "41.6")]
+    assert "several positions" not in texts(report.notes)
+
+
 def test_a_merged_cell_of_excel_is_that_of_each_of_its_rows(tmp_path):
     photos(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     book = openpyxl.Workbook()

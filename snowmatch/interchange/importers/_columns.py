@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from snowmatch.catalog import stations
 from snowmatch.catalog.cells import are_shares
-from snowmatch.catalog.positions import is_position
+from snowmatch.catalog.positions import is_position, same_coordinate
 from snowmatch.catalog.species import BLANK, NO_ANIMAL, SNOW_LEOPARD, SYNONYMS
 from snowmatch.catalog.times import plain_time
 from snowmatch.core.imported import ImportedRow, Unit
@@ -189,10 +189,11 @@ class PhotoTable:
         for (location, station), seen in sorted(self.positions.items()):
             if not station:
                 continue
-            if len(seen) > 1:
+            first, *others = seen
+            if not all(all(map(same_coordinate, COORDINATES, first, other)) for other in others):
                 several.append(station)
                 continue
-            x, y, crs = next(iter(seen))
+            x, y, crs = first
             cells = {"station": station, "location": location, "x": x, "y": y, "crs": crs}
             found.append({**cells, "deployment": f"{location}/{station}" if location else station})
         return found, several
