@@ -305,6 +305,14 @@ def test_an_order_of_dates_is_advised_only_where_one_order_can_be(tmp_path, firs
     assert ("(--dates dmy, or mdy)" in result.output) is advised
 
 
+@pytest.mark.parametrize(
+    ("name", "next_step"), [("wi.ZIP", "unpack it, and import its folder"), ("cats.xls", r"save it as .*xlsx")]
+)
+def test_a_file_that_has_to_be_converted_is_told_with_what_to_do(tmp_path, name, next_step):
+    (tmp_path / name).write_bytes(b"PK")
+    refused(tmp_path / name, tmp_path, f"{name} cannot be read as it is: {next_step}")
+
+
 def test_windows_paths_and_longer_paths_find_their_photos(tmp_path):
     photos(tmp_path, "naryn/S01/a.jpg", "naryn/S02/a.jpg")
     rows = [{"File": "D:\\cards\\naryn\\S01\\a.jpg"}, {"File": "S02/A.JPG"}]

@@ -49,6 +49,13 @@ FIRST = ("path", "individual", "body_part", "location", "station", "camera", "ti
          "split", "annotation", "sex", "species", "quality")  # fmt: skip
 FIRST_OF_STATIONS = ("station", "location", "x", "y", "crs", "from", "to", "camera", "session", "problem_from",
                      "problem_to", "deployment")  # fmt: skip
+# Files that users have, and what to do first
+UNREAD = {
+    ".zip": "unpack it, and import its folder",
+    **dict.fromkeys(
+        (".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), "save it as an Excel file (.xlsx), or as CSV UTF-8"
+    ),
+}
 SURE = 0.05  # formats that look nearly equally likely are asked about
 
 
@@ -211,6 +218,8 @@ def choose_importer(source: Path, format: str | None, options: Mapping[str, str]
             read_json(source)  # says what is wrong with half a file
         if source.suffix.lower() == ".xlsx" and source.is_file():
             read_rows(source, [], [])
+        if source.suffix.lower() in UNREAD and source.is_file():
+            raise SnowmatchError(f"{source} cannot be read as it is: {UNREAD[source.suffix.lower()]}")
         known = ", ".join(plugin_names("importers"))
         untried = f"; could not be tried: {'; '.join(broken)}" if broken else ""
         raise SnowmatchError(f"{source} is of no known format; the formats are: {known}{untried}", "choose-format")
