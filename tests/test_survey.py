@@ -1100,8 +1100,13 @@ def test_the_helps_say_that_the_path_of_a_photo_may_tell_a_position(tmp_path):
     folder = write_catalog(tmp_path / "c", [*ROWS, ("aika", "left_flank", "S1", "", "", "")])
     table, path = folder / "catalog.csv", "DCIM/41.51234_76.11234/a.jpg"
     table.write_text(table.read_text().replace(f"p{len(ROWS)}.jpg", path))
-    assert run(folder, "--out", tmp_path / "out", "--no-figures").exit_code == 0
+    result = run(folder, "--out", tmp_path / "out", "--no-figures")
+    assert result.exit_code == 0
     assert path in (tmp_path / "out" / "left-out.csv").read_text()  # the encounter of a photo without a time
+    told = "1 sighting whose name tells a position (photo DCIM/##.#####_##.#####/a.jpg): captures.csv, left-out.csv"
+    assert told in result.output
+    assert told not in run(folder, "--out", tmp_path / "all", "--no-figures", "--coordinates", "exact").output
+    assert told not in run(folder).output  # nothing is written
     for command in ("survey", "export"):
         words = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
         assert "unless you ask with --coordinates, or the path of a photo tells one" in words

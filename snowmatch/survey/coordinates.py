@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from snowmatch.catalog.positions import placed_paths
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
 from snowmatch.survey.projection import to_degrees
 from snowmatch.survey.run import Survey
 
@@ -60,6 +62,22 @@ def position_notes(survey: Survey, coordinates: Coordinates | None) -> list[Note
     if coordinates is None or survey.positions:
         return []
     return [Note("no-positions", "positions were asked for, but no station has one: fill in x and y in stations.csv")]
+
+
+def name_notes(survey: Survey, coordinates: Coordinates | None) -> list[Note]:
+    """Return a note if names of sightings tell positions that may not leave the catalog as they are; otherwise none.
+
+    Tables name a sighting by its encounter, and that of a photo without a time is named by the photo's path.
+    """
+    exact = coordinates is not None and not coordinates.step
+    names = [e.encounter for e in survey.left_out] + [c.encounters[0] for c in survey.captures]
+    placed = {} if exact else placed_paths(dict.fromkeys(names))
+    if not placed:
+        return []
+    text = f"{counted(len(placed), 'sighting')} whose name tells a position ({some(sorted(set(placed.values())))}): "
+    text += "captures.csv, left-out.csv and the manifest have such names; rename the folders, photos or encounters "
+    text += "before you share them"
+    return [Note("names-with-positions", text, {"count": len(placed)})]
 
 
 def shown_degrees(survey: Survey, coordinates: Coordinates | None) -> dict[str, tuple[float, float]]:
