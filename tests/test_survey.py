@@ -768,6 +768,19 @@ def test_without_a_table_a_photo_of_other_species_is_at_the_station_of_its_name(
     assert "photos-outside" not in {note.code for note in survey.notes}
 
 
+def test_without_a_table_a_sighting_without_a_location_is_at_the_station_of_its_name(tmp_path):
+    photos = [("aika", "naryn", "S1", 3, ""), ("aika", "", "S1", 12, ""), ("bars", "", "S2", 4, "")]
+    survey = survey_of(located(tmp_path / "one", photos, ""))
+    assert effort_of(survey) == {"S1": 10, "S2": 1}
+    assert [c.place for c in survey.captures] == ["S1", "S2", "S1"]
+    assert not movements(survey.captures, {})  # aika stayed there
+    survey = survey_of(located(tmp_path / "two", [*photos, ("bars", "sarychat", "S1", 5, "")], ""))
+    assert effort_of(survey) == {"/S1": 1, "S2": 1, "naryn/S1": 1, "sarychat/S1": 1}
+    told = [note.text for note in survey.notes if note.code == "station-without-location"]
+    assert len(told) == 1
+    assert told[0].startswith("station S1 has sightings without a location, and naryn, sarychat have a station of this")
+
+
 def test_captures_without_a_body_part_are_told(tmp_path):
     rows = [(name, "unknown" if n in (2, 3, 4) else part, *more) for n, (name, part, *more) in enumerate(ROWS)]
     notes = {note.code: note.text for note in survey_of(write_catalog(tmp_path / "a", rows)).notes}

@@ -68,10 +68,13 @@ def find_places(
     added: set[tuple[str, str]] = set()
     sightings = list(sightings)
     if deployments is None:
-        for s in sightings:
-            if s.start is not None and (site := site_of(s)):
-                groups[s.location if site != s.location else "", site] = []
-                replaced += not s.station
+        seen = [(s, site) for s in sightings if s.start is not None and (site := site_of(s))]
+        replaced = sum(not s.station for s, _ in seen)
+        groups.update({(s.location if site != s.location else "", site): [] for s, site in seen if s.location})
+        listed = locations_of(groups)  # a sighting without a location is at the only station of its name
+        bare = dict.fromkeys(("", site) for s, site in seen if not s.location and key_of("", site, listed) is None)
+        notes += _without_location([site for _, site in bare], listed)
+        groups.update({key: [] for key in bare})
         if groups and not asked:
             within = span_of_photos([t for times in _photo_times(data, groups).values() for t in times])
         if groups:
@@ -139,6 +142,19 @@ def _of_others(
         else:
             outside.add(a.path)
     return added, outside
+
+
+def _without_location(sites: Iterable[str], listed: Mapping[str, Sequence[str]]) -> list[Note]:
+    """Return a note on each station without a location that may be each of several. listed: as of `locations_of`."""
+    return [
+        Note(
+            "station-without-location",
+            f"station {site} has sightings without a location, and {some(sorted(listed[site]))} have a station of this "
+            "name: they count as one more station; fill in the column location",
+        )
+        for site in sorted(sites)
+        if site in listed
+    ]
 
 
 def _in_several_locations(sightings: Iterable[Sighting], groups: Collection[tuple[str, str]]) -> list[Note]:
