@@ -519,6 +519,9 @@ def test_sightings_near_in_time_can_be_one_capture(tmp_path):
     merged = survey_of(folder, independence=361).captures
     assert len(merged) == 6
     assert [c.encounters for c in merged if c.place == "S2" and c.individual == "aika"] == [("e2", "e3")]
+    table = folder / "catalog.csv"  # one of them without the location, which the table of stations tells
+    table.write_text(table.read_text().replace("naryn,S2,S2a,2023-05-08T09", ",S2,S2a,2023-05-08T09"))
+    assert len(survey_of(folder, independence=361).captures) == 6
 
 
 @pytest.mark.parametrize(

@@ -145,18 +145,19 @@ def flank_choices(captures: Sequence[Capture]) -> tuple[FlankChoice, ...]:
     return tuple(made)
 
 
-def independent(sightings: Sequence[Sighting], apart: timedelta) -> list[tuple[Sighting, ...]]:
+def independent(sightings: Sequence[Sighting], places: Sequence[int], apart: timedelta) -> list[tuple[Sighting, ...]]:
     """Return the sightings in groups that count as one: of one animal at one station, less than `apart` from the last.
 
-    The sightings have times and are in their order. A sighting with a day without a time of day is whole days from
-    another one, and 0 from those of its day. apart 0: each sighting is a group.
+    places: the number of the station of each. The sightings have times and are in their order. A sighting with a day
+    without a time of day is whole days from another one, and 0 from those of its day. apart 0: each sighting is a
+    group.
     """
     groups: list[list[Sighting]] = []
-    last: dict[tuple[str, str, str], int] = {}
-    for s in sightings:
+    last: dict[tuple[int, str], int] = {}
+    for s, place in zip(sightings, places, strict=True):
         if s.start is None or s.end is None:
             raise ValueError(f"the sighting of {s.individual} in {s.encounter} has no time")
-        key = (s.location, s.station or next(iter(s.cameras), ""), s.individual or "")
+        key = place, s.individual or ""
         n = last.get(key)
         if n is not None and apart and min(_between(e, s) for e in groups[n]) < apart:
             groups[n].append(s)

@@ -271,7 +271,7 @@ def _is_counted(s: Sighting, named: Collection[str], identities: Identities | No
 
 
 def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -> tuple[list[Capture], list[LeftOut]]:
-    captures, left_out, usable = [], [], []
+    captures, left_out, usable, numbers = [], [], [], []
     for s in sightings:
         if s.individual is None:
             continue
@@ -280,7 +280,8 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
             left_out.append(LeftOut(s.individual, s.encounter, s.location, site_of(s), s.start, found, s.dated))
         else:
             usable.append(s)
-    for group in independent(usable, apart):
+            numbers.append(found[2])
+    for group in independent(usable, numbers, apart):
         found = finder.find(group[0])
         first = group[0]
         assert not isinstance(found, str)
