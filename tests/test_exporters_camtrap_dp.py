@@ -105,6 +105,23 @@ def test_a_common_name_is_told_as_no_scientific_name(tmp_path, name, file):
     assert told(every, species="Capra sibirica") == ({"Capra sibirica"}, False)
 
 
+@pytest.mark.parametrize(("name", "file"), [("camtrap_dp", "observations.csv"), ("darwin_core", "occurrence.csv")])
+def test_an_age_class_that_the_format_does_not_have_is_told(tmp_path, name, file):
+    folder = photo_catalog(tmp_path)
+    table = read_rows(folder / "catalog.csv")
+    with (folder / "catalog.csv").open("w", newline="") as out:
+        writer = csv.DictWriter(out, [*table[0], "age_class"])
+        writer.writeheader()
+        age = {"aika": "Adult", "bars": "cub"}
+        writer.writerows({**row, "age_class": age.get(row["individual"], "")} for row in table)
+    survey, notes = make_survey(snowmatch.open_catalog(folder).data), []
+    export_survey(survey, name, tmp_path / "out", options=OPTIONS[name], coordinates=EXACT, notes=notes)
+    assert {row["lifeStage"] for row in read_rows(tmp_path / "out" / file)} == {"adult", ""}
+    number = sum(c.individual == "bars" for c in survey.seen)
+    told = f"{number} age classes of sightings left out: the format has adult, subadult, juvenile only: cub"
+    assert told in [note.text for note in notes]
+
+
 @pytest.mark.parametrize(
     ("name", "file", "columns"),
     [

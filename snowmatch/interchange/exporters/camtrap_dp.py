@@ -101,6 +101,9 @@ class CamtrapDp:
         for c, by in zip(survey.seen, told, strict=True):
             about = {"scientificName": species[c], **_classified(by)}
             observations += self._observations(given, c, about, periods, zone, media)
+        ages = [c.age_class for c in survey.seen if c.age_class and c.age_class not in STAGES]
+        why = f"the format has {', '.join(STAGES)} only: {some(sorted(set(ages)))}"
+        given.leave_out(len(ages), "age class of a sighting", why, "age classes of sightings")
         untimed = len({a.path for a in _captured(given) if a.timestamp is None})
         given.leave_out(untimed, "photo", "it has no time; the event has those of its other photos")
         return deployments, media, observations
