@@ -640,6 +640,13 @@ def test_secr_has_the_age_of_each_animal(tmp_path):
         "cholpon": ["NA", "NA"],
     }
     assert 'covnames = c("sex", "age")' in (tmp_path / "out" / "fit.R").read_text()
+    left_out = "left out: it has several, and secr takes one for an animal"
+    assert left_out not in (tmp_path / "out" / "manifest.json").read_text()
+    table = (folder / "catalog.csv").read_text()
+    (folder / "catalog.csv").write_text(table.replace("Adult", "cub", 2))  # aika grew up
+    survey, notes = make_survey(snowmatch.open_catalog(folder).data), []
+    export_survey(survey, "secr", tmp_path / "out", coordinates=EXACT, notes=notes)
+    assert f"1 age class of an animal {left_out}: aika" in [note.text for note in notes]
 
 
 def test_flanks_as_sessions_count_each_animal_once_a_side(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snowmatch.core.text import choices
+from snowmatch.core.text import choices, some
 from snowmatch.interchange.exporters._names import (
     ages,
     covariate_names,
@@ -60,6 +60,9 @@ class Secr:
         all_captures = (survey.captures, *drawn)
         animals = safe_names(c.individual for captures in all_captures for c in captures)
         traps = safe_names(p.label for p in survey.places)
+        several = sorted({c.individual for c in survey.captures if c.age_class} - ages(survey.captures).keys())
+        why = f"it has several, and secr takes one for an animal: {some(several)}"
+        given.leave_out(len(several), "age class of an animal", why, "age classes of animals")
         told = {name: [value for each in all_captures for value in of(each).values()] for name, of in TRAITS.items()}
         traits = {name: covariate_words(values) for name, values in told.items() if values}
         covariates = safe_names(station_covariates(given), 60)
