@@ -784,6 +784,23 @@ def test_without_a_table_a_sighting_without_a_location_is_at_the_station_of_its_
     assert told[0].startswith("station S1 has sightings without a location, and naryn, sarychat have a station of this")
 
 
+def test_names_and_clocks_that_make_the_numbers_wrong_are_told(tmp_path):
+    photos = [(name, "naryn", "S1", day, "") for day, name in enumerate(("aika", "Aika", "unknown"), start=2)]
+    photos += [("aika", "sarychat", "s1", 9, "")]
+    survey = survey_of(located(tmp_path / "c", photos, ""))
+    told = {note.code: note.text for note in survey.notes}
+    assert told["doubtful-names"].startswith("unknown is read as the name of one animal")
+    assert told["individuals-alike"].endswith("count as different: 'Aika', 'aika'")
+    assert told["stations-alike"].endswith("count as different: 'S1', 's1'")
+    assert told["individuals-in-several-locations"].endswith("are one animal each: aika (naryn, sarychat)")
+    clock = located(tmp_path / "d", photos[:1], "")
+    table = (clock / "catalog.csv").read_text()
+    (clock / "catalog.csv").write_text(table.replace("2023-05-02", "1999-01-01"))
+    assert "early-times" in {note.code for note in survey_of(clock).notes}
+    fine = survey_of(located(tmp_path / "e", [("aika", "naryn", "S1", 2, "")], ""))
+    assert fine.notes[0].code == "effort-from-photos"
+
+
 def test_captures_without_a_body_part_are_told(tmp_path):
     rows = [(name, "unknown" if n in (2, 3, 4) else part, *more) for n, (name, part, *more) in enumerate(ROWS)]
     notes = {note.code: note.text for note in survey_of(write_catalog(tmp_path / "a", rows)).notes}

@@ -249,5 +249,6 @@ def export_files(
         manifest["left_out"] = [
             {"station": e.station, "location": e.location, "reason": e.reason} for e in survey.left_out
         ]
-        manifest["notes"] = [note.text for note in survey.notes if not {"individuals", "encounters"} & set(note.data)]
+        tell = {"individuals", "encounters", "names", "pairs", "photos"}  # names, and paths of photos
+        manifest["notes"] = [note.text for note in survey.notes if not tell & set(note.data)]
     return files, manifest

@@ -39,6 +39,13 @@ from snowmatch.survey.sightings import Sighting, make_sightings
 from snowmatch.survey.traits import SurveyTraits, survey_traits
 from snowmatch.survey.uncounted import left_out_notes, outside_work, sides_unknown
 
+# Codes of the catalog's notes on what makes the numbers of a survey wrong: names, times and passages
+COUNTED_WRONG = (
+    *("doubtful-names", "camera-folders", "individuals-alike", "individuals-in-several-locations"),
+    *("locations-alike", "stations-alike", "two-names", "copies-with-two-names", "decisions-quarrel"),
+    *("named-encounters-long", "clock-set-back", "early-times"),
+)
+
 
 class SurveyOptions(TypedDict, total=False):
     """How the captures of a survey are counted.
@@ -127,7 +134,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     flanks, apart = options.get("flanks", "both"), options.get("independence", 0.0)
     if flanks not in FLANKS:
         raise SnowmatchError(f"flanks {flanks!r}; {choices(str(flanks), FLANKS)}")
-    notes = [note for note in data.notes if note.code == "named-encounters-long"]
+    notes = [note for note in data.notes if note.code in COUNTED_WRONG]
     table = options.get("stations")
     if table is None and (data.folder / STATIONS_NAME).exists():
         table = data.folder / STATIONS_NAME
