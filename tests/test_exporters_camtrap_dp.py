@@ -170,6 +170,12 @@ def test_rounded_positions_say_how_uncertain_they_are(tmp_path):
     assert "coordinatePrecision" not in package(tmp_path / "exact")[0]
 
 
+def test_a_sampling_design_that_the_format_does_not_have_is_refused(tmp_path):
+    told = r"design 'systematic'; expected one of simpleRandom, .* \(did you mean 'systematicRandom'\?\)"
+    with pytest.raises(SnowmatchError, match=told):
+        package(tmp_path, options={**OPTIONS["camtrap_dp"], "design": "systematic"})
+
+
 @pytest.mark.real
 def test_camtrap_dp_holds_to_the_official_schemas(tmp_path):
     schemas = SHARED / "formats" / "camtrap-dp"

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from snowmatch.catalog.stations import Span
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import some
+from snowmatch.core.text import choices, some
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporters._names import scientific_names
@@ -46,6 +46,7 @@ OBSERVATIONS = (
     *("observationTags", "observationComments"),
 )
 STAGES = ("adult", "subadult", "juvenile")
+DESIGNS = ("simpleRandom", "systematicRandom", "clusteredRandom", "experimental", "targeted", "opportunistic")
 GPS_ERROR = 30  # m: how far a position of a hand-held receiver may be from the true one
 
 
@@ -66,6 +67,10 @@ class CamtrapDp:
     contributor: str = "unknown"
     species: str = "Panthera uncia"
     design: str = "targeted"
+
+    def __post_init__(self) -> None:
+        if self.design not in DESIGNS:
+            raise ValueError(f"design {self.design!r}; {choices(self.design, DESIGNS)}")
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return datapackage.json and the three tables: the captures, their photos, and the stations with effort.
