@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from conftest import SHARED, read_rows
-from drawn_table import ROWS
+from drawn_table import ROWS, write_catalog
 from exported import EXACT, OPTIONS, export, photo_catalog
 from PIL import Image
 
@@ -168,6 +168,21 @@ def test_rounded_positions_say_how_uncertain_they_are(tmp_path):
     assert about["coordinatePrecision"] == 0.04492  # degrees of latitude
     (tmp_path / "exact").mkdir()
     assert "coordinatePrecision" not in package(tmp_path / "exact")[0]
+
+
+def test_what_readers_of_camtrap_dp_refuse_or_take_for_empty_is_told(tmp_path):
+    rows = [("NA" if row[0] == "bars" else row[0], *row[1:]) for row in ROWS]
+    table = write_catalog(tmp_path / "catalog", rows) / "catalog.csv"
+    table.write_text(table.read_text().replace("p0.jpg", ".cards/p0.jpg").replace("p1.jpg", "a..b/p1.jpg"))
+    notes = []
+    survey = make_survey(snowmatch.open_catalog(tmp_path / "catalog").data)
+    export_survey(survey, "camtrap_dp", tmp_path / "out", options=OPTIONS["camtrap_dp"], coordinates=EXACT, notes=notes)
+    told = {note.code: note.text for note in notes}
+    assert told["format-refuses-paths"].startswith("2 photos whose path the format refuses")
+    assert told["format-refuses-paths"].endswith("two dots: .cards/p0.jpg, a..b/p1.jpg")
+    assert told["format-takes-for-empty"].startswith("the name NA is written, which the format takes for an empty cell")
+    out, _ = export(tmp_path, "camtrap_dp")  # the usual names and paths
+    assert "the format" not in " ".join(json.loads((out / "manifest.json").read_text())["format_notes"])
 
 
 def test_a_sampling_design_that_the_format_does_not_have_is_refused(tmp_path):

@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 
 from snowmatch.catalog.stations import Span
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import choices, some
+from snowmatch.core.notes import Note
+from snowmatch.core.text import choices, counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporters._names import scientific_names
@@ -45,6 +46,7 @@ OBSERVATIONS = (
     *("bboxHeight", "classificationMethod", "classifiedBy", "classificationTimestamp", "classificationProbability"),
     *("observationTags", "observationComments"),
 )
+MISSING = ("NA", "NaN", "nan")
 STAGES = ("adult", "subadult", "juvenile")
 DESIGNS = ("simpleRandom", "systematicRandom", "clusteredRandom", "experimental", "targeted", "opportunistic")
 GPS_ERROR = 30  # m: how far a position of a hand-held receiver may be from the true one
@@ -79,6 +81,7 @@ class CamtrapDp:
         """
         given.only_captures()
         deployments, media, observations = self.tables(given)
+        _note_unread(given, [row["filePath"] for row in media.values()])
         given.as_midnight(len({a.path for a in _captured(given) if a.dated}), "photo")
         spatial = _extent([(r["longitude"], r["latitude"]) for r in deployments])
         package = self._package(given, deployments, observations, spatial)
@@ -242,6 +245,16 @@ def _classified(by: Identified | None) -> dict[str, Any]:
         "classificationTimestamp": datetime.fromisoformat(by.decided_at).isoformat(timespec="seconds"),
         "classificationProbability": by.probability if machine else "",
     }
+
+
+def _note_unread(given: Export, paths: Sequence[str]) -> None:
+    """Note what readers of the format refuse or take for empty, by its table schemas: paths of photos, and names."""
+    if bad := sorted(path for path in paths if path.startswith((".", "/", "~")) or ".." in path):
+        text = f"{counted(len(bad), 'photo')} whose path the format refuses, as it begins with . or ~, or has two dots"
+        given.notes.append(Note("format-refuses-paths", f"{text}: {some(bad)}", {"photos": bad}))
+    if empty := sorted({c.individual for c in given.survey.seen} & {*MISSING}):
+        text = f"the name {', '.join(empty)} is written, which the format takes for an empty cell: choose another name"
+        given.notes.append(Note("format-takes-for-empty", text, {"individuals": empty}))
 
 
 def _captured(given: Export) -> list[Annotation]:
