@@ -1184,6 +1184,16 @@ def test_figures_need_no_internet_and_take_any_name(tmp_path, monkeypatch):
     assert drawn == survey_figures(survey, read_coordinates("exact"))
 
 
+def test_letters_that_the_font_of_the_figures_lacks_are_told(tmp_path):
+    told = "the figures have boxes in place of letters in 1 name (雪豹): their font lacks these letters"
+    rows = [("雪豹" if name == "bars" else name, *row) for name, *row in ROWS]
+    for name, own in (("a", rows), ("b", [("Айка" if name == "aika" else name, *row) for name, *row in ROWS])):
+        folder = write_catalog(tmp_path / name, own)
+        result = run(folder, "--out", tmp_path / f"out-{name}")  # a warning of matplotlib is an error here
+        assert (result.exit_code, told in result.output) == (0, name == "a"), result.output
+    assert told not in run(tmp_path / "a", "--out", tmp_path / "tables", "--no-figures").output
+
+
 @pytest.mark.parametrize(("number", "names"), [(20, 20), (300, 300), pytest.param(700, 350, marks=pytest.mark.slow)])
 def test_the_names_of_rows_of_figures_never_cover_each_other(tmp_path, number, names):
     rows = [

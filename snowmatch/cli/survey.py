@@ -140,7 +140,7 @@ def survey(
     from snowmatch.core.errors import SnowmatchError
     from snowmatch.survey.co_use import CO_USE_DAYS
     from snowmatch.survey.coordinates import name_notes, position_notes, read_coordinates
-    from snowmatch.survey.figures import survey_figures
+    from snowmatch.survey.figures import letter_notes, survey_figures
     from snowmatch.survey.folder import check_output, survey_manifest, write_output
     from snowmatch.survey.opening import open_survey
     from snowmatch.survey.output import survey_files
@@ -153,11 +153,13 @@ def survey(
         check_output(out, catalog, list(survey_files(made, how, None, days)), more, force=force)
     drawn = drawn_survey(made, draws, seed, options)
     files: dict[str, bytes] = {}
+    letters: list[Any] = []
     if out is not None:
         files = survey_files(made, how, drawn, days)
         check_output(out, catalog, list(files), more, force=force)
         try:
             files |= {} if no_figures else survey_figures(made, how)
+            letters = [] if no_figures else letter_notes(made)
         except SnowmatchError as error:
             if error.code != "no-matplotlib":
                 raise
@@ -171,7 +173,7 @@ def survey(
         if drawn is not None:
             more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
         write_output(out, catalog, files, survey_manifest(made, how, more), force=force)
-        say_notes(name_notes(made, how))
+        say_notes((*name_notes(made, how), *letters))
         if how is None:
             say("no positions were written, and no map (--coordinates exact|rounded:KM)")
         print_text(f"{len(files)} files in {out}", err=True)

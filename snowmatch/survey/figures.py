@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from snowmatch.catalog.stations import DAY
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import printable
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, printable, some
 from snowmatch.survey.coordinates import Coordinates, shown_positions
 from snowmatch.survey.movements import movements
 from snowmatch.survey.run import Survey
@@ -19,10 +21,11 @@ from snowmatch.survey.summaries import accumulation
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FONT = "DejaVu Sans"  # that matplotlib brings: the same figure on each computer
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "snowmatch",  # the same figure is the same bytes
     "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "text.parse_math": False,  # a $ in a name is a $
     "font.size": 9,
     "axes.spines.top": False,
@@ -47,7 +50,9 @@ def survey_figures(survey: Survey, coordinates: Coordinates | None) -> dict[str,
             'no figures: they need one more package: pip install "snowmatch[survey]"', "no-matplotlib"
         ) from error
     drawn: dict[str, bytes] = {}
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE, "backend": "agg"}):
+    style = {**matplotlib.rcParamsDefault, **STYLE, "backend": "agg"}
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # `letter_notes` tells them
         for name, draw, height in _plans(survey, coordinates):
             figure = Figure(figsize=(8, height), layout="constrained")
             FigureCanvasAgg(figure)
@@ -57,6 +62,20 @@ def survey_figures(survey: Survey, coordinates: Coordinates | None) -> dict[str,
                 figure.savefig(file, format=kind, dpi=120, metadata=metadata)
                 drawn[f"{name}.{kind}"] = file.getvalue()
     return drawn
+
+
+def letter_notes(survey: Survey) -> list[Note]:
+    """Return a note if the figures have names with letters that their font lacks; needs matplotlib."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties(family=FONT)))
+    several = [s.name for s in survey.sessions if len(survey.sessions) > 1]
+    names = {c.individual for c in survey.captures} | {p.label for p in survey.places} | {*several}
+    lacking = sorted(n for n in names if any(not font.get_char_index(ord(letter)) for letter in printable(n)))
+    if not lacking:
+        return []
+    text = f"the figures have boxes in place of letters in {counted(len(lacking), 'name')} ({some(lacking)}): their "
+    return [Note("figures-without-letters", f"{text}font lacks these letters; the tables have them")]
 
 
 def _plans(survey: Survey, coordinates: Coordinates | None) -> list[tuple[str, Any, float]]:
