@@ -1179,6 +1179,8 @@ def test_figures_need_no_internet_and_take_any_name(tmp_path, monkeypatch):
     rows = [(n or None, *row) for n, *row in ROWS]
     rows = [("$x_1^$ Айка" if name == "aika" else name or "", *row) for name, *row in rows]
     survey = survey_of(write_catalog(tmp_path / "c", rows))
+    long = [("x" * 300 if "Айка" in name else name or "", *row) for name, *row in rows]  # a warning is an error here
+    assert survey_figures(survey_of(write_catalog(tmp_path / "long", long)), None)
     drawn = survey_figures(survey, read_coordinates("exact"))
     assert {n for n in drawn if n.endswith(".png")} == {"map.png", "timeline.png", "accumulation.png", "effort.png"}
     assert drawn == survey_figures(survey, read_coordinates("exact"))

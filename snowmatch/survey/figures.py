@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from snowmatch.catalog.stations import DAY
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, printable, some
+from snowmatch.core.text import counted, printable, shortened, some
 from snowmatch.survey.coordinates import Coordinates, shown_positions
 from snowmatch.survey.movements import movements
 from snowmatch.survey.run import Survey
@@ -33,6 +33,7 @@ STYLE: dict[Any, Any] = {
 }
 BLUE, ORANGE, GREY = "#2b6ca3", "#d1722c", "#b8bcc0"
 EDGE, ROW, TALLEST = 2.0, 0.22, 30.0  # inches: around the rows of a figure, a row, a whole figure
+LONGEST = 48  # letters of a row's name: of a longer one, the beginning and the end; it would leave no room
 LETTER, LEAST, LINE = 9.0, 4.0, 1.4  # points of a row's name, and of the smallest; how many times as high its line is
 
 
@@ -141,7 +142,7 @@ def _effort(axes: Axes, survey: Survey) -> None:
 
 
 def _name_rows(axes: Axes, names: Sequence[str], title: str) -> None:
-    """Write the names of the rows, from below, and the title.
+    """Write the names of the rows, from below, and the title. Names have LONGEST letters at most.
 
     Where the figure has its largest height, names get smaller; where they would be too small, only every so many is
     written, which the title tells.
@@ -149,7 +150,7 @@ def _name_rows(axes: Axes, names: Sequence[str], title: str) -> None:
     room = min(ROW, (TALLEST - EDGE) / max(len(names), 1)) * 72  # points
     every = math.ceil(LEAST * LINE / room)
     shown = range(len(names))[::-every][::-1]  # the one at the top is among them
-    axes.set_yticks(shown, [names[n] for n in shown], fontsize=min(LETTER, every * room / LINE))
+    axes.set_yticks(shown, [shortened(names[n], LONGEST) for n in shown], fontsize=min(LETTER, every * room / LINE))
     axes.set_title(title if every == 1 else f"{title}; one of {every} names is written")
 
 
