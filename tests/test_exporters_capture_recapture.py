@@ -292,6 +292,17 @@ def test_camtrapr_tells_records_and_when_cameras_did_not_work(tmp_path):
     assert float(cameras[0]["utm_x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
 
 
+def test_the_script_for_camtrapr_names_cameras_without_a_name(tmp_path):
+    stations = "".join(f"S1,{camera},76.1,41.5,2023-05-01,2023-05-30\n" for camera in (1, 2))
+    stations += "".join(f"{station},,76.{n},41.5,2023-05-01,2023-05-30\n" for n, station in ((2, "S2"), (3, "S3")))
+    out, _ = export(tmp_path, "camtrapr", stations=f"station,camera,x,y,from,to\n{stations}")
+    assert [row["Camera"] for row in read_rows(out / "cameras.csv")] == ["1", "2", "", ""]
+    script = (out / "read.R").read_text()
+    assert 'cameraCol = "Camera"' in script  # at which camtrapR 3.0.3 stops if one has no name: empty, or NA beside 1
+    assert 'read("cameras.csv", Station = "character", Camera = "character")' in script
+    assert 'cameras$Camera[cameras$Camera == ""] <- "camera"' in script
+
+
 def test_the_script_for_camtrapr_counts_the_species_of_the_records(tmp_path):
     folder = write_catalog(tmp_path / "catalog")
     table = (folder / "catalog.csv").read_text().splitlines()

@@ -99,7 +99,8 @@ records$Species <- "{self.species}"  # all individuals are counted together, wha
 library(camtrapR)
 read <- function(file, ...) read.csv(file, colClasses = c(...), na.strings = character())  # 007 and NA are names
 records <- read("records.csv", Station = "character", Individual = "character")
-cameras <- read("cameras.csv", Station = "character")
+cameras <- read("cameras.csv", Station = "character", Camera = "character")
+cameras$Camera[cameras$Camera == ""] <- "camera"  # camtrapR stops at one without a name beside others
 begin <- list(occasionStartTime = {settings["start_hour"]})
 early <- "occasionStartTime" %in% names(formals(cameraOperation))  # newer versions take it here
 operated <- function(cameras) {{
