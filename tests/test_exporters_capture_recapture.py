@@ -292,6 +292,18 @@ def test_camtrapr_tells_records_and_when_cameras_did_not_work(tmp_path):
     assert float(cameras[0]["utm_x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
 
 
+def test_the_script_for_camtrapr_counts_the_first_second_of_an_occasion_to_it(tmp_path):
+    rows = [("aika", "left_flank", "S1", day, f"e{n}", "") for n, day in enumerate(("2023-05-01", "2023-05-06"))]
+    for hour, begin in ((0, "00:00:00"), (12, "12:00:00")):
+        folder = tmp_path / str(hour)
+        folder.mkdir()
+        out, survey = export(folder, "camtrapr", rows, start_hour=hour)
+        assert [c.occasion for c in survey.captures] == [1, 2]
+        assert {row["Time"] for row in read_rows(out / "records.csv")} == {"00:00:00"}  # a day without a time of day
+        line = f'records$DateTimeOriginal <- sub(" {begin}$", " {begin[:-1]}1", records$DateTimeOriginal)'
+        assert line in (out / "read.R").read_text()
+
+
 def test_the_script_for_camtrapr_names_cameras_without_a_name(tmp_path):
     stations = "".join(f"S1,{camera},76.1,41.5,2023-05-01,2023-05-30\n" for camera in (1, 2))
     stations += "".join(f"{station},,76.{n},41.5,2023-05-01,2023-05-30\n" for n, station in ((2, "S2"), (3, "S3")))

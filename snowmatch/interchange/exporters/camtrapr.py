@@ -81,6 +81,7 @@ class CamtrapR:
     def _script(self, given: Export, cameras: Table, sessions: Sequence[str]) -> bytes:
         settings = given.survey.settings
         length = str(settings["occasion"]).removesuffix("d")
+        begin = f"{settings['start_hour']:02}:00:00"
         head, rows = cameras
         key = [head.index(column) for column in ("Station", "session") if column in head]
         several = len({tuple(row[n] for n in key) for row in rows}) < len(rows)
@@ -93,7 +94,9 @@ class CamtrapR:
     recordDateTimeCol = "DateTimeOriginal", recordDateTimeFormat = "ymd HMS", occasionLength = {length},
     day1 = "survey", includeEffort = TRUE, timeZone = "UTC"), if (!early) begin))
 }}
-records$Species <- "{self.species}"  # all individuals are counted together, whatever they are called in the table"""
+records$Species <- "{self.species}"  # all individuals are counted together, whatever they are called in the table
+# camtrapR counts a record of the very first second of an occasion to the occasion before
+records$DateTimeOriginal <- sub(" {begin}$", " {begin[:-1]}1", records$DateTimeOriginal)"""
         mend = "export with --coordinates exact" if given.coordinates is None else "fill in x and y in stations.csv"
         return f"""# Reads the tables. Run it in this folder. UTC keeps R from moving the times of the cameras
 library(camtrapR)
