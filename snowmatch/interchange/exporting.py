@@ -224,7 +224,9 @@ def export_files(
     files = dict(exporter.files(given))
     if exporter.COORDINATES == "optional" and takes_counts(name):
         given.notes.extend(position_notes(survey, coordinates))
-    if not given.exact and (placed := placed_paths(dict.fromkeys(a.path for a in survey.data.annotations))):
+    named = getattr(exporter, "individuals", True)  # else neither names nor paths of photos, which often have them
+    paths = dict.fromkeys(a.path for a in survey.data.annotations)
+    if named and not given.exact and (placed := placed_paths(paths)):
         text = f"{counted(len(placed), 'photo')} whose path tells a position ({some(sorted(set(placed.values())))}): "
         text += "files with paths of photos tell it; rename the folders and photos before you share them"
         given.notes.append(Note("paths-with-positions", text, {"count": len(placed)}))
@@ -245,7 +247,7 @@ def export_files(
     manifest = survey_manifest(survey, used, more)
     if not takes_counts(name):  # all annotations: nothing was counted for it, and nothing left out of that
         manifest = {key: value for key, value in manifest.items() if key not in COUNTED}
-    if not getattr(exporter, "individuals", True):  # a format that writes names only if asked
+    if not named:
         manifest["left_out"] = [
             {"station": e.station, "location": e.location, "reason": e.reason} for e in survey.left_out
         ]
