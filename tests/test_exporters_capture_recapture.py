@@ -17,6 +17,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.survey.abundance import m0
 from snowmatch.survey.captures import history
+from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.run import make_survey
 from snowmatch.survey.summaries import estimates
 from snowmatch.survey.tables import survey_tables
@@ -162,6 +163,21 @@ WRITTEN = {
     "slope": ("-12.5", "-12.5"), "ndvi": (".25", "0.123456"), "height": ("1250", "2300.5"), "low": ("x1", "x1.2"),
     "ruggedness": ("-0.5", "NA"), "x": ("x", "x.2"), "x.2": ("Greben", "pass"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["secr", "oscr", "spacecap", "spim", "camtrapr", "multimark", "mark", "wildbook"])
+def test_rounded_positions_are_told_where_a_density_comes_from_them(tmp_path, name):
+    told = "positions are rounded to {} km: a density from them is wrong, unless that is small against the distances"
+    for step in (1, 100):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        out, _ = export(folder, name, coordinates=Coordinates(step * 1000.0))
+        notes = " ".join(json.loads((out / "manifest.json").read_text())["format_notes"])
+        assert (told.format(step) in notes) is (name not in ("mark", "wildbook"))
+        assert ("stations at the position of another one" in notes) is (step == 100 and told.format(step) in notes)
+    (tmp_path / "exact").mkdir()
+    out, _ = export(tmp_path / "exact", name)
+    assert "rounded" not in (out / "manifest.json").read_text()
 
 
 @pytest.mark.parametrize("name", ["secr", "oscr"])

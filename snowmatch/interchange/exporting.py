@@ -121,11 +121,18 @@ class Export:
         return found.image_size
 
     def detectors(self, session: str) -> list[tuple[int, Place]]:
-        """Return number and place of each station with effort in a session.
+        """Return number and place of each station with effort in a session, for a model of space, and note if their
+        positions are rounded.
 
         Raises SnowmatchError if there is none, and if one of them has no position: without it, the area of the
         survey would be wrong.
         """
+        if self.coordinates is not None and (step := self.coordinates.step):
+            same = len(self.positions) - len({*self.positions.values()})
+            text = f"positions are rounded to {step / 1000:g} km: a density from them is wrong, unless that is small "
+            text += "against the distances that the animals move"
+            text += f"; {counted(same, 'station')} at the position of another one" if same else ""
+            self.notes.append(Note("rounded-for-density", text, {"step": step, "same": same}))
         effort = self.survey.effort[session]
         found = [(n, p) for n, p in enumerate(self.survey.places) if effort[n].sum() > 0]
         if not found:
