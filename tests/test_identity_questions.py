@@ -14,7 +14,9 @@ from fake_extractor import age
 from PIL import Image
 
 from snowmatch.api import open_catalog
-from snowmatch.catalog.records import Records, save_records, take_fingerprint
+from snowmatch.catalog.ids import give_ids, load_ids, save_ids
+from snowmatch.catalog.load import load_catalog
+from snowmatch.catalog.records import Records, load_records, save_records, take_fingerprint
 from snowmatch.cli.identities_ask import _ask_all, _draw, _outlook
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.home import home_of
@@ -578,6 +580,43 @@ def test_an_answer_about_a_photo_that_has_changed_is_not_stored_and_asking_goes_
     (row,) = open_identities(tmp_path).rows
     assert (row.side_a, row.side_b) == (("a2",), ("a3",))
     assert _outlook(queue).startswith("about 1 more")
+
+
+def test_an_answer_about_a_photo_that_was_indexed_meanwhile_as_another_one_is_not_stored(tmp_path, monkeypatch, capsys):
+    lines = [f"p{n}.jpg,left_flank,e{n}" for n in range(4)]
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,body_part,encounter", *lines]) + "\n", encoding="utf-8")
+    photos = [tmp_path / f"p{n}.jpg" for n in range(4)]
+
+    def write_and_index(contents):
+        for photo, content in zip(photos, contents, strict=True):
+            photo.write_text(content)
+            age(photo)
+        before, kept = load_records(tmp_path), load_ids(tmp_path)
+        taken = {photo.name: take_fingerprint(photo, photo=False) for photo in photos}
+        kept = [replace(each, path="") if taken[each.path].sha256 != each.sha256 else each for each in kept]
+        save_records(tmp_path, Records(taken), before)
+        annotations = load_catalog(tmp_path).annotations
+        save_ids(tmp_path, give_ids(annotations, {path: each.sha256 for path, each in taken.items()}, kept), kept)
+
+    write_and_index("abcd")
+    who = open_identities(tmp_path)
+    first = [a.annotation for a in who.annotations]
+    asked = []
+
+    def two_files_change_their_names_and_are_indexed(*words, **options):
+        asked.append(words)
+        write_and_index("bacd")
+        assert len(asked) < 9
+        return "s"
+
+    monkeypatch.setattr("click.prompt", two_files_change_their_names_and_are_indexed)
+    pairs = {(a, b): Likely(a, b, odds, 0.9, 0.9, 9, ("", "")) for a, b, odds in ((0, 2, 9.0), (2, 3, 8.0))}
+    assert _ask_all(Queue(who, Evidence(pairs, 0.3, -6.0, 0), "Anna", repeats=0), None, None, None) == (1, ())
+    assert capsys.readouterr().err.count("p0.jpg is another photo since an index run of just now") == 1
+    after = open_identities(tmp_path)
+    assert [a.annotation for a in after.annotations] == [first[1], first[0], *first[2:]]
+    (row,) = after.rows
+    assert {*row.side_a, *row.side_b} == {first[2], first[3]}
 
 
 def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):

@@ -182,6 +182,21 @@ def load_ids(folder: Path, paths: Iterable[str] | None = None) -> list[KeptId]:
     return found
 
 
+def paths_of_ids(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the path that each of these stored identifiers belongs to now, "" if another photo lies there; without
+    those that are not stored. Damaged ones give {}.
+    """
+    found: dict[str, str] = {}
+    asked = "SELECT annotation, path, bbox, mask, sha256, sum FROM annotations WHERE annotation = ?"
+    try:
+        with reading(folder) as database:
+            for name in names if database is not None else ():
+                found.update({row[0]: row[1] for row in database.execute(asked, (name,)) if sound(row)})
+    except DamagedError:
+        return {}
+    return found
+
+
 def save_ids(folder: Path, kept: Sequence[KeptId], before: Sequence[KeptId] = (), *, prune: bool = False) -> None:
     """Store the identifiers `kept` of the catalog in `folder`.
 

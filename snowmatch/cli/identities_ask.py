@@ -226,8 +226,8 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
 
 
 def photo_changed(identities: Identities, annotations: Iterable[str]) -> bool:
-    """Return whether the photo of one of these annotations is not what was indexed, and say so: an answer would go to
-    another photo.
+    """Return whether the photo of one of these annotations is not what was indexed, or not what was asked about, and
+    say so: an answer would go to another photo.
     """
     from snowmatch.core.errors import SnowmatchError
     from snowmatch.core.notes import Note
@@ -236,7 +236,7 @@ def photo_changed(identities: Identities, annotations: Iterable[str]) -> bool:
     try:
         need_unchanged(identities, annotations)
     except SnowmatchError as error:
-        if error.code != "photo-changed":
+        if error.code not in ("photo-changed", "photo-replaced"):
             raise
         say_notes([Note(error.code, str(error), error.data)])
         return True

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from snowmatch.api import Catalog
-from snowmatch.catalog.ids import with_ids
+from snowmatch.catalog.ids import paths_of_ids, with_ids
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.names import UNNAMED as UNNAMED
 from snowmatch.catalog.names import alike_names
@@ -259,20 +259,34 @@ def find_sighting_named(identities: Identities, name: str, *, to_decide: bool = 
 
 def paths_of(identities: Identities, annotations: Iterable[str]) -> list[str]:
     """Return the paths of the photos of these annotations, each once; none for those that the catalog does not have."""
+    return list(dict.fromkeys(a.path for a in _rows_of(identities, annotations)))
+
+
+def _rows_of(identities: Identities, annotations: Iterable[str]) -> list[Annotation]:
+    """Return the annotations with these identifiers, without those that the catalog does not have."""
     who, chosen = identities.who, set(annotations)
     numbers = sorted({who.number_of[name] for name in chosen if name in who.number_of})
     found = [identities.annotations[row] for n in numbers for row in who.sightings[n].rows]
     if not chosen <= who.number_of.keys():  # some are of no sighting
         found = list(identities.annotations)
-    return list(dict.fromkeys(a.path for a in found if a.annotation in chosen))
+    return [a for a in found if a.annotation in chosen]
 
 
 def need_unchanged(identities: Identities, annotations: Iterable[str]) -> None:
-    """Raise SnowmatchError if the photo of one of these annotations is not what was indexed under it."""
+    """Raise SnowmatchError if the photo of one of these annotations is not what was indexed under it, or is another one
+    by an index run since the catalog was read.
+    """
+    annotations = tuple(annotations)
     changed = changed_photo(identities, annotations)
     if changed is not None:
         text = f"{changed} has changed since it was indexed, so a decision might go to another photo: index it first"
         raise SnowmatchError(text, "photo-changed", catalog=str(identities.data.folder), photo=changed)
+    rows = _rows_of(identities, annotations)
+    paths = paths_of_ids(identities.data.folder, (a.annotation for a in rows))
+    for a in rows:
+        if paths.get(a.annotation, a.path) != a.path and (identities.data.folder / a.path).exists():
+            text = f"{a.path} is another photo since an index run of just now, so a decision would go to the one before"
+            raise SnowmatchError(f"{text}: look at it again", "photo-replaced", photo=a.path)
 
 
 def changed_photo(identities: Identities, annotations: Iterable[str]) -> str | None:
