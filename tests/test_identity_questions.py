@@ -132,6 +132,20 @@ def test_a_clock_that_is_behind_is_told_once_while_questions_are_answered(tmp_pa
     assert capsys.readouterr().err.count("behind the last decision: set it") == 1
 
 
+def test_a_clock_that_is_behind_is_told_once_while_answers_are_taken_back_and_in_training(own_survey, monkeypatch):
+    folder = own_survey / "catalog"
+    monkeypatch.setattr("snowmatch.cli.identities_ask.gathered", gathered_once(folder))
+    monkeypatch.setattr("snowmatch.cli.identities_observers.gathered", gathered_once(folder))
+    who = open_identities(folder)
+    decide(who, [answer_pair(who, 0, 1, "cannot_tell", "Anna") for _ in range(2)])
+    now = time.time_ns()
+    monkeypatch.setattr("snowmatch.decisions.file.time.time_ns", lambda: now - 3600 * 10**9)
+    for words, said in ((("ask",), "u\nu\nq\n"), (("train", "--number", "4"), "s\n" * 4)):
+        told = run(folder, *words, "--observer", "Anna", input=said)
+        assert told.count("behind the last decision: set it") == 1
+    assert len(open_identities(folder).rows) == 8
+
+
 def test_questions_end_if_no_picture_of_20_pairs_in_a_row_can_be_drawn(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "c"
     write_two_sightings(folder, ["2023-05-01"] * 48)  # 24 sightings

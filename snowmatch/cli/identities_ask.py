@@ -27,6 +27,7 @@ from snowmatch.cli.shared import (
 
 if TYPE_CHECKING:
     from snowmatch.api import Session
+    from snowmatch.core.notes import Note
     from snowmatch.review.identities import Identities
     from snowmatch.review.likely import Evidence
     from snowmatch.review.queue import Item, Queue
@@ -196,7 +197,8 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             continue
         if said == "u":
             ids = last_answer(queue.identities, queue.observer, queue.mode)
-            after, _ = decide(queue.identities, undo(queue.identities, ids, queue.observer))
+            after, appended = decide(queue.identities, undo(queue.identities, ids, queue.observer))
+            told = say_once(appended.notes, told)
             say(_taken_back(after, ids, hidden) if ids else "nothing to take back")
             answered.difference_update(ids)
             if other_sightings(queue.identities, after):
@@ -212,9 +214,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             continue
         draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
         after, appended = decide(queue.identities, [draft])
-        if not told:  # once is enough
-            say_notes(appended.notes)
-            told = bool(appended.notes)
+        told = say_once(appended.notes, told)
         answered.add(appended.rows[0].id)
         if other_sightings(queue.identities, after):
             break
@@ -223,6 +223,13 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         else:
             queue.take(after, item, appended.rows[0])
     return len(answered), tuple(undrawn.values())
+
+
+def say_once(notes: Sequence[Note], told: bool) -> bool:
+    """Say notes if none was told before, and return whether some are told by now."""
+    if not told:
+        say_notes(notes)
+    return told or bool(notes)
 
 
 def photo_changed(identities: Identities, annotations: Iterable[str]) -> bool:

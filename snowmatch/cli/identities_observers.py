@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.identities_ask import again_option, end_with_undrawn, gathered, other_sightings, photo_changed
+from snowmatch.cli.identities_ask import (
+    again_option,
+    end_with_undrawn,
+    gathered,
+    other_sightings,
+    photo_changed,
+    say_once,
+)
 from snowmatch.cli.identities_group import Place, identities, placed
 from snowmatch.cli.shared import PATH, extractor_option, json_option, print_json, print_text, say, setting_option
 
@@ -58,7 +65,7 @@ def train(
     elif len(pairs) < number:
         say(f"{number} is odd, and the number of pairs is even: {len(pairs)} are asked")
     say("s same, d different, c cannot tell (with 1-4: your certainty, such as s4), q quit")
-    undrawn = []
+    undrawn, told = [], False
     for n, pair in enumerate(pairs, start=1):
         drawn = [] if draw is None else write_pair(session, who, pair.one, pair.other, None, draw, hidden=True)
         if isinstance(drawn, str):
@@ -86,7 +93,8 @@ def train(
             tags=(truth_tag(pair.truth),),
             shown={"hidden": True},
         )
-        before, (who, _) = who, decide(who, [draft])
+        before, (who, appended) = who, decide(who, [draft])
+        told = say_once(appended.notes, told)
         if other_sightings(before, who):
             break
     print_text(format_training(training_results(who.rows), accuracies(who.rows)))
