@@ -67,6 +67,23 @@ def test_a_name_is_one_however_its_letters_are_stored(catalog):
     assert "is not a name" in run(catalog, "name", "_Unidentified", third, code=1)
 
 
+def test_an_individual_is_found_by_its_name_with_blanks_around_it_or_between(tmp_path):
+    names = ("Cat 1", "Cat  2", "Bars", "Bars")
+    rows = "".join(f"p{n}.png,{name},left_flank,e{n},a{n}\n" for n, name in enumerate(names))
+    (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")
+    who = open_identities(tmp_path)
+    for typed in ("Cat 1", "Cat 1 ", " Cat  1"):
+        assert find_individual(who, typed).name == "Cat 1"
+        assert "Cat 1: 1 sighting" in run(tmp_path, "show", typed)
+    assert find_individual(who, "Cat  2").name == "Cat  2"  # as the table has it
+    joined, _ = decide(who, [answer_pair(who, 0, 2, "same", "Anna")])
+    (further,) = find_individual(joined, "Bars").names[1:]
+    with pytest.raises(SnowmatchError, match="is a further name of 'Bars'"):
+        find_individual(joined, f"{further} ")
+    after, _ = decide(joined, merge(joined, ["Bars ", f" {further}"], "Anna"))
+    assert find_individual(after, "Bars").names == ("Bars",)
+
+
 def test_the_log_has_as_many_decisions_as_asked_for_in_json_too(tmp_path):
     folder = write_catalog(tmp_path / "c", ROWS)
     drafts = [draft("pair", "Bob", answer, side_a=("a1",), side_b=("a2",)) for answer in ("same", "different")]

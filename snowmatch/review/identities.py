@@ -165,17 +165,23 @@ def find_individual(identities: Identities, name: str) -> Individual:
     Raises SnowmatchError if there is none: with the individual that has it as a further name or had it before a merge
     or a rename, or else with the nearest names.
     """
-    found = identities.who.named(name) or identities.who.named(same_name(name))
+    who = identities.who
+    found = next((each for form in _forms(name) if (each := who.named(form)) is not None), None)
     if found is not None:
         return found
-    who, asked = identities.who, same_name(name)
-    now = who.bearer(asked) or next((each for each in who.individuals if asked in called(identities, each)), None)
-    if now is not None:
-        how = "is a further name of" if same_name(name) in now.names else "was merged into"
-        how = "was renamed to" if same_name(name) in identities.who.former else how
-        raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}: it {how} {now.handle!r}")
+    for asked in _forms(name):
+        now = who.bearer(asked) or next((each for each in who.individuals if asked in called(identities, each)), None)
+        if now is not None:
+            how = "is a further name of" if asked in now.names else "was merged into"
+            how = "was renamed to" if asked in who.former else how
+            raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}: it {how} {now.handle!r}")
     known = [each.handle for each in identities.who.individuals if each.name is not None or len(each.sightings) > 1]
     raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}; {choices(name, sorted(known))}")
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """Return the names that a typed one may mean, each once: as it is, with composed letters, with single blanks."""
+    return tuple(dict.fromkeys((name, same_name(name), same_name(" ".join(name.split())))))
 
 
 def called(identities: Identities, individual: Individual) -> set[str]:
@@ -434,9 +440,9 @@ def merge(identities: Identities, names: Sequence[str], observer: str, into: str
 
 def _find_by_any_name(identities: Identities, name: str) -> Individual:
     """Return the individual with a name, a handle, or one of several names. Raises as `find_individual`."""
-    who = identities.who
-    if who.named(name) is None and who.named(same_name(name)) is None:
-        found = next((each for each in who.individuals if same_name(name) in each.names), None)
+    who, forms = identities.who, _forms(name)
+    if all(who.named(form) is None for form in forms):
+        found = next((each for form in forms for each in who.individuals if form in each.names), None)
         if found is not None:
             return found
     return find_individual(identities, name)
@@ -445,7 +451,8 @@ def _find_by_any_name(identities: Identities, name: str) -> Individual:
 def _sightings_of_names(identities: Identities, individual: Individual, names: Sequence[str]) -> list[tuple[int, ...]]:
     """Return the sightings that have each of these names of one individual, in the order of the names."""
     who = identities.who
-    groups: dict[str, list[int]] = {same_name(name): [] for name in names}
+    had = individual.names
+    groups: dict[str, list[int]] = {next((f for f in _forms(name) if f in had), name): [] for name in names}
     for number in individual.sightings:
         key = who.names[number]
         label = who.labels[chosen_key(key, who.merged)] if key is not None else ""
