@@ -294,6 +294,23 @@ def test_a_doubt_about_two_sightings_that_became_one_encounter_waits_for_nobody(
     assert [found.overall.pairs for found in told] == [2, 2]
 
 
+def test_a_disagreement_that_a_split_settled_waits_for_nobody():
+    annotations, book = catalog([None] * 4), Book()
+    for a, other in (0, DIFFERENT), (2, CANNOT_TELL):
+        book.pair(a, a + 1, SAME)
+        book.pair(a, a + 1, other, "bo", mode="blind")
+    assert agreement(book.rows, who_is_who(annotations, book.rows)).waiting == 2
+    for a in (0, 2):
+        split = book.add("split", "ann", "", side_a=(f"a{a}",), side_b=(f"a{a + 1}",))
+    found = agreement(book.rows, who_is_who(annotations, book.rows))
+    assert (found.disagreements, found.overall.pairs) == ((), 2)
+    book.pair(0, 1, SAME, "bo")  # said since the split
+    book.pair(0, 1, DIFFERENT)
+    book.undo(split)
+    found = agreement(book.rows, who_is_who(annotations, book.rows))
+    assert [each.a for each in found.disagreements] == [0, 2]
+
+
 def test_two_sides_of_one_encounter_are_a_pair_when_their_first_photo_has_left_the_catalog():
     annotations = tuple(replace(a, encounter="e", passage="e", row=n) for n, a in enumerate(catalog([None] * 5)[1:]))
     book = Book()

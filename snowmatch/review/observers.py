@@ -98,7 +98,8 @@ class Agreement:
     that two or more have answered. independent: of these, those where the second observer did not see the first one's.
     others: by pair of observers, and groups of the pairs. disagreements: of the last answers; those that wait for an
     adjudicator first, opposite ones before doubts. A doubt about photos that are one sighting by now waits for nobody
-    and is none. gone: answers about photos that are not in the catalog; they do not count.
+    and is none; an answer `same` that a split took away is no last one. gone: answers about photos that are not in the
+    catalog; they do not count.
     """
 
     pairs: int
@@ -231,20 +232,24 @@ def _pair_quality(who: Who, quality: Mapping[str, str], key: Key) -> str:
 
 
 def _disagreements(readings: Mapping[Key, Reading], who: Who) -> tuple[Disagreement, ...]:
-    found = (
-        Disagreement(
-            who.number_of[key[0]],
-            who.number_of[key[1]],
-            key,
-            tuple(reading.answers[name] for name in sorted(reading.answers)),
-            reading.adjudicated,
-        )
-        for key, reading in readings.items()
-        if len({row.answer for row in reading.answers.values()}) > 1
-    )
+    found = []
+    for key, reading in readings.items():
+        a, b = (who.number_of[name] for name in key)
+        answers = _still_said(reading, who, a, b)
+        if len({row.answer for row in answers}) > 1:
+            found.append(Disagreement(a, b, key, answers, reading.adjudicated))
     # A doubt about two sides of one sighting is settled: their encounter says that they are one animal
     left = [each for each in found if each.a != each.b or each.opposite or each.adjudicated is not None]
     return tuple(sorted(left, key=lambda d: (d.adjudicated is not None, not d.opposite, d.a, d.b, d.sides)))
+
+
+def _still_said(reading: Reading, who: Who, a: int, b: int) -> tuple[Decision, ...]:
+    """Return the last answers of observers about two sightings, by name, without those that a split since took away."""
+    last = tuple(reading.answers[name] for name in sorted(reading.answers))
+    if a == b or reading.adjudicated is not None:
+        return last
+    state = who.pairs.get((min(a, b), max(a, b)))
+    return () if state is None else tuple(row for row in last if row in state.answers)
 
 
 def _repeats(answers: Sequence[Decision], keys: Sequence[Key | None]) -> tuple[Repeats, ...]:
