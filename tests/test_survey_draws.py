@@ -218,6 +218,14 @@ def test_a_dispute_is_told_until_an_adjudicator_decides(tmp_path):
     assert told(folder)["e4"].status == "agreed"
 
 
+def test_two_names_of_two_observers_are_a_dispute_until_an_adjudicator_decides(tmp_path):
+    folder = catalog(tmp_path)
+    decide(folder, *(Decision("", "", who, "name", ("a4",), answer=name) for who, name in (("ann", "A"), ("ben", "B"))))
+    assert (told(folder)["e4"].status, told(folder)["e4"].decided_by) == ("disputed", ("ben",))
+    decide(folder, Decision("", "", "judge", "name", ("a4",), answer="A", role="adjudicator"))
+    assert told(folder)["e4"].status == "agreed"
+
+
 def test_names_merges_and_undone_answers(tmp_path):
     folder = catalog(tmp_path)
     decide(folder, Decision("", "", "ann", "name", ("a4",), answer="Bars"), pair(5, 6))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Identified:
     them did here, as of an import.
     observers: the most persons who say the same about one pair. status:
     agreed     two persons say the same, or an adjudicator decided
-    disputed   observers disagree, and no adjudicator has decided
+    disputed   observers disagree about a pair or the name, and no adjudicator has decided
     single     one person decided
     machine    only the machine decided
     import     the name came with the catalog, or with an import
@@ -71,7 +71,9 @@ def identify_captures(
         else:
             probability = max((p for r in rows.values() if (p := _probability(r, measured)) is not None), default=None)
         in_table = not numbers or any(who.sightings[n].named is not None for n in numbers)
-        found.append(_identified(rows, who, in_table, None if probability is None else round(probability, 4)))
+        identified = _identified(rows, who, in_table, None if probability is None else round(probability, 4))
+        two_names = not who.disputed_names.keys().isdisjoint(numbers)
+        found.append(replace(identified, status="disputed") if two_names else identified)
     return found
 
 
