@@ -761,6 +761,15 @@ def test_what_is_not_known_is_said_to_be_unknown():
     assert "left to the machine" not in text  # it decided nothing
 
 
+def test_the_methods_paragraph_tells_different_names_of_observers_until_they_are_settled():
+    annotations, book = catalog([None] * 2), Book()
+    for observer, name, role in (("ann", "A", "observer"), ("bo", "B", "observer"), ("cy", "A", "adjudicator")):
+        book.add("name", observer, name, side_a=("a0",), role=role)
+    texts = [methods_paragraph(r, who_is_who(annotations, r), date="2026-05-05") for r in (book.rows[:2], book.rows)]
+    assert "Observers gave 1 sighting different names, of which the last counts." in texts[0]
+    assert ["No contradiction between decisions remains." in text for text in texts] == [False, True]
+
+
 def test_the_text_and_the_json_say_the_same_and_hide_control_characters():
     annotations, rows = full_story()
     who = who_is_who(annotations, rows)

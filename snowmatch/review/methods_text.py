@@ -266,13 +266,16 @@ def _by_machine(machine: MachineError, policy: str) -> list[str]:
 def _left(who: Who) -> list[str]:
     quarrels = sum(len(each.quarrels) for each in who.individuals)
     disputed = sum(state.answer == DISPUTED for state in who.pairs.values())
-    if not quarrels and not disputed:
-        return ["No contradiction between decisions remains."]
-    several = sum(bool(each.quarrels) for each in who.individuals)
-    return [
-        f"Decisions still contradict each other {counted(quarrels, 'time')}, in {counted(several, 'individual')}; "
-        f"observers still disagree about {counted(disputed, 'pair')} that no adjudicator has decided."
-    ]
+    found = []
+    if quarrels or disputed:
+        several = sum(bool(each.quarrels) for each in who.individuals)
+        found.append(
+            f"Decisions still contradict each other {counted(quarrels, 'time')}, in {counted(several, 'individual')}; "
+            f"observers still disagree about {counted(disputed, 'pair')} that no adjudicator has decided."
+        )
+    if names := len(who.disputed_names):
+        found.append(f"Observers gave {counted(names, 'sighting')} different names, of which the last counts.")
+    return found or ["No contradiction between decisions remains."]
 
 
 def _individuals(who: Who) -> list[str]:
