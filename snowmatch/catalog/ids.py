@@ -190,8 +190,9 @@ def paths_of_ids(folder: Path, names: Iterable[str]) -> dict[str, str]:
     asked = "SELECT annotation, path, bbox, mask, sha256, sum FROM annotations WHERE annotation = ?"
     try:
         with reading(folder) as database:
-            for name in names if database is not None else ():
-                found.update({row[0]: row[1] for row in database.execute(asked, (name,)) if sound(row)})
+            if database is not None:
+                rows = [row for name in names for row in database.execute(asked, (name,))]
+                found = {row[0]: row[1] for row in rows if sound(row)}
     except DamagedError:
         return {}
     return found
