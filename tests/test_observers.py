@@ -619,6 +619,23 @@ def test_an_adjudicator_corrects_what_was_right_in_training():
 # --- the machine -----------------------------------------------------------------------------------------------------
 
 
+def test_an_adjudicator_of_a_pair_that_got_a_photo_since_measures_its_observers():
+    annotations = tuple(replace(a, encounter=f"e{max(a.row, 1)}") for a in catalog([None] * 3))  # a0 came later
+    book = Book()
+    book.pair(1, 2, SAME)
+    book.pair(1, 2, DIFFERENT, "bo", mode="blind")
+    book.pair(1, 2, SAME, "di", mode="training", tags=(truth_tag(SAME),))
+    book.add("pair", "cy", DIFFERENT, side_a=("a0", "a1"), side_b=("a2",), role="adjudicator")
+    who = who_is_who(annotations, book.rows)
+    found = accuracies(book.rows, who)
+    assert found["ann"] < ACCURACY < found["bo"]
+    assert found["di"] == found["ann"]
+    assert accuracy_by_name(book.rows, who)("ann") == found["ann"]
+    (trained,) = training_results(book.rows, who)
+    assert (trained.split.of, trained.lumped.count) == (0, 1)
+    assert accuracies(book.rows, who_is_who(annotations[:0], book.rows)) == accuracies(book.rows)  # they have gone
+
+
 def test_the_machine_is_measured_by_the_drawn_decisions_that_persons_answered_later():
     book = Book()
     book.pair(14, 15, SAME)  # earlier than the machine: no check

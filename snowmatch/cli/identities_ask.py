@@ -107,7 +107,7 @@ def ask(
     session, evidence = gathered(place, who, extractors, options, again)
     levels = session.calibration.levels if session.calibration is not None else None
     share = REPEATS if repeats is None else repeats
-    queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows), mode, share)
+    queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows, who.who), mode, share)
     say(KEYS)
     answered, undrawn = _ask_all(queue, session, number, draw)
     print_text(f"{answered} answered; {_outlook(queue)}")
@@ -134,7 +134,7 @@ def _outlook(queue: Queue) -> str:
 
     if left := _left(queue):
         return f"about {left} more to ask"
-    queue.accuracy = accuracy_by_name(queue.identities.rows)
+    queue.accuracy = accuracy_by_name(queue.identities.rows, queue.identities.who)
     queue.start_again(queue.identities)
     if left := _left(queue):
         return f"nothing left of this run's questions; the answers have raised about {left} more: run it again"
@@ -367,5 +367,5 @@ def count(
 
     who = place.open()
     _, evidence = gathered(place, who, extractors, options, again)
-    found = count_individuals(who.who, evidence, accuracy_by_name(who.rows), draws=draws, seed=seed)
+    found = count_individuals(who.who, evidence, accuracy_by_name(who.rows, who.who), draws=draws, seed=seed)
     print_text(format_counts(found))

@@ -225,7 +225,7 @@ def check(place: Place) -> None:
 
     who = place.open()
     say_notes(who.stored.notes)
-    found = contradictions_of(who.who, accuracy_by_name(who.rows))
+    found = contradictions_of(who.who, accuracy_by_name(who.rows, who.who))
     print_text(format_check(who, found))
 
 

@@ -97,7 +97,7 @@ def train(
         told = say_once(appended.notes, told)
         if other_sightings(before, who):
             break
-    print_text(format_training(training_results(who.rows), accuracies(who.rows)))
+    print_text(format_training(training_results(who.rows, who.who), accuracies(who.rows, who.who)))
     end_with_undrawn(undrawn)
 
 
@@ -119,7 +119,7 @@ def agreement(place: Place, as_json: bool) -> None:
 
     who = place.open()
     found, machine = agreement(who.rows, who.who), machine_error(who.rows, who.who)
-    trained, accuracy = training_results(who.rows), accuracies(who.rows)
+    trained, accuracy = training_results(who.rows, who.who), accuracies(who.rows, who.who)
     if as_json:
         folder = str(place.catalog)
         print_json(

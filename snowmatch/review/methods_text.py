@@ -76,7 +76,7 @@ def methods_paragraph(
         told.experience,
         *_second(found),
         *_themselves(found),
-        *_known_animals(training_results(rows)),
+        *_known_animals(training_results(rows, who)),
         *_by_machine(machine, told.policy),
         *_left(who),
         *_individuals(who),

@@ -60,6 +60,14 @@ def by_annotation(row: Decision) -> Key:
     return _key(min(row.side_a), min(row.side_b))
 
 
+def by_sighting_or_annotation(who: Who | None) -> Callable[[Decision], Key]:
+    """Return the function that tells which pair a decision is about: as `by_sighting` does, so that answers from before
+    and after a photo came are about one pair; as `by_annotation`, if its photos are not in the catalog, or for None.
+    """
+    place = by_sighting(who) if who is not None else lambda _: None
+    return lambda row: place(row) or by_annotation(row)
+
+
 def _key(one: str, other: str) -> Key:
     return (one, other) if one <= other else (other, one)
 

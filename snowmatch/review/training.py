@@ -196,13 +196,14 @@ def _hard(
     return sorted(wrong, key=lambda pair: (-pairs[pair].odds, pair))
 
 
-def training_results(rows: Sequence[Decision]) -> tuple[Trained, ...]:
+def training_results(rows: Sequence[Decision], who: Who | None = None) -> tuple[Trained, ...]:
     """Return how often each observer was wrong in training, by name. The first answer about each pair counts.
 
-    rows: all decisions, in the order of their identifiers. Without training the tuple is empty.
+    rows: all decisions, in the order of their identifiers. who: as of `training_answers`. Without training the tuple is
+    empty.
     """
     own: dict[str, list[tuple[Decision, str]]] = defaultdict(list)
-    for row, truth in training_answers(rows):
+    for row, truth in training_answers(rows, who):
         own[row.observer].append((row, truth))
     return tuple(_trained(name, own[name]) for name in sorted(own))
 

@@ -39,7 +39,7 @@ def draw_identities(identities: Identities, evidence: Evidence, draws: int, seed
 
     The same decisions, evidence and seed give the same groupings. No sightings give (draws, 0).
     """
-    weights = weights_of(identities.who, evidence, accuracy_by_name(identities.rows))
+    weights = weights_of(identities.who, evidence, accuracy_by_name(identities.rows, identities.who))
     return draw_groupings(weights, draws, seed)
 
 

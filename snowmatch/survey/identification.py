@@ -54,7 +54,7 @@ def identify_captures(
     answered, and by what the machine was shown: not known if nobody answered about a pair, as of a name that a person
     gave. Of a name that came with the catalog it is never known.
     """
-    who, measured = identities.who, accuracy_by_name(identities.rows)
+    who, measured = identities.who, accuracy_by_name(identities.rows, identities.who)
     said = _said(identities.rows, who)
     links: dict[int, list[Link]] = defaultdict(list)
     for link in said:

@@ -113,7 +113,8 @@ def counts_now(state: State) -> tuple[Counts | None, bool]:
         return None, False
 
     def compute() -> Counts:
-        return count_individuals(identities.who, evidence, accuracy_by_name(identities.rows), draws=DRAWS)
+        accuracy = accuracy_by_name(identities.rows, identities.who)
+        return count_individuals(identities.who, evidence, accuracy, draws=DRAWS)
 
     key = (identities.stored.head, Same(evidence))
     value, fresh = background(state, "counts").get(key, compute)

@@ -163,7 +163,7 @@ class Desk:
         calibration = self.state.session(names=False).calibration
         levels = calibration.levels if calibration is not None else None
         mode = "open" if self.way == "training" else self.way
-        accuracy = accuracy_by_name(identities.rows)
+        accuracy = accuracy_by_name(identities.rows, identities.who)
         return Queue(identities, evidence, self.observer, levels, accuracy, mode, mixed=self.reader)
 
     def _put(self, queue: Queue, took: float) -> Queue:

@@ -44,8 +44,8 @@ def agreement_page(request: Request) -> Response:
         apart=apart,
         more=len(disagreements) - len(apart),
         machine=machine_error(rows, who),
-        trained=training_results(rows),
-        accuracy=accuracies(rows),
+        trained=training_results(rows, who),
+        accuracy=accuracies(rows, who),
         methods=methods_paragraph(rows, who, date=time.strftime("%Y-%m-%d"), photos=photos),
     )
 

@@ -31,7 +31,7 @@ def contradictions(request: Request) -> Response:
     state = state_of(request)
     identities, evidence = state.identities(), evidence_at_hand(state)
     who = identities.who
-    found = contradictions_of(who, accuracy_by_name(identities.rows), evidence)
+    found = contradictions_of(who, accuracy_by_name(identities.rows, who), evidence)
     several = [n for n, each in enumerate(who.individuals) if len(each.names) > 1]
     disputed = agreement(identities.rows, who).disagreements
     idle, refused = who.idle_and_refused()

@@ -247,9 +247,10 @@ def results(request: Request) -> Response:
     state = state_of(request)
     if not may(OBSERVER) and not desk_of(state, state.observer, "training").finished():
         return render(request, "training_results.html", later=True)
-    rows = state.identities().rows
-    own = [each for each in training_results(rows) if each.observer == state.observer]
-    weights = accuracies(rows) if may(OBSERVER) else {}  # they move with each blind answer that others agree with
+    identities = state.identities()
+    rows, who = identities.rows, identities.who
+    own = [each for each in training_results(rows, who) if each.observer == state.observer]
+    weights = accuracies(rows, who) if may(OBSERVER) else {}  # they move with each blind answer that others agree with
     return render(request, "training_results.html", later=False, trained=own, accuracy=weights)
 
 
