@@ -668,12 +668,22 @@ def test_the_machine_is_measured_by_the_drawn_decisions_that_persons_answered_la
     twice = machine_error(book.rows, who_is_who(catalog([None] * 20), book.rows))
     assert (twice.sample, twice.gone, twice.again) == (8, 0, 1)
     told = format_agreement(agreement(book.rows, who), who, twice)
-    assert "(0 of photos that have gone, 1 decided again later, 1 taken back: not counted)" in told
+    assert "(0 of photos that have gone or are one encounter now, 1 decided again later, 1 taken back: " in told
     total = fewer.checked + fewer.cannot_tell + fewer.disputed + fewer.waiting + fewer.gone
     assert total == fewer.sample == 7
 
 
 # --- text ------------------------------------------------------------------------------------------------------------
+
+
+def test_drawn_decisions_about_sightings_that_became_one_encounter_wait_for_nobody():
+    before, book = catalog([None] * 6), Book()
+    after = tuple(replace(a, encounter=f"e{min(a.row, 2)}" if a.row < 4 else "e4") for a in before)
+    for a in (0, 2, 4):
+        book.pair(a, a + 1, SAME, "machine", role="machine", tags=("sample",))
+    book.pair(4, 5, SAME)
+    found = [machine_error(book.rows, who_is_who(annotations, book.rows)) for annotations in (before, after)]
+    assert [(each.sample, each.checked, each.waiting, each.gone) for each in found] == [(3, 1, 2, 0), (3, 1, 1, 1)]
 
 
 def test_a_split_of_a_drawn_decision_of_the_machine_says_that_it_was_wrong():

@@ -22,8 +22,8 @@ class MachineError:
     decisions: in effect. sample: those of them that were drawn to be checked. wrong: of those that persons have
     answered with same or different; lumped: of those where the machine said same; split: where it said different.
     cannot_tell: persons could not tell. disputed: persons disagree. waiting: not answered yet. gone: photos not in the
-    catalog. again: the pair was decided and drawn again later, which counts instead. taken_back: drawn decisions that
-    are no longer in effect, and do not count.
+    catalog, or of one sighting by now, about which nobody is asked. again: the pair was decided and drawn again later,
+    which counts instead. taken_back: drawn decisions that are no longer in effect, and do not count.
     """
 
     decisions: int
@@ -68,7 +68,9 @@ def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
         for key in about:
             if key is not None and key in drawn and row.id > drawn[key].id:
                 persons[key][row.role, row.observer] = said
-    settled = {key: _settled(list(persons[key].values())) for key in drawn}
+    # Of one sighting by now: nobody is asked, but who was before has answered
+    joined = {key for number, near in drawn_of.items() for key, other in near if number == other and not persons[key]}
+    settled = {key: _settled(list(persons[key].values())) for key in drawn if key not in joined}
     checked = [(drawn[key].answer, answer) for key, answer in settled.items() if answer in (SAME, DIFFERENT)]
     left = Counter(settled.values())
     ever = sum(r.kind == "pair" and r.role == "machine" and SAMPLE in r.tags and r.answer != CANNOT_TELL for r in rows)
@@ -81,7 +83,7 @@ def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
         cannot_tell=left[CANNOT_TELL],
         disputed=left[DISPUTED],
         waiting=left[WAITING],
-        gone=len(sample) - len(placed),
+        gone=len(sample) - len(placed) + len(joined),
         again=len(placed) - len(drawn),
         taken_back=ever - len(sample),
     )

@@ -131,7 +131,8 @@ def _machine(machine: MachineError) -> list[str]:
     ]
     if machine.gone or machine.again or machine.taken_back:
         again = f"{machine.again} decided again later, " if machine.again else ""
-        lines.append(f"({machine.gone} of photos that have gone, {again}{machine.taken_back} taken back: not counted)")
+        gone = f"{machine.gone} of photos that have gone or are one encounter now"
+        lines.append(f"({gone}, {again}{machine.taken_back} taken back: not counted)")
     if machine.checked:
         rows = [
             ("all", _share(machine.wrong)),
