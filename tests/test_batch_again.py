@@ -168,6 +168,14 @@ def test_a_mask_of_a_photo_without_features_is_looked_at_again(says):
     assert keys[0] != keys[1]
 
 
+def test_a_named_photo_that_was_renamed_since_is_not_told_by_its_old_path(long):
+    session = long.session(long.catalog)
+    renamed = tuple(replace(a, path="renamed.jpg") if a.path == "aika.jpg" else a for a in session.data.annotations)
+    after = replace(session, data=replace(session.data, annotations=renamed))  # the features go with the content
+    keys = [group_keys(each, unidentified_groups(each, None), None, (), None) for each in (session, after)]
+    assert set(keys[0]).isdisjoint(keys[1])
+
+
 def test_a_photo_in_two_folders_is_one_animal(says, tmp_path):
     said = says(AIKA, BARS)
     for name in ("backup/1.jpg", "card/1.jpg", "card/2.jpg"):

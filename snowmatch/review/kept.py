@@ -88,7 +88,8 @@ def state_of(session: Session) -> str:
 
 def _labels(a: Annotation) -> tuple[Any, ...]:
     where = a.location, a.station, a.timestamp, a.dated
-    return a.individual, a.encounter, a.passage, a.animal, a.body_part, *where, a.box_by
+    # The path, since a reason names the photo that decides
+    return a.path, a.individual, a.encounter, a.passage, a.animal, a.body_part, *where, a.box_by
 
 
 def _digest(values: Any) -> str:
