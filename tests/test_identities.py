@@ -396,6 +396,15 @@ def test_undo_of_a_merge_takes_all_its_rows_back(catalog):
     assert [find_individual(who, f"Cat{n}").sightings for n in range(3)] == [(0,), (1,), (2,)]
 
 
+def test_a_preview_tells_the_name_that_a_part_of_a_sighting_loses_when_it_is_one_again(tmp_path):
+    rows = "".join(f"p{n}.png,aika,left_flank,e{n // 2},a{n}\n" for n in range(4))
+    (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")
+    who = open_identities(tmp_path)
+    parted, stored = decide(who, split_photos(who, "aika", ["a1"], "Anna", "Bars"))
+    change = preview(parted, undo(parted, [row.id for row in stored.rows], "Anna"))
+    assert (change.names, change.sightings) == ((("Bars", "aika", 1),), 1)
+
+
 def test_an_individual_may_get_a_name_that_nobody_has_any_more(catalog):
     who = open_identities(catalog)
     who, _ = decide(who, [name_sightings(who, [0, 1], "Aika", "Anna"), name_sightings(who, [2], "Bars", "Anna")])

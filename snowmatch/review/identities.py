@@ -584,7 +584,9 @@ def change_of(before: Who, after: Who) -> Change:
     captures = 0
     # A sighting that is in one state only: the screening, or a species, makes it none in the other
     both = [(s, before.number_of.get(s.key), n) for n, s in enumerate(after.sightings)]
-    gone = [(s, n, None) for n, s in enumerate(before.sightings) if s.key not in after.number_of]
+    # So does what was divided and is one sighting again: its second part is of the first one's individual
+    earlier = [(s, n, after.number_of.get(s.key)) for n, s in enumerate(before.sightings)]
+    gone = [(s, n, new) for s, n, new in earlier if new is None or after.sightings[new].key != s.key]
     for sighting, old, new in (*both, *gone):
         ends = (
             None if old is None else before.individuals[before.of[old]],
