@@ -396,6 +396,17 @@ def test_undo_of_a_merge_takes_all_its_rows_back(catalog):
     assert [find_individual(who, f"Cat{n}").sightings for n in range(3)] == [(0,), (1,), (2,)]
 
 
+def test_undo_of_a_split_that_divided_a_sighting_joins_its_photos_again(tmp_path):
+    rows = "".join(f"p{n}.png,aika,left_flank,e{n // 2},a{n}\n" for n in range(4))
+    (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")
+    who = open_identities(tmp_path)
+    parted, _ = decide(who, split_photos(who, "aika", ["a1"], "Anna", "Bars"))
+    assert [each.name for each in parted.who.individuals] == ["aika", "Bars"]
+    assert "Bars -> aika: 1 sighting\n" in run(tmp_path, "undo", "--observer", "Anna")
+    assert open_identities(tmp_path).who.individuals == who.who.individuals
+    assert run(tmp_path, "check").strip() == "nothing contradicts"
+
+
 def test_a_preview_tells_the_name_that_a_part_of_a_sighting_loses_when_it_is_one_again(tmp_path):
     rows = "".join(f"p{n}.png,aika,left_flank,e{n // 2},a{n}\n" for n in range(4))
     (tmp_path / "catalog.csv").write_text(f"path,individual,body_part,encounter,annotation\n{rows}")

@@ -50,4 +50,5 @@ def split_photos(
     new = checked_name(new) if new else ""
     if new and (other := bearer_of(identities, new, chosen)) is not None:
         raise not_free(new, other, individual)
-    return (*parts, draft("split", observer, new, side_a=tuple(chosen), side_b=tuple(rest)))
+    parts.append(draft("split", observer, new, side_a=tuple(chosen), side_b=tuple(rest)))
+    return tuple(each._replace(decided_at=parts[0].decided_at) for each in parts)  # one act, taken back as one

@@ -528,9 +528,8 @@ def last_of(identities: Identities, observer: str) -> tuple[str, ...]:
     if not own:
         return ()
     last = own[-1]
-    same = (
-        [r for r in own if (r.decided_at, r.kind) == (last.decided_at, last.kind)] if last.kind == "merge" else [last]
-    )
+    kinds = {"merge": ("merge",), "split": ("pair", "split")}.get(last.kind)  # a split may divide sightings first
+    same = [last] if kinds is None else [r for r in own if r.decided_at == last.decided_at and r.kind in kinds]
     return tuple(r.id for r in same)
 
 
