@@ -517,6 +517,14 @@ def test_an_observer_is_needed_once(catalog):
         observer_name(catalog, "Machine")
 
 
+def test_one_person_under_two_spellings_is_told_before_an_agreement(catalog):
+    one, other, *_ = encounters(catalog)
+    for name, told in (("Anna", False), ("Boris", False), ("anna ", True)):
+        run(catalog, "decide", one, other, "same", "--observer", name)
+        for command in ("agreement", "methods"):
+            assert ("as two persons, also for their agreement: 'Anna' and 'anna'" in run(catalog, command)) is told
+
+
 @pytest.mark.parametrize("name", ["Zo\udceb", "An\u202ena", "An\x00na", "An\u200cna"])  # the first: no UTF-8
 def test_an_observer_has_a_name_that_can_be_shown(tmp_path, name):
     folder = write_catalog(tmp_path / "c", ROWS)

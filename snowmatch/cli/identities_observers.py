@@ -17,7 +17,16 @@ from snowmatch.cli.identities_ask import (
     say_once,
 )
 from snowmatch.cli.identities_group import Place, identities, placed
-from snowmatch.cli.shared import PATH, extractor_option, json_option, print_json, print_text, say, setting_option
+from snowmatch.cli.shared import (
+    PATH,
+    extractor_option,
+    json_option,
+    print_json,
+    print_text,
+    say,
+    say_notes,
+    setting_option,
+)
 
 ANSWERS = {"s": "same", "d": "different", "c": "cannot_tell"}
 
@@ -113,11 +122,12 @@ def agreement(place: Place, as_json: bool) -> None:
     """
     from snowmatch.review.accuracy import accuracies
     from snowmatch.review.machine import machine_error
-    from snowmatch.review.observers import agreement
+    from snowmatch.review.observers import agreement, observer_notes
     from snowmatch.review.training import training_results
     from snowmatch.views.observers import agreement_to_json, format_agreement, format_training
 
     who = place.open()
+    say_notes(observer_notes(who.rows))
     found, machine = agreement(who.rows, who.who), machine_error(who.rows, who.who)
     trained, accuracy = training_results(who.rows, who.who), accuracies(who.rows, who.who)
     if as_json:
@@ -146,8 +156,10 @@ def methods(place: Place, criteria: str, experience: str, encounters: str, exclu
       snowmatch identities catalog/ methods --criteria "Three spots agree, and none contradicts."
     """
     from snowmatch.review.methods_text import Told, methods_paragraph
+    from snowmatch.review.observers import observer_notes
 
     who = place.open()
+    say_notes(observer_notes(who.rows))
     told = Told(encounters, criteria, experience, excluded, unclassified)
     photos = len({a.path for a in who.annotations})
     date = f"{datetime.now(UTC):%Y-%m-%d}"

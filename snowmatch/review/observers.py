@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snowmatch.catalog.names import alike_names
+from snowmatch.core.notes import Note
+from snowmatch.core.text import printable, some
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import ANSWERS, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import Who
@@ -163,6 +166,17 @@ def agreement(rows: Sequence[Decision], who: Who) -> Agreement:
         _times(answers),
         sum(places[row.id] is None for row in answers),
     )
+
+
+def observer_notes(rows: Sequence[Decision]) -> tuple[Note, ...]:
+    """Return a note on observers whose names differ only in case, blanks, accents and the like; () without them."""
+    names = {row.observer for row in in_effect(rows) if row.kind == "pair" and row.role in ("observer", "adjudicator")}
+    found = alike_names(names)
+    if not found:
+        return ()
+    listed = some([" and ".join(map(repr, map(printable, group))) for group in found])
+    text = f"observers with nearly the same name count as two persons, also for their agreement: {listed}"
+    return (Note("observers-alike", text, {"observers": found}),)
 
 
 def _grouped(compared: Iterable[_Compared], name: Callable[[_Compared], tuple[str, ...]]) -> tuple[Agreed, ...]:
