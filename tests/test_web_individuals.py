@@ -79,7 +79,30 @@ def test_rename_shows_first_what_changes_and_stores_nothing_until_agreed(state, 
     assert len(stored["stored"]) == 1
     assert stored["goto"] == "/individuals/Aika"
     assert "Aika" in page.get(stored["goto"]).text
-    assert page.get("/individuals/" + quote(old.name, safe="")).status_code == 404
+
+
+def test_an_address_with_a_name_of_before_leads_to_the_individual_unless_another_one_has_the_name_now(state, page):
+    one, other = [each for each in state.identities().who.individuals if each.name][:2]
+    change(page, kind="rename", key=key_of(state, one), name="Aika")
+    change(page, kind="rename", key=key_of(state, one), name="Umut")
+    for name in (one.name, "Aika"):
+        for part, shown in (("", "<h1>Umut</h1>"), ("/passport", "<h1>Umut</h1>"), ("/links", "<p")):
+            answer = page.get(f"/individuals/{quote(name, safe='')}{part}")
+            assert answer.status_code == 200, (name, part)
+            assert shown in answer.text
+    change(page, kind="rename", key=key_of(state, other), name="Aika")
+    assert "<h1>Aika</h1>" in page.get("/individuals/Aika").text
+    change(page, kind="merge", keys=[key_of(state, one), key_of(state, other)], name="Umut")
+    for name in ("Aika", one.name, other.name):
+        assert "<h1>Umut</h1>" in page.get(f"/individuals/{quote(name, safe='')}").text
+    assert page.get("/individuals/nobody").status_code == 404
+
+
+def test_the_address_of_an_individual_without_a_name_leads_to_it_when_it_has_one(state, page):
+    found = next(each for each in state.identities().who.individuals if each.name is None)
+    address = address_of(state.identities(), state.identities().who.of[found.sightings[0]])
+    change(page, kind="rename", key=key_of(state, found), name="Umut")
+    assert "<h1>Umut</h1>" in page.get(address).text
 
 
 def test_a_change_is_shown_again_if_somebody_decided_meanwhile(state, page):

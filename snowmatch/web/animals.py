@@ -43,13 +43,16 @@ def address_of_sighting(identities: Identities, sighting: int) -> str:
 
 
 def find_number(identities: Identities, text: str) -> int | None:
-    """Return the number of the individual that an address names; None if there is none."""
+    """Return the number of the individual that an address names, also one of before it was named, renamed or merged;
+    None if there is none.
+    """
     who = identities.who
-    if text.startswith("~"):
-        sighting = who.number_of.get(text[1:])
-        return None if sighting is None else who.of[sighting]
-    found = who.named(text)
-    return None if found is None else who.of[found.sightings[0]]
+    now = who.labels.get(who.former.get(text, ""), text)  # what a renamed one is called now
+    if not text.startswith("~") and (found := who.named(text) or who.bearer(now)) is not None:
+        return who.of[found.sightings[0]]
+    start = "~" if text.startswith("~") else UNNAMED
+    sighting = who.number_of.get(text.removeprefix(start)) if text.startswith(start) else None
+    return None if sighting is None else who.of[sighting]
 
 
 @dataclass(frozen=True)
