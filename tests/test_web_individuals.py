@@ -501,6 +501,15 @@ def test_the_passport_has_no_coordinates_unless_asked(state, page):
     assert page.get(address + "/passport?coordinates=near").status_code == 400
 
 
+def test_the_sightings_in_the_timeline_of_a_passport_lead_to_the_page_of_the_individual(state, page):
+    address = address_of(state.identities(), state.identities().who.of[first_named(state).sightings[0]])
+    for part in ("", "/passport"):
+        links = re.findall(r'<a href="([^"]*)#([^"]+)"[^>]*><path class="dot', page.get(address + part).text)
+        assert links
+        for there, key in links:
+            assert f'id="{unquote(key)}"' in page.get(there or address + part).text
+
+
 ODD = ["x", "~", "~x", "%00", "%ff", "..%2f..", "a" * 3000, "%F0%9F%90%86", "unnamed%20x", "%3Cb%3E"]
 
 
