@@ -16,7 +16,9 @@ from starlette.testclient import TestClient
 from web_small import jpeg
 
 from snowmatch.catalog.evidence import count_encounter_pairs
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.review import likely
 from snowmatch.review.counting import Counts, Part
 from snowmatch.review.identities import answer_pair, decide, draft
 from snowmatch.review.learnable import learnable_pairs
@@ -62,6 +64,18 @@ def test_a_clock_that_ran_backwards_between_decisions_is_told(tmp_path, language
     page = client(state)
     page.get("/", params={"lang": language})
     assert told in waits(page)
+
+
+@pytest.mark.parametrize(("language", "told"), [("en", "comparisons are not kept"), ("ru", "сравнения не сохраняются")])
+def test_comparisons_that_cannot_be_kept_are_told(state, monkeypatch, language, told):
+    def full(folder, records):
+        raise SnowmatchError("no space left on the disk")
+
+    monkeypatch.setattr(likely, "keep", full)
+    page = client(state)
+    page.get("/", params={"lang": language})
+    (line,) = re.findall(f"<li>[^<]*{told}[^<]*</li>", waits(page))
+    assert "no space left on the disk" in line
 
 
 def test_a_catalog_that_is_not_indexed_is_led_to_index(tmp_path):

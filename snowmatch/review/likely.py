@@ -150,7 +150,7 @@ def gather_evidence(
             why = str(error)
         if why:
             text = f"the comparisons are not kept, so the next run compares again: {why}"
-            notes.append(Note("evidence-not-kept", text))
+            notes.append(Note("evidence-not-kept", text, {"why": why}))
     if progress is not None and missing:
         progress(len(missing), len(missing))
     return _gathered([kept[key] for key in keys], sightings, len(missing), unique(notes))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.review.auto import machine_rows
 from snowmatch.review.identities import Identities
 from snowmatch.review.learnable import learnable_pairs
@@ -35,7 +36,7 @@ class Waiting:
     far, and all, or None. joins: pairs that the machine would join. machine: its decisions in effect. questions: for
     this observer. quarrels: individuals with contradictions. disputed: pairs about which observers disagree. doubtful:
     answers that the photos contradict. groups: individuals of several sightings without a name. learnable: pairs of
-    encounters that a calibration would learn from. decisions: all so far.
+    encounters that a calibration would learn from. decisions: all so far. notes: on the comparison of the sightings.
     """
 
     unindexed: int
@@ -52,6 +53,7 @@ class Waiting:
     groups: int
     learnable: int
     decisions: int
+    notes: tuple[Note, ...]
 
     @property
     def nothing(self) -> bool:
@@ -94,6 +96,7 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
         groups=sum(each.name is None and len(each.sightings) > 1 for each in who.individuals),
         learnable=_learnable(state, identities, jobs) if evidence is not None else 0,
         decisions=len(identities.rows),
+        notes=_notes(evidence),
     )
     return found, bool(evidence is not None or compare or not to_compare)
 
@@ -102,6 +105,11 @@ def _unindexed(state: State, identities: Identities, states: Sequence[tuple[str,
     boxes = identities.who.boxes if rereading_of(state).running else {}  # of animals that are read at this moment
     pairs = zip(identities.annotations, states, strict=False)  # rows may have come since
     return count_unread(state.folder, [(a, each) for a, (each, _) in pairs if a.annotation not in boxes])
+
+
+def _notes(evidence: Evidence | None) -> tuple[Note, ...]:
+    made = "index-made"  # nobody waits for a search index here, and Check-up tells of a damaged one
+    return () if evidence is None else tuple(note for note in evidence.notes if note.code != made)
 
 
 def _learnable(state: State, identities: Identities, jobs: Sequence[Job]) -> int:

@@ -50,7 +50,7 @@ def waits(request: Request) -> Response:
     state = state_of(request)
     found, known = waiting_now(state)
     identities = state.identities()
-    notes = (*identities.data.notes, *identities.stored.notes, *species_notes(identities))
+    notes = (*identities.data.notes, *identities.stored.notes, *species_notes(identities), *found.notes)
     return render(request, "home_waits.html", status=200 if known else 202, found=found, notes=notes)
 
 
