@@ -58,6 +58,14 @@ def test_nobody_sees_anything_before_the_login(server):
             assert path in PUBLIC or refused(answer), (path, method)
 
 
+@pytest.mark.parametrize(("language", "told"), [("en", "Log in first"), ("ru", "Сначала войдите")])
+def test_a_script_whose_session_has_ended_is_told_so_in_the_language_of_the_page(server, language, told):
+    anna = server.person("anna")
+    anna.get("/", params={"lang": language})
+    server.door._sessions.clear()
+    assert anna.post("/changes", json={"kind": "undo"}, headers=JSON).text.startswith(told)
+
+
 def test_the_login_page_says_nothing_of_the_catalog(server):
     answer = server.browser().get("/login")
     assert answer.status_code == 200

@@ -169,6 +169,19 @@ def test_a_post_from_elsewhere_changes_nothing(folder, headers):
     assert state.observer == ""
 
 
+def test_who_is_not_let_in_is_told_so_in_the_language_of_the_browser(client, stranger):
+    for browser, headers in (
+        (stranger, {}),
+        (client, {"host": "evil.example"}),
+        (client, {"sec-fetch-site": "cross-site"}),
+        (client, {"sec-fetch-site": "same-origin", "origin": "https://evil.example"}),
+    ):
+        for language, letters in (("ru", "[А-Яа-я]"), ("en", "[A-Za-z]")):
+            told = browser.post("/observer", data={}, headers={**headers, "accept-language": language})
+            assert told.status_code in (403, 421)
+            assert re.match(letters, told.text), told.text
+
+
 def test_a_post_with_the_token_in_the_address_is_no_entry(stranger):
     assert stranger.post("/observer", params={"token": TOKEN}, headers={"origin": HERE}).status_code == 403
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from anyio import CapacityLimiter
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Scope
 
 from snowmatch.core.errors import SnowmatchError
@@ -21,7 +21,7 @@ from snowmatch.web.attempts import Attempts
 from snowmatch.web.network import ip_of
 from snowmatch.web.people import STRANGER, Person
 from snowmatch.web.rights import PUBLIC
-from snowmatch.web.security import OWN, cookie_of, onward
+from snowmatch.web.security import OWN, cookie_of, onward, refusal
 
 LOGIN = "/login"
 STREAM = "/events"  # which open pages ask for again and again, also when nobody sits there
@@ -82,7 +82,7 @@ class LoginDoor:
         try:
             person = self.person(cookie_of(headers, self.cookie), asks=path != STREAM)
         except SnowmatchError:
-            return PlainTextResponse("The accounts of this server cannot be read: ask who started it.\n", 503)
+            return refusal(scope, "refused.accounts", 503)
         query = QueryParams(scope["query_string"]).multi_items()
         public = path in PUBLIC or path.startswith("/static/")
         if path == LOGIN and reading and headers.get("sec-fetch-site", "none") not in OWN:
@@ -92,7 +92,7 @@ class LoginDoor:
         if reading and "text/html" in headers.get("accept", ""):
             asked = path + ("?" + str(QueryParams(query)) if query else "")
             return onward(LOGIN, [("next", asked)])
-        return PlainTextResponse("Log in first: load the page again.\n", 403)
+        return refusal(scope, "refused.login")
 
     def accounts(self) -> tuple[Account, ...]:
         """Return all accounts as they are now. Raises SnowmatchError if they cannot be read."""

@@ -82,11 +82,7 @@ class TokenDoor:
             response.set_cookie(self.cookie, self.secret, httponly=True, samesite="strict", path="/")
             return response
         if not equal(cookie_of(headers, self.cookie), self.secret):
-            return PlainTextResponse(
-                "This page belongs to the person who started snowmatch: open the address that it printed in the "
-                "terminal, with its token.\n",
-                403,
-            )
+            return refusal(scope, "refused.token")
         return None
 
 
@@ -121,7 +117,7 @@ class Guard:
         """Return who asks, as `Door.admit` does, or the refusal."""
         host = headers.get("host", "")
         if not self.door.knows(scope, host) or len(headers.getlist("host")) != 1:
-            return PlainTextResponse("This server answers only under the address that it printed.\n", 421)
+            return refusal(scope, "refused.host", 421)
         if scope["method"] not in METHODS:
             return PlainTextResponse("Method not allowed.\n", 405, {"allow": ", ".join(METHODS)})
         entered = self.door.admit(scope, headers)
@@ -129,11 +125,11 @@ class Guard:
             return entered
         site = headers.get("sec-fetch-site")
         if site is not None and site not in OWN:
-            return PlainTextResponse("Refused: the request came from another web site.\n", 403)
+            return refusal(scope, "refused.site")
         if scope["method"] == "POST":
             origin = headers.get("origin")
             if origin != f"{self.door.scheme}://{host}" if origin is not None else site != "same-origin":
-                return PlainTextResponse("Refused: the request did not come from a page of this server.\n", 403)
+                return refusal(scope, "refused.page")
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > self.body_limit(scope["path"]):
             return too_large(scope, self.body_limit(scope["path"]))
@@ -181,6 +177,11 @@ def cookie_of(headers: Headers, name: str) -> str:
     """Return the value of a cookie; "" if there is none."""
     # All programs at one name share their cookies: a strange one of another program must not hide ours
     return cookie_parser(headers.get("cookie", "")).get(name, "")
+
+
+def refusal(scope: Scope, key: str, status: int = 403) -> Response:
+    """Return the answer to somebody who is not let in, in the language of the browser. key: of its words."""
+    return PlainTextResponse(translator_of(Request(scope))(key) + "\n", status)
 
 
 class TooLargeError(Exception):
