@@ -8,6 +8,7 @@ from test_web_browser import address, page, until
 from web_small import make_catalog
 
 from snowmatch.review.identities import answer_pair
+from snowmatch.review.uploads import LARGEST
 from snowmatch.web.state import State
 
 __all__ = ["address", "page"]  # fixtures
@@ -145,6 +146,20 @@ def test_the_link_in_a_message_can_be_reached_by_keys_and_goes_with_the_message(
     assert page.is_visible("#said a")  # while it has the focus
     page.focus("#main")
     assert not page.is_visible("#said a")
+
+
+def test_a_file_that_is_too_large_is_told_before_it_is_sent(state, page, tmp_path):
+    page.goto(page.url + "identify?lang=en")
+    large = tmp_path / "IMG_7.TIF"
+    with large.open("wb") as file:
+        file.truncate(LARGEST + 1)
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if "/identify/photo?" in request.url else None)
+    page.set_input_files("#files", [large, state.folder / "images" / "0.jpg"])
+    until(lambda: page.locator("#strip li").count() == 1)
+    (told,) = page.locator("#problems li").all_text_contents()
+    assert told.startswith("IMG_7.TIF: Too large: this accepts at most 64 MB")
+    assert [url.rpartition("=")[2] for url in sent] == ["0.jpg"]  # a server that refuses may cut the sending short
 
 
 def test_an_empty_file_is_refused_by_its_name(state, page):

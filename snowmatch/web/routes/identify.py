@@ -19,6 +19,7 @@ from snowmatch.api import indexed_extractors
 from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
 from snowmatch.review.uploads import (
+    LARGEST,
     Upload,
     find_upload,
     forget_old_uploads,
@@ -66,6 +67,7 @@ def identify(request: Request) -> Response:
         parts=BODY_PARTS,
         locations=sorted({a.location for a in annotations if a.location}),
         stations=sorted({a.station for a in annotations if a.station}),
+        largest=LARGEST,
         extractors=list(dict.fromkeys(name for name, _ in indexed_extractors(state.folder))),
     )
 

@@ -30,6 +30,7 @@
     for (const [n, file] of list.entries()) {
       bar.value = n;
       try {
+        if (file.size > Number(words.largest)) throw new Error(words.large); // its refusal would cut the sending short
         const answer = await snowmatch.reach(`/identify/photo?name=${encodeURIComponent(file.name)}`, {
           method: "POST", body: file, headers: { Accept: "application/json", "Content-Type": "application/octet-stream" },
         });
