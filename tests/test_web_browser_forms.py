@@ -162,6 +162,38 @@ def test_a_file_that_is_too_large_is_told_before_it_is_sent(state, page, tmp_pat
     assert [url.rpartition("=")[2] for url in sent] == ["0.jpg"]  # a server that refuses may cut the sending short
 
 
+def test_a_question_waits_for_the_photos_that_are_still_being_sent(state, page):
+    start, held = page.url, []
+    page.route(
+        "**/identify/photo?*", lambda route: held.append(route) if "1.jpg" in route.request.url else route.continue_()
+    )
+    photos = [state.folder / "images" / name for name in ("0.jpg", "1.jpg")]
+    asked = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if "/identify/ask" in request.url else None)
+
+    page.goto(start + "identify?lang=en")
+    page.set_input_files("#files", photos)
+    until(lambda: page.locator("#strip li").count() == 1 and held)
+    page.click("#ask")
+    until(lambda: page.text_content("#asking") == "Reading the photos …")
+    held.pop().continue_()
+    page.wait_for_url(re.compile("/identify/[0-9a-f]{20}"), timeout=60_000)
+    assert [len(each["photos"]) for each in asked] == [2]
+
+    page.goto(start + "identify?lang=en")
+    page.set_input_files("#files", photos)
+    until(lambda: page.locator("#strip li").count() == 1 and held)
+    page.click("#ask")
+    until(lambda: page.text_content("#asking") == "Reading the photos …")
+    held.pop().abort()  # one that cannot be sent is told, and the person decides
+    until(lambda: page.locator("#problems li").count() == 1)
+    until(lambda: page.text_content("#asking") == "")
+    assert len(asked) == 1
+    page.click("#ask")
+    page.wait_for_url(re.compile("/identify/[0-9a-f]{20}"), timeout=60_000)
+    assert [len(each["photos"]) for each in asked] == [2, 1]
+
+
 def test_an_empty_file_is_refused_by_its_name(state, page):
     page.goto(page.url + "identify?lang=en")
     empty = {"name": "IMG_7.JPG", "mimeType": "image/jpeg", "buffer": b""}

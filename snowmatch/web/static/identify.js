@@ -7,7 +7,8 @@
   const form = at("question");
   const photos = []; // {id, name, size, bbox, picture, ...}
   const told = {}; // what a photo told of all, by the name of the field
-  let current = -1, filled = null, asking = false, queue = Promise.resolve(); // filled: the photo that told
+  // filled: the photo that told. queue: what is being sent. failed: number of files that could not be sent
+  let current = -1, filled = null, asking = false, queue = Promise.resolve(), failed = 0;
 
   // --- photos ---------------------------------------------------------------------------------------------------------
 
@@ -42,7 +43,7 @@
         photos.push(photo);
         fill(photo);
         show(current < 0 ? 0 : current);
-      } catch (error) { problem(error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`, error.link); }
+      } catch (error) { failed += 1; problem(error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`, error.link); }
     }
     bar.hidden = true;
   }
@@ -135,6 +136,14 @@
 
   // --- the question ---------------------------------------------------------------------------------------------------
 
+  // Waits for the photos that are being sent; false if one could not be, so that the person decides, or if none is left
+  async function allSent() {
+    const before = failed;
+    if (!at("sent").hidden) at("asking").textContent = words.reading;
+    for (let last = null; last !== queue;) { last = queue; await last; } // more may be dropped meanwhile
+    return failed === before && photos.length > 0;
+  }
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (asking || !photos.length) return;
@@ -143,6 +152,7 @@
     asking = true;
     at("busy").hidden = false;
     const began = Date.now();
+    if (!(await allSent())) { asking = false; at("asking").textContent = ""; at("busy").hidden = true; return; }
     at("asking").textContent = words.comparing; // is read once; the seconds are not
     const clock = setInterval(() => { at("clock").textContent = snowmatch.duration((Date.now() - began) / 1000); }, 250);
     const asked = { photos: photos.map((each) => each.id), boxes: photos.map((each) => each.bbox) };
