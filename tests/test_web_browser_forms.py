@@ -1,6 +1,7 @@
 """Forms and keys in a real browser: what is sent once, what is forgotten, and keys of another script."""
 
 import re
+import shutil
 import time
 
 import pytest
@@ -192,6 +193,22 @@ def test_a_question_waits_for_the_photos_that_are_still_being_sent(state, page):
     page.click("#ask")
     page.wait_for_url(re.compile("/identify/[0-9a-f]{20}"), timeout=60_000)
     assert [len(each["photos"]) for each in asked] == [2, 1]
+
+
+def test_a_chosen_file_that_has_gone_is_told(state, page, tmp_path):
+    files = [shutil.copyfile(state.folder / "images" / "0.jpg", tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    files[0].write_bytes((state.folder / "images" / "1.jpg").read_bytes())
+
+    def take_card_out(route):
+        files[1].unlink(missing_ok=True)
+        route.continue_()
+
+    page.goto(page.url + "identify?lang=en")
+    page.route("**/identify/photo?name=a.jpg", take_card_out)
+    page.set_input_files("#files", files)
+    until(lambda: page.locator("#problems li").count() == 1)
+    assert page.text_content("#problems li").startswith("b.jpg: This file cannot be read any more")
+    assert page.locator("#strip li").count() == 1
 
 
 def test_an_empty_file_is_refused_by_its_name(state, page):

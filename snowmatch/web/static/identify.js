@@ -30,8 +30,12 @@
     bar.hidden = false; bar.max = list.length;
     for (const [n, file] of list.entries()) {
       bar.value = n;
+      if (file.size > Number(words.largest)) { // its refusal would cut the sending short
+        failed += 1;
+        problem(`${file.name}: ${words.large}`);
+        continue;
+      }
       try {
-        if (file.size > Number(words.largest)) throw new Error(words.large); // its refusal would cut the sending short
         const answer = await snowmatch.reach(`/identify/photo?name=${encodeURIComponent(file.name)}`, {
           method: "POST", body: file, headers: { Accept: "application/json", "Content-Type": "application/octet-stream" },
         });
@@ -43,7 +47,12 @@
         photos.push(photo);
         fill(photo);
         show(current < 0 ? 0 : current);
-      } catch (error) { failed += 1; problem(error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`, error.link); }
+      } catch (error) {
+        failed += 1;
+        const readable = await file.arrayBuffer().then(() => true, () => false); // not if its card was taken out
+        const text = readable ? error.message : words.unread;
+        problem(text.startsWith(file.name) ? text : `${file.name}: ${text}`, error.link);
+      }
     }
     bar.hidden = true;
   }
