@@ -638,6 +638,26 @@ def test_sightings_whose_times_are_impossible_are_told_below_the_timeline(tmp_pa
     assert text.count('class="dot"') == 1
 
 
+@pytest.mark.parametrize(
+    ("page", "name", "value"),
+    [
+        *(("photos", name, "gone") for name in ("individual", "location", "station")),
+        *(
+            ("photos", name, value)
+            for name, value in (("state", "stale"), ("outline", "neither"), ("body_part", "head"))
+        ),
+        *(("individuals", name, "gone") for name in ("location", "station")),
+        *(("individuals", name, value) for name, value in (("part", "unknown"), ("sex", "female"))),
+    ],
+)
+def test_a_filter_by_what_is_not_there_any_more_is_shown(client, page, name, value):
+    text = client.get(f"/{page}", params={name: value}).text
+    assert 'class="tile"' not in text
+    assert 'class="animal-card"' not in text
+    (choice,) = re.findall(rf'<select name="{name}">(.*?)</select>', text, re.DOTALL)
+    assert re.findall(r'value="([^"]*)" selected', choice) == [value]
+
+
 def test_a_species_is_offered_once_and_found_by_any_of_its_names(tmp_path):
     catalog = make_catalog(tmp_path)
     table = catalog / "catalog.csv"

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from snowmatch.core.text import printable
+from snowmatch.core.types import BODY_PARTS
 from snowmatch.review.history import history_of
 from snowmatch.review.identities import Decision, Identities
 from snowmatch.review.links import links_of
@@ -67,11 +68,12 @@ def individuals(request: Request) -> Response:
         pages=pages,
         wishes=wishes,
         query=str(QueryParams({k: v for k, v in wishes.items() if v})),
-        locations=sorted({s.location for s in sightings if s.location}),
-        stations=sorted({s.station for s in sightings if s.station}),
-        parts=sorted({part for s in sightings for part in s.body_parts}),
+        # With what is asked for: a page that shows nobody must not look as if it showed all
+        locations=sorted({*(s.location for s in sightings), wishes["location"]} - {""}),
+        stations=sorted({*(s.station for s in sightings), wishes["station"]} - {""}),
+        parts=[part for part in BODY_PARTS if part == wishes["part"] or any(part in s.body_parts for s in sightings)],
         sexes=SEXES,
-        known_sex=bool(known.table or known.traits.sex),
+        known_sex=bool(known.table or known.traits.sex or wishes["sex"]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from urllib.parse import urlencode
 
@@ -62,15 +62,29 @@ def photos(request: Request) -> Response:
         view=view,
         other_view=address("animal" if view == "outline" else "outline", number),
         outline_of=outline_of,
-        choices={
-            "individual": [NOBODY, *sorted({a.individual for a in named if a.individual is not None})],
-            "location": sorted({a.location for a in named if a.location}),
-            "station": sorted({a.station for a in named if a.station}),
-            "body_part": [part for part in BODY_PARTS if any(a.body_part == part for a in named)],
-            "state": [each for each in STATES if any(one == each for one, _ in states)],
-            "outline": [each for each in OUTLINES if any(outline_of(a) == each for a in named)],
-        },
+        choices=_choices(named, [state for state, _ in states], asked),
     )
+
+
+def _choices(named: Sequence[Annotation], states: Iterable[str], asked: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return what can be chosen of each filter: what is there, and what is asked for: a page that shows no photo must
+    not look as if it showed all.
+    """
+    found: dict[str, set[str]] = {
+        "individual": {a.individual for a in named if a.individual is not None},
+        "location": {a.location for a in named},
+        "station": {a.station for a in named},
+        "body_part": {a.body_part for a in named},
+        "state": set(states),
+        "outline": {outline_of(a) for a in named},
+    }
+    there = {name: (values | {asked[name]}) - {""} for name, values in found.items()}
+    known = {"body_part": BODY_PARTS, "state": STATES, "outline": OUTLINES}
+    ordered = {
+        name: [each for each in known[name] if each in values] if name in known else sorted(values)
+        for name, values in there.items()
+    }
+    return ordered | {"individual": [NOBODY, *(name for name in ordered["individual"] if name != NOBODY)]}
 
 
 def _address(given: Mapping[str, str], view: str, page: int) -> str:
