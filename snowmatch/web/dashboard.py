@@ -102,8 +102,15 @@ def read_wishes(asked: Mapping[str, str]) -> Wishes:
 
 def chosen_survey(state: State, wishes: Wishes) -> tuple[Survey, Survey]:
     """Return the survey of the time and the location, and that of the animal in it. Raises SnowmatchError."""
+    _need_individual(state, wishes.individual)
     whole = select(survey_of(state, DAYS, wishes.flanks), _date(wishes.start), _date(wishes.end), wishes.location)
     return whole, only(whole, wishes.individual)
+
+
+def _need_individual(state: State, name: str) -> None:
+    if name and name not in {a.individual for a in state.identities().named}:
+        text = f"no individual is called {name!r} now: choose one of the list"
+        raise SnowmatchError(text, "no-individual", name=name)
 
 
 def _date(text: str) -> date | None:
@@ -167,6 +174,7 @@ def figures_of(state: State, wishes: Wishes, t: Callable[..., str], language: st
     """Return the values of the figures' page, kept until what they show changes. Raises SnowmatchError as the survey
     does.
     """
+    _need_individual(state, wishes.individual)
     survey, (layout, wrong), screening = (
         survey_of(state, DAYS, wishes.flanks),
         layout_of(state, state.identities()),
