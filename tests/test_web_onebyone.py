@@ -2,11 +2,13 @@
 
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.web import background
 from snowmatch.web.background import Background
 from snowmatch.web.onebyone import OneByOne
 
@@ -75,3 +77,24 @@ def test_a_page_does_not_wait_for_ever_for_a_value_that_cannot_be_computed(monke
         value.get("key", fail)
     assert value.get("other", lambda: 7)[1] is False
     wait_for(lambda: value.get("other", fail) == (7, True))
+
+
+def test_what_could_not_be_computed_is_told_for_a_moment_and_then_tried_again(monkeypatch):
+    def fail():
+        raise SnowmatchError("the disk is away")
+
+    def there():
+        with suppress(SnowmatchError):
+            return value.get("key", lambda: 7) == (7, True)
+
+    value = Background()
+    value.get("key", fail)
+    wait_for(lambda: not value._running)
+    for _ in "12":
+        with pytest.raises(SnowmatchError, match="the disk is away"):
+            value.get("key", fail)
+    monkeypatch.setattr(background, "RETRY", 0.0)
+    value = Background()
+    value.get("key", fail)
+    wait_for(lambda: not value._running)
+    wait_for(there)

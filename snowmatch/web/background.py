@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
@@ -14,6 +16,7 @@ from snowmatch.review.likely import Evidence
 from snowmatch.web.state import State
 
 DRAWS = 200  # groupings for the page that counts; chosen: half of the command's, so that it takes half as long
+RETRY = 10.0  # seconds after which what failed is tried again: a disk comes back, a program lets go of a file
 
 
 class Same:
@@ -37,18 +40,20 @@ class Background:
         self._key: object = None
         self._value: Any = None
         self._error: SnowmatchError | None = None
+        self._again = 0.0  # when what failed may be tried again
         self._running = False
 
     def get(self, key: object, compute: Callable[[], Any]) -> tuple[Any, bool]:
         """Return the value, and whether it is that of `key`; if not, it is an older one or None, and a thread starts.
 
-        Raises SnowmatchError if the computation for this key did.
+        Raises SnowmatchError if the computation for this key did, a moment ago; later it is tried again.
         """
         with self._lock:
             if self._key == key and not self._running:
-                if self._error is not None:
+                if self._error is None:
+                    return self._value, True
+                if time.monotonic() < self._again:
                     raise self._error
-                return self._value, True
             if not self._running:
                 self._running = True
                 run, asked = copy_context().run, (self._run, key, compute)  # the thread knows who asks
@@ -60,13 +65,15 @@ class Background:
         error: SnowmatchError | None = SnowmatchError(
             "this could not be computed, the window of the program says why: start the app again", "not-computed"
         )
+        began, wait = time.monotonic(), math.inf
         try:
             value, error = compute(), None
         except SnowmatchError as caught:
-            error = caught
+            error, wait = caught, max(RETRY, time.monotonic() - began)
         finally:  # without its value a page would wait for ever, also if there is no memory
             with self._lock:
                 self._key, self._error, self._running = key, error, False
+                self._again = time.monotonic() + wait
                 if error is None:
                     self._value = value
 
