@@ -19,6 +19,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.review import uploads
 from snowmatch.review.uploads import LARGEST, find_upload
 from snowmatch.web import app as app_module
+from snowmatch.web import jobs
 from snowmatch.web.app import make_app
 from snowmatch.web.asked import find_question
 from snowmatch.web.jobs import read_job
@@ -302,6 +303,29 @@ def test_that_a_photo_cannot_be_kept_is_told_in_the_language_of_the_page(client,
     asked = {"name": "a.jpg", "lang": "ru"}
     answer = client.post("/identify/photo", params=asked, content=jpeg(5), headers=JSON)
     assert answer.json()["error"].startswith("a.jpg: снимок не удалось сохранить в ")
+
+
+@pytest.mark.parametrize(("language", "told"), [("en", "the system refuses"), ("ru", "Система этого не")])
+def test_a_folder_that_cannot_be_written_is_told(client, monkeypatch, language, told):
+    def read_only(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    for module in (uploads, jobs):
+        monkeypatch.setattr(module, "make_folder", read_only)
+    for address in ("/identify/photo", "/jobs/start"):
+        answer = client.post(address, params={"name": "a.jpg", "lang": language}, data={"kind": "index"}, headers=JSON)
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith(told)
+        assert "Permission denied" in answer.json()["error"]
+
+
+def test_that_there_is_too_little_memory_is_told(client, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(uploads, "read_small", full)
+    answer = client.post("/identify/photo", params={"name": "a.jpg"}, content=jpeg(5), headers=JSON)
+    assert answer.json()["error"].startswith("there is not enough memory")
 
 
 def test_a_name_of_an_upload_is_only_shown(client, folder):

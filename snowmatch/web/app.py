@@ -30,7 +30,14 @@ def app_behind(door: Door, state: State) -> Starlette:
             Mount("/static", StaticFiles(packages=[("snowmatch.web", "static")]), name="static"),
         ],
         middleware=[Middleware(Guard, door=door, body_limit=body_limit)],
-        exception_handlers={SnowmatchError: snowmatch_error, 404: _missing, 405: _missing, 400: _bad},
+        exception_handlers={
+            SnowmatchError: snowmatch_error,
+            OSError: _refused,
+            MemoryError: _no_memory,
+            404: _missing,
+            405: _missing,
+            400: _bad,
+        },
     )
     app.state.snowmatch, app.state.door = state, door
     return app
@@ -43,6 +50,19 @@ def body_limit(path: str) -> int:
 
 async def _missing(request: Request, error: Exception) -> Response:
     return problem(request, translator_of(request)("problem.missing"), 404)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    """Return the answer if the system refuses: a folder without permission, a full disk, a disk that was removed."""
+    assert isinstance(error, OSError)
+    why = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+    text = f"the system refuses this ({why}): check the permissions, and the free space of the disk"
+    return snowmatch_error(request, SnowmatchError(text, "system-refused", why=why))
+
+
+def _no_memory(request: Request, error: Exception) -> Response:
+    text = "there is not enough memory for this: close other programs, and try again"
+    return snowmatch_error(request, SnowmatchError(text, "no-memory"))
 
 
 async def _bad(request: Request, error: Exception) -> Response:
