@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shutil
+import threading
 import weakref
 from types import SimpleNamespace
 from urllib.parse import quote, unquote
@@ -15,8 +16,10 @@ from web_small import client_of
 
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import UNNAMED, answer_pair, draft, name_sightings
+from snowmatch.review.likely import gather_evidence
 from snowmatch.review.links import links_of
 from snowmatch.web import animals
+from snowmatch.web import state as state_module
 from snowmatch.web.animals import address_of, address_of_sighting, find_number, quoted
 from snowmatch.web.app import make_app
 from snowmatch.web.background import Same, background
@@ -61,6 +64,11 @@ def key_of(state, individual):
     return state.identities().who.sightings[individual.sightings[0]].key
 
 
+def once_known(page, address):
+    """Return the answer of a page when what it waits for is there."""
+    return until(lambda: answer if (answer := page.get(address)).status_code != 202 else None)
+
+
 def change(page, **values):
     """Ask for the preview of a change, then store it. Returns both answers."""
     preview = page.post("/changes", json=values)
@@ -87,7 +95,7 @@ def test_an_address_with_a_name_of_before_leads_to_the_individual_unless_another
     change(page, kind="rename", key=key_of(state, one), name="Umut")
     for name in (one.name, "Aika"):
         for part, shown in (("", "<h1>Umut</h1>"), ("/passport", "<h1>Umut</h1>"), ("/links", "<p")):
-            answer = page.get(f"/individuals/{quote(name, safe='')}{part}")
+            answer = once_known(page, f"/individuals/{quote(name, safe='')}{part}")
             assert answer.status_code == 200, (name, part)
             assert shown in answer.text
     change(page, kind="rename", key=key_of(state, other), name="Aika")
@@ -367,7 +375,7 @@ def test_names_from_people_are_text_on_every_page(state, page):
         number = identities.who.of[identities.who.named(name).sightings[0]]
         address = address_of(identities, number)
         for part in ("", "/passport", "/links"):
-            answer = page.get(address + part)
+            answer = once_known(page, address + part)
             assert answer.status_code == 200, (name, address + part)
             assert "<script>alert" not in answer.text
             assert "<i>Anna" not in answer.text
@@ -499,6 +507,24 @@ def test_the_passport_has_no_coordinates_unless_asked(state, page):
         "долгота, широта; округлено до 2,5 км" in page.get(address + "/passport?coordinates=rounded:2.5&lang=ru").text
     )
     assert page.get(address + "/passport?coordinates=near").status_code == 400
+
+
+def test_links_wait_for_the_comparison_and_say_how_far_it_is(state, page, monkeypatch):
+    found, go_on = first_named(state), threading.Event()
+    address = address_of(state.identities(), state.identities().who.of[found.sightings[0]])
+
+    def slow(session, sightings, progress):
+        progress(3, 7)
+        assert go_on.wait(60)
+        return gather_evidence(session, sightings)
+
+    monkeypatch.setattr(state_module, "gather_evidence", slow)
+    waits = until(lambda: answer if "3 / 7" in (answer := page.get(f"{address}/links?lang=en")).text else None)
+    go_on.set()
+    assert waits.status_code == 202
+    assert "index the catalog" not in waits.text
+    links = once_known(page, f"{address}/links?lang=en").text
+    assert "index the catalog" not in links
 
 
 def test_the_sightings_in_the_timeline_of_a_passport_lead_to_the_page_of_the_individual(state, page):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +12,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
 from snowmatch.review.history import history_of
 from snowmatch.review.identities import Decision, Identities
+from snowmatch.review.likely import Evidence
 from snowmatch.review.links import links_of
 from snowmatch.review.traits import LONGEST, PORTRAIT, QUALITIES, SEXES
 from snowmatch.survey.coordinates import Coordinates, read_coordinates, shown_degrees
@@ -30,7 +33,7 @@ from snowmatch.web.animals import (
     photos_of,
     sex_of_individual,
 )
-from snowmatch.web.background import evidence_at_hand
+from snowmatch.web.background import evidence_at_hand, evidence_now
 from snowmatch.web.dashboard import DAYS
 from snowmatch.web.page import language_of, problem, render, state_of, takes_end, whole_number
 from snowmatch.web.pairs import label_of
@@ -45,7 +48,6 @@ PAGE = 48
 HISTORY = 100  # decisions that the page of an individual shows
 PASSPORT = 30  # sightings that fit on the page of a passport
 WISHES = ("show", "text", "location", "station", "part", "from", "to", "sex", "flanks")
-PATIENCE = 8.0  # seconds that a part of a page waits for the evidence
 
 
 def individuals(request: Request) -> Response:
@@ -110,17 +112,19 @@ def individual(request: Request) -> Response:
 
 
 def links(request: Request) -> Response:
-    """The weak links of an individual, once the photos are compared."""
+    """The weak links of an individual; with status 202 while the photos are compared."""
     if takes_end(request, "handle", "/links"):
         return individual(request)
     state = state_of(request)
-    deadline = time.monotonic() + PATIENCE
-    while (evidence := evidence_at_hand(state)) is None and time.monotonic() < deadline:
-        time.sleep(0.1)
     identities = state.identities()
     number = find_number(identities, request.path_params["handle"])
     if number is None:
         return _missing(request)
+    evidence: Evidence | None = None
+    with suppress(SnowmatchError):  # nothing is indexed
+        evidence = evidence_now(state)
+        if evidence is None:
+            return render(request, "wait.html", status=202, word="ind.links_wait")
     found = links_of(identities.who, identities.who.individuals[number], evidence)
     shown = [_link(identities, link) for link in found]
     return render(request, "links.html", links=shown, compared=evidence is not None, card=None)
