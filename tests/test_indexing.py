@@ -16,6 +16,7 @@ import pytest
 from conftest import catalog_state, until
 from fake_extractor import Batched, Fake, age, contents, make_catalog, make_photo
 from PIL import Image
+from test_store import damage_one
 
 from snowmatch.catalog import records
 from snowmatch.catalog.load import CatalogData
@@ -26,7 +27,7 @@ from snowmatch.core.files import file_sha256
 from snowmatch.core.home import HOME, database_path
 from snowmatch.core.plugins import settings
 from snowmatch.core.types import Annotation
-from snowmatch.features import tasks, writer
+from snowmatch.features import indexing, tasks, writer
 from snowmatch.features.indexing import index_catalog
 from snowmatch.features.reader import open_features
 
@@ -345,6 +346,19 @@ def test_removed_rows_are_not_used_and_prune_deletes_their_features(data):
     assert not any(secret in path.read_bytes() for path in files)
     assert not any(b"photos/002.png" in path.read_bytes() for path in files)
     assert counts(index_catalog(data, Fake(), 1)) == (2, PHOTOS - 2, 0)
+
+
+def test_features_that_a_merge_finds_damaged_are_told_and_come_back(data, monkeypatch):
+    index_catalog(without(data, 11), Fake(), 1)
+    (path,) = (Path(data.folder) / HOME / "features").glob("*/features-*.h5")
+    damage_one(path)
+    monkeypatch.setattr(indexing, "CHECK_BYTES", 0)  # more is stored than one run checks
+    report = index_catalog(data, Fake(), 1)
+    (note,) = (note for note in report.notes if note.code == "features-of-others-damaged")
+    assert note.text.startswith("features of the extractor fake_extractor were damaged and removed: index with this")
+    assert states(data).count("missing") == 1
+    report = index_catalog(data, Fake(), 1)
+    assert (report.done, note.code in [note.code for note in report.notes]) == (1, False)
 
 
 def test_progress_reports_only_stored_features(data, monkeypatch):

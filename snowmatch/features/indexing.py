@@ -196,6 +196,8 @@ def index_catalog(
     seconds = time.monotonic() - started
     mended = notes_on_damage(replaced, records.unsound + dropped)
     notes = (*mended, *_notes(damaged, writer.damaged_files), *lost, *of_others, *notes_on_exchanged(others))
+    if writer.lost:
+        notes = (*notes, note_on_removed(folder, described))
     if (again_made := note_on_mended(folder)) is not None:
         notes = (*notes, again_made)
         forget_mended(folder)

@@ -54,7 +54,7 @@ class FeatureWriter:
 
     Another process that wants to write waits `wait` seconds; then it gets a SnowmatchError that names this process.
     keys: the keys on disk. Added features count only after a commit; the end of the `with` block without an error
-    commits.
+    commits. lost: number of annotations that a merge found damaged, so that they are on disk no more.
     """
 
     def __init__(self, features: Path, described: Mapping[str, Any], *, wait: float = 0.0) -> None:
@@ -64,7 +64,7 @@ class FeatureWriter:
         self._home = Path(features).parent
         self._wait = wait
         self._lock = file_lock(self._home / WRITER)  # the system frees it when the process ends
-        self.damaged_files = 0
+        self.damaged_files = self.lost = 0
         self._holder = self._home / "writer.json"
         self._pending: dict[str, Entry] = {}
         self._bytes = 0
@@ -215,6 +215,7 @@ class FeatureWriter:
     def _rewrite(self, paths: list[Path], wanted: set[bytes]) -> None:
         """Replace several segments by one with the keys `wanted`."""
         entries: dict[bytes, Entry] = {}
+        damaged: set[bytes] = set()
         for path in paths:
             segment = open_segment(path, self.described)
             for i, key in enumerate(segment.keys.tolist()):
@@ -222,7 +223,10 @@ class FeatureWriter:
                     if segment.is_sound(i):
                         entries[key] = segment.entry(i)
                     else:
-                        self.keys.discard(key.decode())
+                        damaged.add(key)
+        damaged -= entries.keys()
+        self.keys -= {key.decode() for key in damaged}
+        self.lost += len(damaged)
         kept = None
         if entries:
             merged = [entries[key] for key in sorted(entries)]

@@ -45,9 +45,8 @@ def compact_catalog(folder: Path) -> Compacted:
     before, notes = disk_sizes(folder), []
     for described in list_features(features_path(folder)):
         with FeatureWriter(features_path(folder), described) as writer:
-            held = len(writer.keys)
             writer.compact()
-            if writer.damaged_files or len(writer.keys) < held:
+            if writer.damaged_files or writer.lost:
                 notes.append(note_on_removed(folder, described))
             own = index_folder(indexes_path(folder), writer.folder)
             drop_blocks(own)
