@@ -148,6 +148,16 @@ def test_photos_without_a_map_are_told_also_if_each_query_misses_other_ones(own_
         assert [n.data["count"] for n in found.notes if n.code == "maps-missing"] == [len(catalog.data.annotations)]
 
 
+def test_answers_without_maps_are_asked_again_when_the_maps_are_made(own_survey, monkeypatch):
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    with monkeypatch.context() as patch:
+        missing = [Note("maps-missing", "3 photos", {"count": 3})]
+        patch.setattr(Gallery, "evidence_notes", lambda *_: missing)
+        run_batch(catalog)
+        assert "answers-kept" in [note.code for note in run_batch(catalog).notes]
+    assert "answers-kept" not in [note.code for note in run_batch(catalog).notes]
+
+
 def test_a_note_on_the_catalog_is_not_kept_with_the_answers(long, tmp_path):
     long.notes_of_session = (Note("copied-annotations", "1 annotation was copied", {"catalog": "catalog"}),)
     assert answers(tmp_path).stderr.count("1 annotation was copied") == 1

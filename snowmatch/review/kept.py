@@ -35,13 +35,14 @@ def group_keys(
     """Return a key for each group: 64 hex digits that change with everything that its answer depends on.
 
     These are the photos with their boxes, masks and times, the method, the calibration, the filters, the catalog's
-    settings, the networks that find the animal, and all annotations that have a name. Annotations without a name do not
-    count: a new photo would change the key of every other group. See `state_of`.
+    settings, the networks that find the animal, all annotations that have a name, and how many have no map yet.
+    Annotations without a name do not count: a new photo would change the key of every other group. See `state_of`.
     """
     pairs = zip(session.data.annotations, session.states, strict=True)
     named = [(*_labels(a), state.key) for a, state in pairs if a.individual is not None]
     method = session.method.extractor, session.method.matching, session.calibration
-    used = (FORMAT, __version__, *method, session.data.settings, networks_of(session), named)
+    bare = [note.data["count"] for note in session.missing_maps()]  # an index run makes them: answers change then
+    used = (FORMAT, __version__, *method, session.data.settings, networks_of(session), named, *bare)
     common = _digest((used, body_part, sorted(locations), new))
     return tuple(_digest((common, _asked(session, group))) for group in groups)
 
