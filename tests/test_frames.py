@@ -471,21 +471,39 @@ def test_file_times_are_written_into_the_frames_of_a_damaged_video(film, tmp_pat
     assert f"{len(tree(tmp_path / 'out'))} frames of earlier runs replaced" in said
 
 
-@pytest.mark.parametrize("share", [0.3, 0.8])
-def test_of_another_damaged_copy_no_frame_of_the_first_stays(film, tmp_path, share):
+def test_of_another_damaged_copy_no_frame_of_the_first_stays(film, tmp_path):
     path = film("cards/VID.avi", 10)
     whole = path.read_bytes()
     cut(path)
     run(tmp_path / "cards", tmp_path / "out")
     before = len(tree(tmp_path / "out"))
     path.write_bytes(whole)
-    cut(path, share)
+    cut(path, 0.8)
     said = run(tmp_path / "cards", tmp_path / "out").stderr
     take_frames(tmp_path / "cards", tmp_path / "alone", workers=1)
     assert tree(tmp_path / "out") == tree(tmp_path / "alone")
     assert (
         f"{before} frames of earlier runs replaced or removed for those of the videos as they are now: VID.avi" in said
     )
+
+
+def test_frames_of_a_damaged_copy_are_not_replaced_by_fewer_of_one_that_is_damaged_more(film, tmp_path):
+    path = film("cards/VID.avi", 10)
+    whole = path.read_bytes()
+    cut(path)
+    run(tmp_path / "cards", tmp_path / "out")
+    before = tree(tmp_path / "out")
+    path.write_bytes(whole[: int(0.3 * len(whole))])
+    for _ in range(2):
+        result = run(tmp_path / "cards", tmp_path / "out")
+        assert result.exit_code == 1
+        assert tree(tmp_path / "out") == before
+        assert "replaced" not in result.stderr
+        assert f"{len(before)} frames of 1 video" in result.stdout
+        assert "from the camera's card; it gives 3 frames, those of the earlier copy stay" in result.stderr
+    path.write_bytes(whole)
+    assert run(tmp_path / "cards", tmp_path / "out").exit_code == 0
+    assert len(tree(tmp_path / "out")) == 10
 
 
 @pytest.mark.parametrize(("suffix", "options"), [(".avi", {}), (".mp4", {"movflags": "faststart"})])

@@ -2,7 +2,7 @@
 
 Every frame has a comment that tells the video and the settings. The first frame is written last, with the number of
 frames. So a stopped run can go on, and no file of somebody else is replaced. Frames of a damaged copy are replaced by
-those of another copy only if both are surely of one recording.
+those of another copy only if both are surely of one recording, and not by fewer frames of a copy that is damaged too.
 """
 
 from __future__ import annotations
@@ -206,6 +206,11 @@ def _write(
     and another encoder gives other bytes. again: write all frames, whatever the marks tell.
     """
     earlier = existing.get(_name(stem, 0).name, {})
+    if earlier.get("problem") and not _agrees(earlier, wanted):
+        count, problem = _readable(video, wanted, began)
+        if problem and count < earlier["frames"]:
+            text = f"{problem}; it gives {counted(count, 'frame')}, those of the earlier copy stay"
+            return Taken(earlier["frames"], True, earlier["timed"], text)
     replaced = {name for name, mark in existing.items() if not _agrees(mark, wanted)}
     frames = read_frames(video, wanted["every"], wanted["limit"], began)
     first: Frame | None = None
@@ -240,6 +245,17 @@ def _write(
         replaced |= existing.keys() & {path.name}
         stop = _save(path, first, mark)
     return replace(taken, stop=stop, replaced=len(replaced))
+
+
+def _readable(video: Path, wanted: dict[str, Any], began: datetime | None) -> tuple[int, str]:
+    """Return how many frames of a video can be read, and why no more; "" if it was read in full."""
+    count = 0
+    try:
+        for _ in read_frames(video, wanted["every"], wanted["limit"], began):
+            count += 1
+    except SnowmatchError as error:
+        return count, _short(error, video)
+    return count, ""
 
 
 def _remove(stem: Path, existing: dict[str, dict[str, Any]], count: int, kept: dict[str, Any]) -> str:
