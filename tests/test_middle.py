@@ -151,6 +151,22 @@ def test_an_index_run_learns_from_enough_photos(tmp_path):
     assert index(tmp_path / "c", rows).mapped == 0
 
 
+def test_photos_that_cannot_be_read_when_it_learns_are_told(tmp_path, monkeypatch):
+    rows = draw_catalog(tmp_path / "c", 14)
+    away = tmp_path / "c" / "3.png"
+
+    def vanishing(photo, content):
+        away.unlink(missing_ok=True)
+        return cells_of(photo, content)
+
+    monkeypatch.setattr(mapping, "cells_of", vanishing)
+    notes = [note.text for note in index(tmp_path / "c", rows).notes if note.code == "middle-photos-unread"]
+    assert notes == [
+        "1 photo could not be read again, to learn what the middles of the photos have in common: 3.png (does not "
+        "exist: put the file back, or remove it from the catalog)"
+    ]
+
+
 def test_it_learns_again_from_four_times_as_many(tmp_path):
     rows = draw_catalog(tmp_path / "c", 12)
     index(tmp_path / "c", rows)

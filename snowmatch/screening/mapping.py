@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from snowmatch.catalog.found import BY_MAPS, Found, load_found, save_found
@@ -20,6 +19,7 @@ from snowmatch.core.home import middle_path, old_maps_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
+from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
 from snowmatch.screening.classifiers.efficientnet_lite0 import texture_weights
 from snowmatch.screening.foreground import ForegroundMap
@@ -63,17 +63,14 @@ class Draw:
     path: str
     content: str
 
-    def run(self, folder: Path, finders: Finders) -> Cells | None:
-        """Draw the cells; None if the photo cannot be read. folder: the catalog's folder.
+    def run(self, folder: Path, finders: Finders) -> Cells | Failure:
+        """Draw the cells, or return why the photo cannot be read. folder: the catalog's folder.
 
         Raises SnowmatchError if the weights of the network are missing where it runs.
         """
         del finders  # every task of the pool gets them
         texture_weights()
-        try:
-            return cells_of(read_small(folder / self.path, LEAST), self.content)
-        except (SnowmatchError, OSError, MemoryError, cv2.error):
-            return None
+        return or_failure(folder / self.path, lambda path: cells_of(read_small(path, LEAST), self.content))
 
 
 def update_maps(
@@ -125,7 +122,7 @@ def update_maps(
         _tell_failed(failed, notes)
         return len(done)
     if known is None or len(waiting) * FEWER <= known.photos or len(waiting) >= MORE * known.photos:
-        known = _learn(folder, waiting, finders, processes, workers, steps)
+        known = _learn(folder, waiting, finders, processes, workers, steps, notes)
     if known is not finders.middle:
         again, _, later = update(replace(finders, middle=known), None, finders)
         failed = {photo: why for photo, why in failed.items() if photo not in again} | later
@@ -155,20 +152,32 @@ def _learn(
     processes: int,
     workers: Workers | None,
     steps: _Steps,
+    notes: list[Note] | None,
 ) -> Middle | None:
     """Learn from photos, and keep what was learned until their maps are made. waiting: their paths by sha256.
 
-    Returns None, and nothing is kept, if the photos are too few or cannot be read.
+    A note on photos that cannot be read is added to `notes`. Returns None, and nothing is kept, if the photos are too
+    few or none can be read.
     """
-    cells = []
+    cells: list[Cells] = []
+    failed: dict[str, str] = {}
     if len(waiting) >= LEAST_PHOTOS:
         drawn = dict(sorted(waiting.items())[:MOST_PHOTOS])
         steps.begin()
         with open_pool(processes, (folder, finders), workers) as pool:
             found = in_order(pool, drawn, lambda content: Draw(drawn[content], content))
-            for number, (_, cell) in enumerate(found, start=1):
-                cells += [cell] if cell is not None else []
+            for number, (content, cell) in enumerate(found, start=1):
+                if isinstance(cell, Failure):
+                    failed[drawn[content]] = cell
+                else:
+                    cells.append(cell)
                 steps.tell(number, len(drawn))
+    if failed and notes is not None:
+        text = (
+            f"{counted(len(failed), 'photo')} could not be read again, to learn what the middles of the photos have in "
+            f"common: {some([f'{path} ({why})' for path, why in sorted(failed.items())])}"
+        )
+        notes.append(Note("middle-photos-unread", text, {"count": len(failed), "photos": failed}))
     if not cells:
         with suppress(OSError):
             middle_path(folder).unlink()
