@@ -205,6 +205,19 @@ def test_broken_and_missing_photos_are_listed(catalog, tmp_path, words):
         assert read_table(tmp_path / "out.csv")["p04.jpg"]["answer"] == "unknown"
 
 
+@pytest.mark.parametrize("how", ["broken", "missing"])
+def test_a_passage_with_a_photo_that_the_classifier_cannot_see_is_not_told_to_show_nothing(catalog, tmp_path, how):
+    if how == "broken":
+        (catalog / "p02.jpg").write_bytes((catalog / "p02.jpg").read_bytes()[:600])
+    else:
+        (catalog / "p02.jpg").unlink()
+    result = run(catalog, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    answers = {name: row["answer"] for name, row in read_table(tmp_path / "out.csv").items()}
+    assert {name for name, answer in answers.items() if answer == "unknown"} == {"p02.jpg", "p03.jpg"}
+    assert "2 photos that no network has seen, or of such a passage: p02.jpg, p03.jpg" in result.output
+
+
 def test_a_photo_that_vanishes_during_the_run_is_listed(catalog):
     def vanish(done, total):
         (catalog / "p09.jpg").unlink(missing_ok=True)

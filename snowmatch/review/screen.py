@@ -289,6 +289,7 @@ def _answers(
     if given is not None:
         limit = Threshold(given, keep, len(known), sum(score < given for score in known), False)
     found: dict[str, ScreenedPhoto] = {}
+    told = classes.keys() | earlier.keys()
     stored = load_found(data.folder)
     for rows in passages.values():
         paths = list(rows)
@@ -306,13 +307,15 @@ def _answers(
         elif answer == UNKNOWN and looked and all(looked):
             weak = [d.confidence for d in of_photos if d.label not in NO_ANIMAL]
             answer, probability = NOTHING, 1 - max(weak, default=0.0)
+        elif answer == NOTHING and not all(path in detections or contents.get(path) in told for path in paths):
+            answer, probability = UNKNOWN, 0.0
         if (people or PERSON in before) and answer != KEPT:
             answer, probability = PERSON, max(people, default=None)
         for path, each in rows.items():
             content = contents.get(path, "")
-            told = classes.get(content, {}).get(species)
+            score = classes.get(content, {}).get(species)
             persons = sum(d.label == PERSON and d.confidence >= SHOWS for d in detections.get(path, ()))
-            found[path] = _row(each, answer, probability, species, told, stored.get(content, ()), persons)
+            found[path] = _row(each, answer, probability, species, score, stored.get(content, ()), persons)
     order = dict.fromkeys(a.path for a in data.annotations)
     notes = _notes(limit, given, found, classes)
     if learned and given is None:
