@@ -186,6 +186,9 @@ def test_the_answer_of_a_passage():
     assert answer_of([empty, leopard], "snow leopard", 0.5) == ("kept", 0.9)
     assert answer_of([empty, ibex], "snow leopard", 0.5) == ("other mammal", 0.8)
     assert answer_of([empty], "snow leopard", 0.5) == ("nothing", 0.7)
+    for name in ("person", "human", "Homo sapiens"):  # a classifier of the user's
+        assert answer_of([ibex, {name: 0.6, "nothing": 0.4}], "snow leopard", 0.5) == ("person", 0.6)
+    assert answer_of([ibex, {"human": 0.4}], "snow leopard", 0.5) == ("other mammal", 0.8)
     assert answer_of([], "snow leopard", 0.5) == ("unknown", 0.0)
     assert answer_of([leopard], "snow leopard", 0.9) == ("kept", 0.9)  # the threshold itself is enough
 

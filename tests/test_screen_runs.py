@@ -218,6 +218,20 @@ def test_a_passage_with_a_photo_that_the_classifier_cannot_see_is_not_told_to_sh
     assert "2 photos that no network has seen, or of such a passage: p02.jpg, p03.jpg" in result.output
 
 
+def test_persons_that_a_classifier_of_the_user_tells_are_private(catalog, tmp_path, monkeypatch):
+    names = tuple(name.replace("other mammal", "human") for name in fake_classifier.NAMES)
+    monkeypatch.setattr(fake_classifier, "NAMES", names)
+    shown = {name for name, what, *_ in ROWS if what == "ibex"}
+    for kept in (False, True):
+        words = ("--threshold", 0) if kept else ()
+        result = run(catalog, "--out", tmp_path / "out", "--explain", tmp_path / "why", *words)
+        assert "4 photos with a person or of such a passage: keep them private" in result.output
+        table = read_table(tmp_path / "out.csv")
+        assert {name for name, row in table.items() if row["persons"] == "1"} == shown
+        assert table["p04.jpg"]["answer"] == ("kept" if kept else "person")
+        assert len(list((tmp_path / "why").iterdir())) == 6  # of 8 passages
+
+
 def test_a_photo_that_vanishes_during_the_run_is_listed(catalog):
     def vanish(done, total):
         (catalog / "p09.jpg").unlink(missing_ok=True)

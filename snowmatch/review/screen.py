@@ -53,6 +53,7 @@ from snowmatch.screening.passages import (
     choose_threshold,
     passage_score,
     passages_needed,
+    shows_person,
 )
 from snowmatch.screening.scenes import LEAST
 
@@ -313,9 +314,12 @@ def _answers(
             answer, probability = PERSON, max(people, default=None)
         for path, each in rows.items():
             content = contents.get(path, "")
-            score = classes.get(content, {}).get(species)
+            of_photo = classes.get(content, {})
             persons = sum(d.label == PERSON and d.confidence >= SHOWS for d in detections.get(path, ()))
-            found[path] = _row(each, answer, probability, species, score, stored.get(content, ()), persons)
+            persons = max(persons, int(shows_person(of_photo)))
+            found[path] = _row(
+                each, answer, probability, species, of_photo.get(species), stored.get(content, ()), persons
+            )
     order = dict.fromkeys(a.path for a in data.annotations)
     notes = _notes(limit, given, found, classes)
     if learned and given is None:

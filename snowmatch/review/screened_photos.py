@@ -16,12 +16,12 @@ class ScreenedPhoto:
     """The result for one photo. The fields are the columns of the table.
 
     answer: of its passage: `kept`, `nothing`, the name of another species, `person`, or `unknown` if no network has
-    seen it. probability: of that, in the passage; None for an answer of an earlier screening. species: the species that
-    is asked for. score: the probability of that species in this photo; None if no classifier has seen it. boxes: of the
-    animals, each "x,y,width,height" (px). found_by: what found them; "" if a person drew them. persons: number of
-    persons that a detector saw in this photo. flank: of the animal in the first box: `left_flank`, `right_flank`, or
-    `unknown` if neither is likely enough; "" if the photo is not kept, has no box, or has a body part in the catalog.
-    flank_probability: of the likelier flank.
+    seen it. probability: of that, in the passage; None for an answer of an earlier screening. species: the species
+    that is asked for. score: the probability of that species in this photo; None if no classifier has seen it.
+    boxes: of the animals, each "x,y,width,height" (px). found_by: what found them; "" if a person drew them.
+    persons: number of persons that a detector saw in this photo; 1 if only the classifier saw one. flank: of the
+    animal in the first box: `left_flank`, `right_flank`, or `unknown` if neither is likely enough; "" if the photo
+    is not kept, has no box, or has a body part in the catalog. flank_probability: of the likelier flank.
     """
 
     path: str

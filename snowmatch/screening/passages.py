@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snowmatch.catalog.screened import KEPT, UNKNOWN
-from snowmatch.catalog.species import NOTHING
+from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN
+from snowmatch.catalog.species import NOTHING, PEOPLE, species_key
 
 SPECIES = "snow leopard"
 KEEP = 0.99  # the share of its passages that is kept, unless somebody says otherwise
@@ -63,7 +63,7 @@ def passages_needed(keep: float) -> int:
 
 
 def answer_of(photos: Sequence[Mapping[str, float]], species: str, threshold: float) -> tuple[str, float]:
-    """Return what a passage shows, and the probability of that: KEPT, NOTHING, or the name of another species.
+    """Return what a passage shows, and the probability of that: KEPT, NOTHING, PERSON, or the name of another species.
 
     photos: the probabilities of species in each photo of the passage. No photos give UNKNOWN and 0.
     """
@@ -77,7 +77,14 @@ def answer_of(photos: Sequence[Mapping[str, float]], species: str, threshold: fl
         for name, probability in classes.items():
             if name not in (NOTHING, species):
                 best[name] = max(best[name], probability)
+    if shows_person(best):  # the photos are private, whatever else they show
+        return PERSON, max(p for name, p in best.items() if species_key(name) in PEOPLE)
     name = max(sorted(best), key=best.__getitem__, default="")
     if name and best[name] >= OTHER:
         return name, best[name]
     return NOTHING, min(classes.get(NOTHING, 0.0) for classes in photos)
+
+
+def shows_person(classes: Mapping[str, float]) -> bool:
+    """Return whether a photo shows a person, by its probabilities: a classifier of the user's may know persons."""
+    return any(p >= OTHER and species_key(name) in PEOPLE for name, p in classes.items())
