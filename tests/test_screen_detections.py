@@ -20,6 +20,7 @@ from snowmatch.core.home import database_path
 from snowmatch.core.types import Detection
 from snowmatch.features.indexing import index_catalog
 from snowmatch.photos.pixels import read_photo
+from snowmatch.review import screen
 from snowmatch.review.flanks import TellFlank
 from snowmatch.review.screen import screen_catalog
 from snowmatch.review.screen_looks import Look
@@ -114,6 +115,15 @@ def test_no_task_of_a_photo_ends_in_a_traceback(catalog, why):
     assert Look("p00.jpg").run(catalog, Bad(), None) == why
     assert Describe("p00.jpg").run(catalog, Bad()) == why
     assert Look("gone.jpg").run(catalog, Bad(), None) == Describe("gone.jpg").run(catalog, Bad())
+
+
+@pytest.mark.parametrize("what", ["missing", "of other photos"])
+def test_results_that_cannot_be_used_are_told_before_all_photos_are_looked_at(catalog, tmp_path, monkeypatch, what):
+    file = results(tmp_path / "md.json", {"elsewhere.jpg": []}) if what != "missing" else tmp_path / "none.json"
+    monkeypatch.setattr(screen, "hash_photos", lambda *_: pytest.fail("photos were read"))
+    result = run(catalog, "--results", file)
+    assert result.exit_code == 1
+    assert {"missing": "cannot be read", "of other photos": "choose the results of these"}[what] in result.output
 
 
 @pytest.mark.parametrize("how", ["not listed", "failed"])

@@ -17,7 +17,7 @@ from snowmatch.core.types import Detection
 from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.passages import SHOWS
-from snowmatch.screening.results import TEXTS, Tally, detections_of, for_photos, read_results
+from snowmatch.screening.results import TEXTS, Results, Tally, detections_of, for_photos
 
 NO_ANIMAL = ("person", "vehicle")  # labels of detections that are not animals
 SAVE_SECONDS = 30.0  # between two saves: the work that is lost at most if the run is killed
@@ -39,16 +39,14 @@ class Detect:
         return self.photo
 
 
-def read_detections(
-    path: Path, photos: Sequence[str], sizes: Mapping[str, tuple[int, int]], notes: list[Note]
+def detections_for(
+    results: Results, photos: Sequence[str], sizes: Mapping[str, tuple[int, int]], notes: list[Note]
 ) -> dict[str, tuple[Detection, ...]]:
-    """Return the detections in a file of results, by the photo's path. Remarks are added to `notes`.
+    """Return the detections in the results of another program, by the photo's path. Remarks are added to `notes`.
 
     photos: of the catalog. sizes: (width, height) of those that can be read; the others have no detections, and neither
-    have those to which the file gives another shape. Raises SnowmatchError if the file cannot be read, or is about
-    other photos.
+    have those to which the results give another shape. Raises SnowmatchError if the results are about other photos.
     """
-    results = read_results(path)
     paired = for_photos(results, photos)
     notes += [*results.notes, *paired.notes]
     found: dict[str, tuple[Detection, ...]] = {}

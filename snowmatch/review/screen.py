@@ -38,7 +38,7 @@ from snowmatch.features.hashing import hash_photos
 from snowmatch.models.cache import weights_are_here
 from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
-from snowmatch.review.detections import NO_ANIMAL, animals_in, read_detections, run_detector
+from snowmatch.review.detections import NO_ANIMAL, animals_in, detections_for, run_detector
 from snowmatch.review.flanks import boxes_to_tell, tell_flanks, with_flanks
 from snowmatch.review.screen_looks import learned_from
 from snowmatch.review.screened_photos import ScreenedPhoto, Screening
@@ -55,6 +55,7 @@ from snowmatch.screening.passages import (
     passages_needed,
     shows_person,
 )
+from snowmatch.screening.results import for_photos, read_results
 from snowmatch.screening.scenes import LEAST
 
 RESULTS = "results"  # the mark of stored detections that a file of results gave
@@ -113,6 +114,9 @@ def screen_catalog(
         text = "nothing can tell what the photos show: no classifier, detector or file of results"
         raise without_classifier(data.settings.classifier, text)
     species = _name_of(species, getattr(finders.classifier, "names", ()))  # before all photos are looked at
+    of_program = None if results is None else read_results(results)
+    if of_program is not None:
+        for_photos(of_program, sorted({a.path for a in data.annotations}))  # those of other photos are an error now
     keep_settings(folder, data.settings)
     processes = cores() if workers is None else workers
     replaced, dropped = mend(folder), drop_damaged(folder)
@@ -153,18 +157,18 @@ def screen_catalog(
     failed = dict(unreadable)
     detections: dict[str, tuple[Detection, ...]] = {}
     earlier: dict[str, tuple[Detection, ...]] = {}
-    if results is not None or eyes is not None:
+    if of_program is not None or eyes is not None:
         drop_damaged_detections(folder)
-    if results is not None:
-        detections = read_detections(results, photos, sizes, notes)
+    if of_program is not None:
+        detections = detections_for(of_program, photos, sizes, notes)
         save_detections(folder, RESULTS, {contents[path]: seen for path, seen in detections.items()})
     elif eyes is not None:
         detections = run_detector(folder, eyes, {path: contents[path] for path in sizes}, processes, detecting, failed)
     looked_before = recorded if eyes is None else {path: recorded[path] for path in away}
     if looked_before and (stored := load_detections(folder, notes=notes)):  # a file of results may be of one card only
         earlier = {p: stored[sha] for p, sha in looked_before.items() if sha in stored and p not in detections}
-    if results is not None or eyes is not None:
-        by = "results" if results is not None else "detector"
+    if of_program is not None or eyes is not None:
+        by = "results" if of_program is not None else "detector"
         boxes = {contents[path]: animals_in(d, by) for path, d in detections.items()}
         kept = load_found(folder, BY_SCREENING) if earlier or away else {}
         boxes = {sha: kept[sha] for sha in (recorded[path] for path in {*earlier, *away}) if sha in kept} | boxes
