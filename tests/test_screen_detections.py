@@ -70,9 +70,10 @@ def test_what_a_detection_makes_of_a_passage(catalog, tmp_path, label, answer):
     assert rows["p02.jpg"]["boxes"] == ("20,15,40,30" if label == "animal" else "")
 
 
-def test_a_detector_may_name_a_person_with_a_capital(catalog, monkeypatch):
+@pytest.mark.parametrize("name", ["Human", "people", "Homo sapiens"])
+def test_a_detector_may_name_a_person_with_a_capital_or_another_word(catalog, monkeypatch, name):
     fake_detector.use(monkeypatch)
-    person = Detection((20, 15, 40, 30), "Human", 0.8)
+    person = Detection((20, 15, 40, 30), name, 0.8)
     monkeypatch.setattr(fake_detector.Eyes, "detect", lambda self, photo: (person,))
     result = screen_catalog(snowmatch.open_catalog(catalog).data, detector="eyes", workers=1)
     assert {answers(result)[name] for name, what, *_ in ROWS if what in ("empty", "ibex")} == {"person"}

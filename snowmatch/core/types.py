@@ -9,7 +9,12 @@ import numpy as np
 
 BODY_PARTS = ("left_flank", "right_flank", "head", "tail", "other", "unknown")
 BBox = tuple[int, int, int, int]  # x, y, width, height in pixels of the EXIF-upright photo
-LABELS = {"animal": "animal", "person": "person", "human": "person", "vehicle": "vehicle"}  # SpeciesNet says "human"
+# By the words that detectors use: SpeciesNet says "human", detectors of users' own may say "people"
+LABELS = {
+    "animal": "animal",
+    **dict.fromkeys(("person", "persons", "people", "human", "humans", "homo sapiens"), "person"),
+    **dict.fromkeys(("vehicle", "vehicles"), "vehicle"),
+}
 
 
 def same_part(a: str, b: str) -> bool:
@@ -18,7 +23,7 @@ def same_part(a: str, b: str) -> bool:
 
 
 def label_of(text: str) -> str:
-    """Return the label of an object that a detector names, without blanks around it; `Person` is `person`."""
+    """Return the label that a detector gives an object, without blanks around it; `People` and `human` are `person`."""
     return LABELS.get(text.strip().lower(), text.strip())
 
 
