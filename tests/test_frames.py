@@ -282,6 +282,20 @@ def test_other_settings_and_other_videos_do_not_mix_with_frames_that_exist(film,
     assert tree(tmp_path / "out") == before
 
 
+def test_frames_that_the_table_of_the_catalog_does_not_list_are_told(film, tmp_path):
+    film("cards/VID.mp4")
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    (catalog / "catalog.csv").write_text("path,timestamp\nfilms/VID_001.jpg,\nold.jpg,no time\n")
+    said = run(tmp_path / "cards", catalog / "films").stderr
+    assert (
+        f"note: 2 frames without a row in {catalog / 'catalog.csv'}, so not in the catalog yet: add rows for them "
+        "(films/VID_000.jpg, films/VID_002.jpg)"
+    ) in said
+    (catalog / "catalog.csv").write_text("path\n" + "".join(f"films/VID_00{n}.jpg\n" for n in range(3)))
+    assert run(tmp_path / "cards", catalog / "films").stderr == ""
+
+
 def test_videos_that_differ_in_the_extension_get_names_of_their_own_and_keep_them(film, tmp_path):
     film("cards/VID.mp4")
     run(tmp_path / "cards", tmp_path / "out")

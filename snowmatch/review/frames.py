@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.folders import find_videos
+from snowmatch.catalog.sheet import column_name, read_sheet
+from snowmatch.catalog.table import COLUMNS, paths_of_rows
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
 from snowmatch.core.files import replace_file
-from snowmatch.core.home import HOME
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, HOME
 from snowmatch.core.notes import Note
 from snowmatch.core.outputs import HEAD
-from snowmatch.core.text import counted, some
+from snowmatch.core.text import counted, same_name, some
 from snowmatch.photos.videos import Frame, check_reader, content_mark, frame_jpeg, read_frames, recording_mark
 
 EVERY = 1.0  # seconds between two frames
@@ -153,6 +155,7 @@ def take_frames(
         count = sum(taken.replaced for taken in results)
         text = f"{counted(count, 'frame')} of earlier runs replaced or removed for those of the videos as they are now"
         notes.append(Note("frames-replaced", f"{text}: {some(replaced)}", {"count": count}))
+    notes += _notes_on_table(Path(os.path.abspath(out)), tasks, results)
     failed = tuple((task.path, taken.problem) for task, taken in zip(tasks, results, strict=True) if taken.problem)
     frames, before = sum(taken.frames for taken in results), sum(taken.before for taken in results)
     return FramesReport(out, sum(taken.frames > 0 for taken in results), frames, before, failed, tuple(notes))
@@ -180,6 +183,28 @@ def _tasks(videos: list[str], source: Path, out: Path) -> list[TakeFrames]:
         ]
         tasks.append(TakeFrames(path, had[0] if had else names[stems[stem.casefold()] > 1]))
     return tasks
+
+
+def _notes_on_table(out: Path, tasks: list[TakeFrames], results: list[Taken]) -> list[Note]:
+    """Return a note if frames lie in a catalog whose table has no rows for them, so that they do not count."""
+    tables = (folder / name for folder in (out, *out.parents) for name in (CSV_NAME, EXCEL_NAME))
+    if (table := next((path for path in tables if path.is_file()), None)) is None:
+        return []
+    try:
+        sheet = read_sheet(table, COLUMNS, [])
+    except SnowmatchError:  # each command that opens the catalog says what is wrong
+        return []
+    columns = [column_name(heading) for heading in sheet.head]
+    listed = set(paths_of_rows(columns, [cells for _, cells in sheet.rows])) if "path" in columns else set()
+    frames = [
+        _name(out / task.stem, n).relative_to(table.parent).as_posix()
+        for task, taken in zip(tasks, results, strict=True)
+        for n in range(taken.frames)
+    ]
+    if not (missing := [frame for frame in frames if same_name(frame) not in listed]):
+        return []
+    text = f"{counted(len(missing), 'frame')} without a row in {table}, so not in the catalog yet: add rows for them"
+    return [Note("frames-without-row", f"{text} ({some(missing)})", {"count": len(missing)})]
 
 
 def _mark_or_none(mark_of: Callable[[Path], str], path: Path) -> str:
