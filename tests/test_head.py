@@ -449,6 +449,17 @@ def test_a_photo_of_two_species_teaches_nothing(tmp_path):
 
 
 @pytest.mark.usefixtures("drawn_network")
+def test_copies_at_two_stations_are_held_out_together(tmp_path, monkeypatch):
+    folder = make_catalog(tmp_path / "catalog", [*lesson(), ("copy.png", "stripes", "S9", "fox")])
+    (folder / "copy.png").write_bytes((folder / "fox-1.png").read_bytes())
+    told = []
+    monkeypatch.setattr(teaching, "held_out_share", lambda *given: told.append(given[2]) or 0.5)
+    teaching.teach(open_catalog(folder).data, tmp_path / "ours.npz", 1)
+    assert len(set(told[0])) == 3
+    assert told[0][0] == told[0][2]  # of copy.png and fox-1.png
+
+
+@pytest.mark.usefixtures("drawn_network")
 def test_the_notes_of_the_catalog_are_told(tmp_path):
     folder = make_catalog(tmp_path / "catalog", lesson())
     (folder / "catalog.xlsx").write_bytes(b"")

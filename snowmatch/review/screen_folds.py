@@ -28,13 +28,14 @@ def hold_out(
     """Return what the folds hold together, and the fold of each photo."""
     station = [_station(first[path]) or first[path].encounter for path in photos]
     named = {_station(first[path]) for path in photos} - {""}
-    folds = folds_of(_with_copies(station, photos, seen), kinds)
+    contents = [seen[path].sha256 for path in photos]
+    folds = folds_of(with_copies(station, contents), kinds)
     if len(named) > 1 and _enough(folds, kinds):
         if bare := sum(not _station(first[path]) for path in photos):
             text = f"{counted(bare, 'photo')} without a station: those of one encounter are held out together"
             notes.append(Note("no-station", text, {"count": bare}))
         return "station", folds
-    by_encounter = folds_of(_with_copies([first[path].encounter for path in photos], photos, seen), kinds)
+    by_encounter = folds_of(with_copies([first[path].encounter for path in photos], contents), kinds)
     few = f"{counted(len(named), 'station')}" if len(named) < 2 else "a kind is seen at too few stations"
     text = f"cross-validated by encounter, not by station ({few}): photos of one place may help each other"
     notes.append(Note("not-by-station", text, {"stations": len(named)}))
@@ -45,14 +46,14 @@ def _station(a: Annotation) -> str:
     return f"{a.location}/{a.station}" if a.station else ""
 
 
-def _with_copies(groups: Sequence[str], photos: Sequence[str], seen: Mapping[str, Seen]) -> list[str]:
-    """Return the groups; those that share a photo of one content are one."""
+def with_copies(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
+    """Return the groups of photos; those that share a photo of one content are one. contents: the photos' sha256."""
     names = sorted(set(groups))
     number = {name: n for n, name in enumerate(names)}
     together = Unions(len(names))
     first: dict[str, int] = {}
-    for group, photo in zip(groups, photos, strict=True):
-        together.join(first.setdefault(seen[photo].sha256, number[group]), number[group])
+    for group, content in zip(groups, contents, strict=True):
+        together.join(first.setdefault(content, number[group]), number[group])
     return [names[together.group_of(number[group])] for group in groups]
 
 

@@ -22,6 +22,7 @@ from snowmatch.core.text import choices, share_text
 from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.labels import notes_of_catalog, several_notes
+from snowmatch.review.screen_folds import with_copies
 from snowmatch.screening.augment import views_of
 from snowmatch.screening.classifiers.learned import NETWORKS
 from snowmatch.screening.finders import DEFAULT_CLASSIFIER
@@ -107,22 +108,22 @@ def teach(
     classifier = make_plugin("classifiers", network)
     classifier.check()
     found: dict[str, np.ndarray] = {}
-    contents: set[str] = set()
+    contents: dict[str, str] = {}
     failed: dict[str, str] = {}
     with open_pool(min(cores() if workers is None else workers, len(photos)), (data.folder, classifier)) as pool:
         for done, (photo, result) in enumerate(in_order(pool, photos, Describe), start=1):
             if isinstance(result, Failure):
                 failed[photo] = result
             else:
-                content, found[photo] = result
-                contents.add(content)
+                contents[photo], found[photo] = result
             if progress is not None:
                 progress(done, len(photos))
     labels = [next(iter(named[photo])) for photo in found]
     known_species(labels)  # photos that failed do not count
     features = np.array(list(found.values()), np.float64)
-    save_head(out, replace(learn_head(features, labels), network=network, photos=frozenset(contents)))
+    save_head(out, replace(learn_head(features, labels), network=network, photos=frozenset(contents.values())))
     notes = unique((*several_notes(named), *notes_of_catalog(data)))
-    right = held_out_share(features, labels, [place[photo] for photo in found])
+    groups = with_copies([place[photo] for photo in found], [contents[photo] for photo in found])
+    right = held_out_share(features, labels, groups)
     places = " and ".join(sorted({kinds[photo] for photo in found}, reverse=True))
     return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())), places, notes)
