@@ -449,6 +449,17 @@ def test_a_photo_of_two_species_teaches_nothing(tmp_path):
 
 
 @pytest.mark.usefixtures("drawn_network")
+def test_photos_of_an_unknown_species_teach_nothing(tmp_path):
+    """The answer `unknown` of a screening says that no network has seen a photo."""
+    rows = [(f"more-{n}.png", "stripes", f"S{n % 3}", "Unknown") for n in range(6)]
+    taught = teaching.teach(
+        open_catalog(make_catalog(tmp_path / "catalog", [*lesson(), *rows])).data, tmp_path / "o.npz", 1
+    )
+    assert taught.species == (("fox", 6), (NOTHING, 6))
+    assert taught.notes[0].text.startswith("6 photos of an unknown species left out: more-0.png, more-1.png")
+
+
+@pytest.mark.usefixtures("drawn_network")
 def test_copies_at_two_stations_are_held_out_together(tmp_path, monkeypatch):
     folder = make_catalog(tmp_path / "catalog", [*lesson(), ("copy.png", "stripes", "S9", "fox")])
     (folder / "copy.png").write_bytes((folder / "fox-1.png").read_bytes())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.screened import UNKNOWN
 from snowmatch.catalog.settings import TAUGHT
 from snowmatch.catalog.species import species_key
 from snowmatch.core.errors import SnowmatchError
@@ -18,7 +19,7 @@ from snowmatch.core.files import file_sha256
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.outputs import check_file
 from snowmatch.core.plugins import Classifier, make_plugin
-from snowmatch.core.text import choices, share_text
+from snowmatch.core.text import choices, counted, share_text, some
 from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.labels import notes_of_catalog, several_notes
@@ -84,9 +85,10 @@ def teach(
 ) -> Taught:
     """Learn the species of the catalog's column `species`, and write the classifier to `out`.
 
-    A photo of several species is skipped, with a note. network: the classifier whose features are used. progress: a
-    function that is called with (done, total) photos. force: a file that snowmatch did not write is replaced too.
-    Raises SnowmatchError if there are too few labelled photos, or if the file may not be written.
+    A photo of several species, or of the species UNKNOWN, is skipped, with a note. network: the classifier whose
+    features are used. progress: a function that is called with (done, total) photos. force: a file that snowmatch did
+    not write is replaced too. Raises SnowmatchError if there are too few labelled photos, or if the file may not be
+    written.
     """
     if out.suffix != TAUGHT:
         raise SnowmatchError(
@@ -98,12 +100,15 @@ def teach(
     named: dict[str, set[str]] = {}
     place: dict[str, str] = {}
     kinds: dict[str, str] = {}
+    unknown: set[str] = set()
     for a in data.annotations:
-        if label := species_key(a.species):
+        if (label := species_key(a.species)) == UNKNOWN:  # as an answer, it would say that no network has seen a photo
+            unknown.add(a.path)
+        elif label:
             named.setdefault(a.path, set()).add(label)
             place[a.path] = f"{a.location}/{a.station}" if a.station else a.encounter
             kinds[a.path] = "stations" if a.station else "encounters"
-    photos = sorted(path for path, species in named.items() if len(species) == 1)
+    photos = sorted(path for path, species in named.items() if len(species) == 1 and path not in unknown)
     known_species([next(iter(named[photo])) for photo in photos])  # too few labels are told before the photos are read
     classifier = make_plugin("classifiers", network)
     classifier.check()
@@ -122,8 +127,16 @@ def teach(
     known_species(labels)  # photos that failed do not count
     features = np.array(list(found.values()), np.float64)
     save_head(out, replace(learn_head(features, labels), network=network, photos=frozenset(contents.values())))
-    notes = unique((*several_notes(named), *notes_of_catalog(data)))
+    notes = unique((*several_notes(named), *_unknown_notes(unknown), *notes_of_catalog(data)))
     groups = with_copies([place[photo] for photo in found], [contents[photo] for photo in found])
     right = held_out_share(features, labels, groups)
     places = " and ".join(sorted({kinds[photo] for photo in found}, reverse=True))
     return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())), places, notes)
+
+
+def _unknown_notes(photos: Collection[str]) -> list[Note]:
+    """Return a note on photos of an unknown species, which teach nothing; none without them."""
+    if not photos:
+        return []
+    text = f"{counted(len(photos), 'photo')} of an {UNKNOWN} species left out: {some(sorted(photos))}"
+    return [Note("species-unknown", text, {"photos": sorted(photos)})]
