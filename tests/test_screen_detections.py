@@ -328,6 +328,18 @@ def test_pictures_of_an_earlier_run_do_not_stay(catalog, tmp_path, people):
     assert (why / "mine-0008.jpg").read_bytes() == b"mine"
 
 
+def test_pictures_of_a_species_without_latin_letters_do_not_stay_either(catalog, tmp_path, monkeypatch):
+    names = tuple(name.replace("other mammal", "岩羊") for name in fake_classifier.NAMES)
+    monkeypatch.setattr(fake_classifier, "NAMES", names)
+    why = tmp_path / "why"
+    assert run(catalog, "--explain", why).exit_code == 0
+    assert {path.name for path in why.glob("other-*")} == {"other-0003.jpg", "other-0007.jpg"}
+    (why / "other-0003.jpg").rename(why / "-0003.jpg")  # as earlier versions called it
+    seen = {name: [("2", 0.9, BOX)] for name, *_ in ROWS}
+    assert run(catalog, "--results", results(tmp_path / "md.json", seen), "--explain", why).exit_code == 0
+    assert list(why.iterdir()) == []
+
+
 def test_pictures_are_of_photos_that_can_be_read(catalog, tmp_path):
     """The better photo of the first passage is away, and both of another one; the last one shows a person by now."""
     why = tmp_path / "why"

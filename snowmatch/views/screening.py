@@ -34,7 +34,7 @@ from snowmatch.views.side_by_side import TEXT, write_picture
 
 SCHEMA = "snowmatch.screen/2"
 WIDTH, HEAD = 640, 64  # px of each of the two halves of a picture, and of the text above them
-_DRAWN = re.compile(r".+-\d{4,}\.jpg")  # the name of a picture
+_DRAWN = re.compile(r".*-\d{4,}\.jpg")  # the name of a picture; earlier versions had nothing before some numbers
 
 
 def screening_to_csv(photos: Sequence[ScreenedPhoto]) -> str:
@@ -116,7 +116,7 @@ def draw_screening(
                 away.append(encounter)
                 continue
             photo, pixels = best
-            path = folder / f"{file_part(photo.answer.replace(' ', '-'))}-{number:04}.jpg"
+            path = folder / f"{file_part(photo.answer.replace(' ', '-')) or 'other'}-{number:04}.jpg"
             check_file(path, data.folder, has_mark, force=force)
             paths.append(write_picture(_picture(photo, pixels, classifier), path))
     if not away:
