@@ -213,7 +213,8 @@ def test_the_screening_is_counted(tmp_path):
     assert "No screening yet" in client.get("/dashboard/figures?lang=en").text
     photos = {f"p{n}.jpg": Fingerprint(1, 1, 1, 1, f"{n:064x}") for n in range(5)}
     save_records(folder, Records(photos))
-    answers = {f"{n:064x}": "kept" if n < 3 else "ibex" for n in range(4)} | {"f" * 64: "kept"}  # one is gone
+    answers = dict(zip(map("{:064x}".format, range(5)), [*["kept"] * 3, "ibex", "unknown"], strict=True))
+    answers |= {"f" * 64: "kept"}  # one is gone
     save_screened(folder, Screened(answers, "snow_leopard", 0.1))
     text = client.get("/dashboard/figures?lang=en").text
     assert '4 of 9 photos screened <progress max="9" value="4">' in text
@@ -223,7 +224,9 @@ def test_the_screening_is_counted(tmp_path):
     ]
     assert {"may show it", "ibex", "not screened"} <= set(words[0])
     assert {"может быть", "ibex", "не просмотрено"} <= set(words[1])
-    assert client.get(f"/dashboard/table/{SCREENING}").text == "answer,photos\nkept,3\nibex,1\nnot screened,5\n"
+    assert client.get(f"/dashboard/table/{SCREENING}").text == (
+        "answer,photos\nkept,3\nibex,1\nunknown,1\nnot screened,4\n"
+    )
 
 
 def test_words_of_the_screening_are_those_that_it_writes():

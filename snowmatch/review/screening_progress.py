@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.records import load_records
-from snowmatch.catalog.screened import KEPT, load_screened
+from snowmatch.catalog.screened import KEPT, UNKNOWN, load_screened
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,12 @@ class ScreeningProgress:
 
     @property
     def screened(self) -> int:
-        """Photos that have an answer."""
+        """Photos that have an answer, without those that are `unknown`."""
+        return self.answered - self.answers.get(UNKNOWN, 0)
+
+    @property
+    def answered(self) -> int:
+        """Photos that have any answer."""
         return sum(self.answers.values())
 
     @property

@@ -306,4 +306,4 @@ def _screening_table(found: ScreeningProgress | None) -> Table:
     if found is None:
         return ("answer", "photos"), []
     rows: list[Sequence[object]] = list(found.answers.items())
-    return ("answer", "photos"), [*rows, ("not screened", found.photos - found.screened)]
+    return ("answer", "photos"), [*rows, ("not screened", found.photos - found.answered)]
