@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from fake_extractor import Batched, Fake
 
 import snowmatch
+from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.cli import main
+from snowmatch.cli.advice import advice
 from snowmatch.core import plugins
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_name, plugin_names, settings
@@ -24,6 +26,7 @@ from snowmatch.interchange.importing import choose_importer
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.models.registry import Weights, WeightsFile, registry
+from snowmatch.screening.finders import finders_in_words
 from snowmatch.testing import EXTRACTOR_CHECKS
 from snowmatch.views.plugins import extractor_names
 
@@ -61,6 +64,30 @@ def test_a_plugin_of_another_distribution_is_used_by_its_name(foreign, own_surve
     assert catalog.index("quick", workers=1).done == len(catalog.data.annotations)
     assert catalog.session(extractor="quick").method.extractor["name"] == "quick"
     assert "quick: Random features" in CliRunner().invoke(main, ["plugins"]).stdout
+
+
+def test_where_the_package_of_a_catalogs_networks_is_missing_its_settings_hold_and_answers_tell_it(own_survey):
+    folder = own_survey / "catalog"
+    photo = sorted((own_survey / "queries" / "images").iterdir())[0]
+    told = {}
+    for kind in ("classifier", "segmenter"):  # as of another computer
+        keep_settings(folder, CatalogSettings(encounter_gap=10.0, **{"classifier": "none", kind: "theirs"}))
+        catalog = snowmatch.open_catalog(folder)
+        assert catalog.data.settings.encounter_gap == 10
+        assert "settings-damaged" not in [note.code for note in catalog.data.notes]
+        (note,) = [note for note in catalog.query(photo).notes if note.code == f"{kind}-gone"]
+        assert f"the catalog's {kind} theirs is not on this computer" in note.text
+        told[kind] = advice(note.code, note.data)
+        with pytest.raises(SnowmatchError, match=f"no {kind} called 'theirs' on this computer") as refused:
+            catalog.index(workers=1)
+        assert refused.value.code == note.code
+        with pytest.raises(SnowmatchError, match=f"no {kind} called 'theirs'; expected one of"):
+            snowmatch.open_catalog(folder, **{kind: "theirs"})
+    assert told == {
+        "classifier": f"snowmatch index {folder} --classifier auto, or --classifier FILE.npz",
+        "segmenter": f"snowmatch screen {folder} --segmenter none, or --segmenter NAME",
+    }
+    assert "segmenter theirs (gone)" in finders_in_words("none", "theirs", boxes=True)
 
 
 def test_snowmatchs_own_plugins_come_first(foreign):

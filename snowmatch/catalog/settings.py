@@ -70,11 +70,9 @@ class CatalogSettings:
         for name in ("bursts", "boxes"):
             if not isinstance(getattr(self, name), bool):
                 raise SnowmatchError(f"{name} is {getattr(self, name)!r}, expected true or false")
-        for name, others in (("classifier", ["auto", "none"]), ("segmenter", ["none"])):
-            value, known = getattr(self, name), [*others, *plugin_names(f"{name}s")]
-            taught = name == "classifier" and isinstance(value, str) and value.endswith(TAUGHT)
-            if value not in known and not taught:
-                raise SnowmatchError(f"no {name} called {value!r}; {choices(str(value), known)}")
+        for name in ("classifier", "segmenter"):  # that of another computer may be missing on this one
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise SnowmatchError(f"{name} is {getattr(self, name)!r}, expected the name of a network, or none")
 
     def options(self) -> SettingsOptions:
         """Return all settings, as options for reading a catalog."""
@@ -138,9 +136,15 @@ def changed(settings: CatalogSettings, values: Mapping[str, Any]) -> CatalogSett
 def chosen(settings: CatalogSettings, options: SettingsOptions) -> CatalogSettings:
     """Return the settings with the options that somebody gives now. Raises SnowmatchError as `changed` does.
 
-    The file of a classifier gets its whole path: the catalog keeps it, and is used from other folders too.
+    A network that is given has to be on this computer; a stored one may be of another. The file of a classifier gets
+    its whole path: the catalog keeps it, and is used from other folders too.
     """
     given = changed(settings, options)
+    for name, others in (("classifier", ["auto", "none"]), ("segmenter", ["none"])):
+        value, known = getattr(given, name), [*others, *plugin_names(f"{name}s")]
+        taught = name == "classifier" and value.endswith(TAUGHT)
+        if name in options and value not in known and not taught:
+            raise SnowmatchError(f"no {name} called {value!r}; {choices(value, known)}")
     if "classifier" in options and given.classifier.endswith(TAUGHT):
         given = replace(given, classifier=os.path.abspath(given.classifier))
     return given

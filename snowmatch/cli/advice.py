@@ -167,6 +167,10 @@ def _classifier(data: Data) -> str:
     return f"snowmatch index {_catalog(data)} --classifier auto, or --classifier FILE.npz"
 
 
+def _segmenter(data: Data) -> str:
+    return f"snowmatch screen {_catalog(data)} --segmenter none, or --segmenter NAME"
+
+
 def _screened_by(data: Data) -> str:
     if data.get("taught"):
         return _classifier(data)
@@ -214,6 +218,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "allow-host": lambda data: f"--allow-host {shlex.quote(str(data.get('host', 'HOST')))}",
     "only-videos": _frames,
     "classifier-gone": _classifier,
+    "segmenter-gone": _segmenter,
     "classifier-off": lambda data: "snowmatch screen CATALOG --classifier auto",
     "choose-observer": lambda data: "--observer NAME",
     "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",

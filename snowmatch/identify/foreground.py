@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from snowmatch.catalog.settings import TAUGHT
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation, Features, Subject
 from snowmatch.identify.allow import Allowed
@@ -16,7 +15,7 @@ from snowmatch.identify.question import Question
 from snowmatch.identify.resolve import AskedPhoto, Resolved, extract
 from snowmatch.identify.session import Session
 from snowmatch.photos.pixels import read_photo, read_small
-from snowmatch.screening.finders import GONE
+from snowmatch.screening.finders import GONE, SEGMENTER_GONE, is_gone
 from snowmatch.screening.foreground import (
     ForegroundMap,
     evidence_in_words,
@@ -118,6 +117,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
     notes = (
         *_query_notes(seen),
         *_missing_classifier(session),
+        *_missing_segmenter(session),
         *_missing_middle(session),
         *session.gallery.foreground.evidence_notes(np.flatnonzero(allowed.entries), session.folder),
     )
@@ -128,7 +128,7 @@ def _missing_classifier(session: Session) -> list[Note]:
     """Return a note if the catalog's classifier, or the one that its maps were made with, is not on this computer."""
     if session.finders.classifier is not None:
         return []
-    if (file := session.data.settings.classifier).endswith(TAUGHT):
+    if is_gone("classifiers", file := session.data.settings.classifier):
         text = (
             f"the catalog's classifier {file} is not on this computer: in photos outside the catalog, the animal is "
             "found less well"
@@ -141,6 +141,17 @@ def _missing_classifier(session: Session) -> list[Note]:
         "catalog, the animal is found less well"
     )
     return [Note("no-classifier", text, {"catalog": str(session.folder)})]
+
+
+def _missing_segmenter(session: Session) -> list[Note]:
+    """Return a note if the catalog's segmenter is not on this computer."""
+    if not is_gone("segmenters", name := session.data.settings.segmenter):
+        return []
+    text = (
+        f"the catalog's segmenter {name} is not on this computer: in photos outside the catalog, the animal is found "
+        "less well"
+    )
+    return [Note(SEGMENTER_GONE, text, {"catalog": str(session.folder), "file": name})]
 
 
 def _missing_middle(session: Session) -> list[Note]:

@@ -39,7 +39,7 @@ from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.shelf import NotKeptError
 from snowmatch.photos.likeness import Likenesses
 from snowmatch.screening.classifiers.efficientnet_lite0 import texture_is_here
-from snowmatch.screening.finders import GONE, NONE, choose_finders, finders_in_words
+from snowmatch.screening.finders import finders_here, finders_in_words
 from snowmatch.screening.maps import maps_stamp
 from snowmatch.screening.middle import load_middle
 from snowmatch.screening.scenes import Finders
@@ -95,15 +95,10 @@ class Session:
     @cached_property
     def finders(self) -> Finders:
         """What finds the animal in photos that are not on record, without what is not on this computer: the file of a
-        classifier that somebody taught, or what was learned, if its file is damaged.
+        classifier that somebody taught, plugins of other packages, or what was learned, if its file is damaged.
         """
         settings = self.data.settings
-        try:
-            finders = choose_finders(settings.classifier, settings.segmenter)
-        except SnowmatchError as error:
-            if error.code != GONE:
-                raise
-            finders = choose_finders(NONE, settings.segmenter)
+        finders = finders_here(settings.classifier, settings.segmenter)
         with suppress(SnowmatchError):
             finders = replace(finders, middle=load_middle(self.folder) if finders.sees else None)
         return finders

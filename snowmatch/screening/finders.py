@@ -8,25 +8,45 @@ from typing import Any
 
 from snowmatch.catalog.settings import TAUGHT
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.plugins import make_plugin
+from snowmatch.core.plugins import make_plugin, plugin_names
+from snowmatch.core.text import choices
 from snowmatch.models.cache import weights_are_here, weights_sum
 from snowmatch.screening.classifiers.efficientnet_lite0 import texture_is_here
 from snowmatch.screening.scenes import Finders
 
 DEFAULT_CLASSIFIER, DEFAULT_WEIGHTS = "efficientnet_lite0", "efficientnet-lite0"
 AUTO, NONE = "auto", "none"  # the default classifier if its weights are on this computer; no network
-GONE = "classifier-gone"  # the code for a classifier that somebody taught, whose file does not exist
+GONE = "classifier-gone"  # the code for a classifier whose file, or whose plugin, is not on this computer
+SEGMENTER_GONE = "segmenter-gone"  # the same for a segmenter
 
 
 def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
     """Return the networks called by these names.
 
     AUTO is the default classifier, or none if its weights are not on this computer. Raises SnowmatchError if another
-    name is unknown, if its weights are missing, or if the segmenter needs boxes.
+    name is unknown, with the code GONE or SEGMENTER_GONE, if its weights are missing, or if the segmenter needs boxes.
     """
     chosen = _classifier(classifier)
     cutter = None if segmenter == NONE else _segmenter(segmenter)
     return Finders(chosen, cutter, chosen is not None and texture_is_here())
+
+
+def is_gone(kind: str, name: str) -> bool:
+    """Return whether the file or the plugin of a catalog's network is not on this computer. kind: such as segmenters.
+
+    A catalog may come from another computer, which has plugins of other packages.
+    """
+    if kind == "classifiers" and name.endswith(TAUGHT):
+        return not os.path.isfile(os.path.abspath(name))
+    return name not in (AUTO, NONE) and name not in plugin_names(kind)
+
+
+def finders_here(classifier: str, segmenter: str) -> Finders:
+    """Return the networks called by these names, without those that are gone. Raises as `choose_finders` otherwise."""
+    return choose_finders(
+        NONE if is_gone("classifiers", classifier) else classifier,
+        NONE if is_gone("segmenters", segmenter) else segmenter,
+    )
 
 
 def without_classifier(setting: str, text: str) -> SnowmatchError:
@@ -50,6 +70,10 @@ def finders_in_words(classifier: str, segmenter: str, *, boxes: bool, learned: s
     """
     if classifier == AUTO:
         classifier = DEFAULT_CLASSIFIER if weights_are_here(DEFAULT_WEIGHTS) else NONE
+    elif not classifier.endswith(TAUGHT) and is_gone("classifiers", classifier):
+        classifier += " (gone)"
+    if is_gone("segmenters", segmenter):
+        segmenter += " (gone)"
     if classifier.endswith(TAUGHT) and os.path.isfile(classifier):
         classifier += f" (content {weights_sum(Path(os.path.abspath(classifier)))[:8]})"
     middles = f", middles of photos ({learned[:8]})" if learned and classifier != NONE else ""
@@ -66,13 +90,20 @@ def _classifier(name: str) -> Any:
             raise SnowmatchError(text, GONE, file=name)
         made = make_plugin("classifiers", "learned", {"file": path, "content": weights_sum(Path(path))})
     else:
-        made = make_plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name)
+        made = _plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name, GONE)
     made.check()
     return made
 
 
+def _plugin(kind: str, name: str, code: str) -> Any:
+    if is_gone(kind, name):
+        here = choices(name, plugin_names(kind))
+        raise SnowmatchError(f"no {kind[:-1]} called {name!r} on this computer; {here}", code, file=name)
+    return make_plugin(kind, name)
+
+
 def _segmenter(name: str) -> Any:
-    made = make_plugin("segmenters", name)
+    made = _plugin("segmenters", name, SEGMENTER_GONE)
     if made.BOXED:
         raise SnowmatchError(
             f"the segmenter {name!r} needs a box of the animal, expected one that does not, such as isnet"
