@@ -1,5 +1,6 @@
 """An import as a whole: bad input is refused at once and whole, photos are found, corrections stay, nothing doubles."""
 
+import codecs
 import csv
 import json
 import os
@@ -1177,8 +1178,29 @@ def test_the_own_table_of_stations_keeps_its_headings_and_can_be_read_afterwards
         ("S01", 76.1, "2024-06"),
     ]
     head, first, *_ = (tmp_path / "stations.csv").read_text().splitlines()
-    assert head.startswith("Site,Longitude,Latitude,Setup_date,Retrieval_date")
-    assert first.startswith('S01,"76,1","41,5",01.05.2023,30.05.2023')
+    assert head.startswith("Site;Longitude;Latitude;Setup_date;Retrieval_date")
+    assert first.startswith("S01;76,1;41,5;01.05.2023;30.05.2023")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_table_that_a_spreadsheet_program_saved_opens_in_it_as_before(tmp_path, encoding):
+    head, row = "path;individual;bbox;Примечание", 'a.jpg;Айка;1,2,30,20;"да; ""нет"""'
+    text = f"{head}\r\n{row}\r\n"
+    (tmp_path / "catalog.csv").write_bytes(text.encode(encoding))
+    source = simple(tmp_path, [{"File": "a.jpg", "Side": "L"}, {"File": "b.jpg", "Side": "R"}])
+    import_source(source, tmp_path)
+    now = (tmp_path / "catalog.csv").read_bytes()
+    assert now.startswith(codecs.BOM_UTF8)
+    lines = now.decode("utf-8-sig").split("\r\n")
+    assert lines == [f"{head};body_part;table_id", f"{row};left_flank;a.jpg", "b.jpg;;;;right_flank;b.jpg", ""]
+    assert (tmp_path / "catalog.csv.before-import-1").read_bytes() == text.encode(encoding)
+
+
+def test_a_separator_that_only_its_own_line_tells_becomes_a_comma(tmp_path):
+    (tmp_path / "catalog.csv").write_text("sep=|\npath|individual\na.jpg|Aika\n")
+    import_source(simple(tmp_path, [{"File": "a.jpg", "Side": "L"}]), tmp_path)
+    head, row, _ = (tmp_path / "catalog.csv").read_text().split("\n")
+    assert (head, row) == ("path,individual,body_part,table_id", "a.jpg,Aika,left_flank,a.jpg")
 
 
 def test_cells_without_a_value_in_a_table_of_stations_are_empty(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from snowmatch.catalog.sheet import column_name, plain_heading, read_sheet
+from snowmatch.catalog.sheet import column_name, plain_heading, read_sheet, separator_of
 from snowmatch.catalog.stations import SPELLINGS, meanings
 from snowmatch.catalog.table import COLUMNS, read_table
 from snowmatch.core.errors import SnowmatchError
@@ -27,11 +28,18 @@ FORMAT_COLUMN, TABLE_COLUMN = "format", "table"  # the columns of the memory tha
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as texts. columns: in one form, unique; of stations, what the headings mean. headings: as in the file."""
+    """A table as texts. columns: in one form, unique; of stations, what the headings mean. headings: as in the file.
+
+    separator, ends, marked: of the file: what separates cells, what ends lines, and whether it begins with the mark by
+    which Excel knows UTF-8.
+    """
 
     columns: tuple[str, ...]
     headings: tuple[str, ...]
     rows: tuple[Cells, ...]
+    separator: str = ","
+    ends: str = "\n"
+    marked: bool = False
 
 
 def read_text_table(path: Path) -> TextTable:
@@ -42,7 +50,8 @@ def read_text_table(path: Path) -> TextTable:
         return TextTable((), (), ())
     of_stations = path.name == STATIONS_NAME
     words = [word for each in SPELLINGS.values() for word in each.split()] if of_stations else []
-    sheet = read_sheet(path, [*words, *COLUMNS], [])
+    known = [*words, *COLUMNS]
+    sheet = read_sheet(path, known, [])
     plain = [plain_heading(heading) for heading in sheet.head]
     meaning = meanings(plain, [cells for _, cells in sheet.rows]) if of_stations else {}
     columns: list[str] = []
@@ -59,11 +68,26 @@ def read_text_table(path: Path) -> TextTable:
             )
         if any(cell.strip() for cell in cells):
             rows.append(dict(zip(columns, cells, strict=False)))
-    return TextTable(tuple(columns), sheet.head, tuple(rows))
+    return TextTable(tuple(columns), sheet.head, tuple(rows), *_style(read_file(path), known))
+
+
+def _style(content: bytes, columns: Sequence[str]) -> tuple[str, str, bool]:
+    """Return what separates cells, what ends lines, and whether there is a mark, as a program for tables expects it.
+
+    A separator that only a first line `sep=` tells is not kept, nor is UTF-16.
+    """
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if wide else "utf-8-sig")
+    separator, rest, _ = separator_of(text, columns)
+    told = separator_of(rest, columns)[0] == separator
+    return separator if told else ",", "\r\n" if "\r\n" in text else "\n", wide or content.startswith(codecs.BOM_UTF8)
 
 
 def table_bytes(old: TextTable, rows: Iterable[Cells], first: Sequence[str]) -> bytes:
-    """Return a table as csv bytes: the columns it had, then those of `first` that are used, then further ones."""
+    """Return a table as csv bytes: the columns it had, then those of `first` that are used, then further ones.
+
+    It looks as it did to the program for tables that wrote it.
+    """
     rows = list(rows)
     used = dict.fromkeys(column for row in rows for column, text in row.items() if text)
     added = [column for column in first if column in used or (not old.columns and column in first[:9])]
@@ -71,10 +95,10 @@ def table_bytes(old: TextTable, rows: Iterable[Cells], first: Sequence[str]) -> 
     columns = [*old.columns, *(column for column in added if column not in old.columns)]
     heading = dict(zip(old.columns, old.headings, strict=True))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=old.separator, lineterminator=old.ends)
     writer.writerow([heading.get(column, column) for column in columns])
     writer.writerows([row.get(column, "") for column in columns] for row in rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8-sig" if old.marked else "utf-8")
 
 
 def check_catalog(content: bytes, path: Path) -> None:
