@@ -619,6 +619,17 @@ def test_rows_that_another_program_adds_during_an_import_stay(tmp_path, monkeypa
     assert len(paths) == 4
 
 
+def test_a_cell_that_says_the_same_in_other_words_is_no_correction(tmp_path):
+    head, own = "path,individual,body_part,bbox,timestamp", "Aika,left,[1 2 30 20],17.09.2012 19:42:18"
+    photo(tmp_path / "cards" / "a.jpg")
+    (tmp_path / "catalog.csv").write_text(f"{head}\ncards\\a.jpg,{own}\n")
+    cells = {"File": "cards/a.jpg", "Name": "Umut", "Side": "L", "bbox": "1,2,30,20", "Date": "2012-09-17 19:42:18"}
+    report = import_source(write_csv(tmp_path / "cats.csv", [cells]), tmp_path)
+    assert report.kept == (("cards/a.jpg", "individual", "Aika", "Umut"),)
+    (row,) = read_rows(tmp_path / "catalog.csv")
+    assert [row[column] for column in head.split(",")] == ["cards\\a.jpg", *own.split(",")]
+
+
 def test_corrections_stay_without_the_memory_of_the_last_import(tmp_path):
     source = table(tmp_path)
     import_source(source, tmp_path)

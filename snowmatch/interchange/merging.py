@@ -8,11 +8,11 @@ that the source does not have: another table had it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from snowmatch.catalog.cells import CellError, RelativeBox, read_box, read_path
+from snowmatch.catalog.cells import CellError, RelativeBox, read_body_part, read_box, read_path
 from snowmatch.catalog.positions import same_coordinate
 from snowmatch.catalog.times import read_times
 from snowmatch.core.boxes import overlap
@@ -20,21 +20,22 @@ from snowmatch.core.text import number_in
 from snowmatch.core.types import BBox
 
 POSITION = ("x", "y", "crs")
-NAMES = ("path", "mask", "individual", "location", "station", "camera", "encounter", "annotation", "session",
-         "deployment")  # fmt: skip
+NAMES = ("mask", "individual", "location", "station", "camera", "encounter", "annotation", "session", "deployment")
 SAME_ANIMAL = 0.5  # two boxes of a photo are one animal if they overlap by more: a detector was run again
 Cells = dict[str, str]
+READERS: Mapping[str, Callable[[str], object]] = {"path": read_path, "body_part": read_body_part, "bbox": read_box}
 
 
 @dataclass
 class Merged:
     """The rows of a table after an import, and what happened.
 
-    kept: cells that differ from the source and stay, (row's identifier, column, here, in the source). replaced: cells
-    as the last import wrote them, in whose place is now what the source says, likewise. removed: rows of the source
-    that somebody has deleted here. gone: rows of an earlier import, maybe of another source, that this source does not
-    have. mixed: photos that got a row, and now have rows with a box and rows without: which animal the latter mean is
-    not known. said: each row of the source, with what earlier tables said in columns that it does not have.
+    kept: cells that say something else than the source and stay, (row's identifier, column, here, in the source).
+    replaced: cells as the last import wrote them, in whose place is now what the source says, likewise. removed: rows
+    of the source that somebody has deleted here. gone: rows of an earlier import, maybe of another source, that this
+    source does not have. mixed: photos that got a row, and now have rows with a box and rows without: which animal the
+    latter mean is not known. said: each row of the source, with what earlier tables said in columns that it does not
+    have.
     """
 
     rows: list[Cells]
@@ -147,17 +148,22 @@ def _merge_cell(
 
 
 def _say_the_same(column: str, one: str, other: str) -> bool:
-    """Return whether two cells say the same, such as a box, a number or a time that a spreadsheet has rewritten.
+    """Return whether two cells say the same, such as `left` and `left_flank`, or a number that a spreadsheet has
+    rewritten.
 
     Names are texts: 007 and 7 are two animals.
     """
-    if one == other or not one or not other or column in NAMES:
+    if one == other or not one or not other:
         return one == other
+    if (read := READERS.get(column)) is not None:
+        try:
+            return read(one) == read(other)
+        except CellError:
+            return False
+    if column in NAMES:
+        return False
     if column in POSITION:
         return same_coordinate(column, one, other)
-    if column == "bbox":
-        boxes = [_box({column: text}) for text in (one, other)]
-        return boxes[0] is not None and boxes[0] == boxes[1]
     numbers = [number_in(text) for text in (one, other)]
     if all(numbers):
         return float(numbers[0]) == float(numbers[1])
