@@ -451,7 +451,10 @@ def test_of_several_animals_without_boxes_the_mask_chooses(own_survey, tmp_path)
         ({"exclude_encounters": ["nope"]}, "no encounter 'nope'"),
         ({"bbox": (500, 500, 10, 10)}, "500,500,10,10"),
         ({"bbox": [(0, 0, 5, 5), None]}, "2 boxes were given for 1 photos"),
-        ({"top": 0}, "expected at least 1"),
+        ({"top": 0}, "expected a whole number, at least 1"),
+        ({"top": "3"}, "top is '3', expected a whole number"),
+        ({"top": 2.5}, "top is 2.5, expected a whole number"),
+        ({"timestamp": "2023-03-29"}, "timestamp is '2023-03-29', expected a datetime"),
         ({"matcher": "magic"}, "no matcher called 'magic'"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
@@ -461,6 +464,11 @@ def test_bad_input_raises_an_error_of_one_line(catalog, arguments, message):
     with pytest.raises(SnowmatchError, match=message) as caught:
         catalog.query(settings.pop("photos"), **settings)
     assert "\n" not in str(caught.value)
+
+
+def test_a_whole_number_as_r_writes_it_is_one(catalog):
+    photo = catalog.folder / catalog.data.annotations[0].path
+    assert len(catalog.query(photo, top=2.0).candidates) == 2
 
 
 @pytest.mark.parametrize("method", [{"extractor": "hesaff"}, {"matcher": "lnbnn"}, {"options": {"k": "3"}}])

@@ -76,17 +76,19 @@ def make_question(
     photos: one photo or several photos of one animal in one encounter; files, (H, W, 3) uint8 RGB arrays, or
     annotations of the catalog. bbox, mask: one for one photo, or one for each photo; None for none.
     Raises SnowmatchError if there is no photo, if the number of boxes or masks differs from the number of photos, or if
-    a box, `new` or `top` is not valid.
+    a box, `timestamp`, `new` or `top` is not valid.
     """
     given = (photos,) if isinstance(photos, str | Path | np.ndarray | Annotation) else tuple(photos)
     if not given:
         raise SnowmatchError("no photo was given; give at least one")
     boxes = [bbox] if bbox is None or (len(bbox) and np.isscalar(bbox[0])) else list(bbox)
     masks = list(mask) if isinstance(mask, list | tuple) else [mask]
-    if top < 1:
-        raise SnowmatchError(f"top is {top}, expected at least 1")
+    if not isinstance(top, int | float) or top < 1 or top != int(top):
+        raise SnowmatchError(f"top is {top!r}, expected a whole number, at least 1")
     if new is not None and not 0 < new < 1:
         raise SnowmatchError(f"new is {new}, expected a probability above 0 and below 1, such as 0.2")
+    if timestamp is not None and not isinstance(timestamp, datetime):
+        raise SnowmatchError(f"timestamp is {timestamp!r}, expected a datetime, such as datetime(2023, 3, 29, 20, 28)")
     if timestamp is not None and timestamp.tzinfo is not None:
         raise SnowmatchError(f"timestamp is {timestamp}, expected the time of the camera's clock, without a time zone")
     body_part = check_body_part(body_part) if body_part is not None else None
@@ -101,7 +103,7 @@ def make_question(
         # The name of an encounter may hold a path, which stays as it is
         (exclude_encounters,) if isinstance(exclude_encounters, str) else tuple(exclude_encounters),
         new,
-        top,
+        int(top),  # R writes 3 as 3.0
     )
 
 
