@@ -810,6 +810,18 @@ def test_captures_without_a_body_part_are_told(tmp_path):
     assert "sides-unknown" not in {note.code for note in survey_of(write_catalog(tmp_path / "b")).notes}
 
 
+@pytest.mark.parametrize(("flanks", "told"), [("both", True), ("hybrid", True), ("left", False), ("sessions", False)])
+def test_animals_that_may_count_twice_once_a_side_are_told(tmp_path, flanks, told):
+    def notes(folder, rows):
+        survey = survey_of(write_catalog(tmp_path / folder, rows), flanks=flanks)
+        return [note.text for note in survey.notes if note.code == "sides-apart"]
+
+    assert not notes("left", ROWS)  # cholpon is known from the left only, and none from the right only
+    more = [(name, "right_flank", "S1", "2023-05-09T10:00:00", name, "") for name in ("dastan", "elnura")]
+    text = "1 individual known from the left side only and 2 from the right side only: up to 1 animal may count twice"
+    assert [each.startswith(text) for each in notes("both", [*ROWS, *more])] == [True] * told
+
+
 def test_captures_of_a_head_alone_are_told_where_a_side_counts(tmp_path):
     folder = write_catalog(tmp_path / "a", [*ROWS, ("dastan", "head", "S2", "2023-05-23T05:00:00", "e9", "")])
     for flanks in ("both", "left", "hybrid", "sessions"):

@@ -37,7 +37,7 @@ from snowmatch.survey.places import Finder, Place, find_places, site_of, working
 from snowmatch.survey.sessions import described, find_sessions, long_gaps, short_occasions
 from snowmatch.survey.sightings import Sighting, make_sightings
 from snowmatch.survey.traits import SurveyTraits, survey_traits
-from snowmatch.survey.uncounted import left_out_notes, outside_work, sides_unknown
+from snowmatch.survey.uncounted import left_out_notes, outside_work, sides_apart, sides_unknown
 
 # Codes of the catalog's notes on what makes the numbers of a survey wrong: names, times and passages
 COUNTED_WRONG = (
@@ -191,7 +191,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
         effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
     notes += [*left_out_notes(left_out), *outside_work(chosen, unnamed, spans)]
-    notes += sides_unknown(captures, data, flanks)
+    notes += [*sides_unknown(captures, data, flanks), *sides_apart(captures, flanks)]
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,

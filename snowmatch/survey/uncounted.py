@@ -65,6 +65,24 @@ def sides_unknown(captures: Sequence[Capture], data: CatalogData, flanks: str) -
     return notes
 
 
+def sides_apart(captures: Sequence[Capture], flanks: str) -> list[Note]:
+    """Return a note if animals that are known from different sides only may be the same. captures: before the choice
+    of flanks.
+    """
+    sides: dict[str, set[str]] = defaultdict(set)
+    for c in captures:
+        sides[c.individual] |= {c.flank} - {""}
+    left, right = (sum(shown == {side} for shown in sides.values()) for side in "LR")
+    if flanks not in ("both", "hybrid") or not (left and right):
+        return []
+    twice = counted(min(left, right), "animal")
+    text = (
+        f"{counted(left, 'individual')} known from the left side only and {right} from the right side only: up to "
+        f"{twice} may count twice, once a side, except in models of two sides; join the sides, or count one side"
+    )
+    return [Note("sides-apart", text, {"left": left, "right": right, "count": min(left, right)})]
+
+
 def left_out_notes(left_out: Sequence[LeftOut]) -> list[Note]:
     reasons: dict[str, list[str]] = defaultdict(list)
     unnamed: dict[str, list[LeftOut]] = defaultdict(list)
