@@ -857,6 +857,14 @@ def notes_of(tmp_path, rows, stations=STATIONS):
     return survey, {note.code: note.text for note in survey.notes}
 
 
+def test_a_session_in_which_no_camera_worked_is_told(tmp_path):
+    asked = ["a=2023-05-01..2023-05-30", "b=2024-05-01..2024-05-30"]
+    notes = survey_of(write_catalog(tmp_path / "c"), sessions=asked).notes
+    told = [note.text for note in notes if note.code == "session-without-effort"]
+    assert len(told) == 1
+    assert told[0].startswith("no camera worked in session b, 2024-05-01 to 2024-05-30: nothing could be captured")
+
+
 def test_two_seasons_in_one_session_are_told(tmp_path):
     head = "station,session,from,to\n"
     for n, (days, told) in enumerate((("06-30", False), ("07-01", True))):

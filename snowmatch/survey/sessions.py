@@ -88,13 +88,20 @@ def short_occasions(sessions: Iterable[Session]) -> list[Note]:
 
 
 def long_gaps(sessions: Iterable[Session], effort: Mapping[str, np.ndarray], of_table: bool) -> list[Note]:
-    """Return a note for each time of more than LONG_GAP days in a session on which no camera worked, between days on
-    which one did. effort: by the session's name, (J, D) camera-days. of_table: whether the table of stations has the
-    periods and the sessions; else the sessions can only be asked for.
+    """Return a note for each session without effort, and for each time of more than LONG_GAP days in a session on which
+    no camera worked, between days on which one did.
+
+    effort: by the session's name, (J, D) camera-days. of_table: whether the table of stations has the periods and the
+    sessions; else the sessions can only be asked for.
     """
     notes = []
     for s in sessions:
         worked = np.flatnonzero(effort[s.name].sum(axis=0) > 0).tolist()
+        if not worked:
+            last = s.day(s.days - 1).start
+            text = f"no camera worked in session {s.name}, {s.first.date()} to {last.date()}: nothing could be "
+            text += "captured; correct its dates, or those of the stations"
+            notes.append(Note("session-without-effort", text, {"session": s.name}))
         for before, after in pairwise(worked):
             if (days := after - before - 1) > LONG_GAP:
                 since, until = s.first + (before + 1) * DAY, s.first + (after - 1) * DAY
