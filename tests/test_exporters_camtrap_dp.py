@@ -348,6 +348,27 @@ def read_archive(folder):
     return tables
 
 
+def test_nothing_in_darwin_core_depends_on_the_names_of_animals_unless_asked(tmp_path):
+    """Else whoever knows the names could try which of them gives the identifiers that are written."""
+    rows = [*ROWS, ("bars", "left_flank", "S1", "2023-05-02T10:00:00", "e1", "")]  # beside aika, at the same time
+    others = {"aika": "zura", "bars": "altyn", "cholpon": "Kara"}
+    renamed = [(others.get(name, name), *more) for name, *more in rows]
+    files = {}
+    for folder, own in (("a", rows), ("b", renamed)):
+        (tmp_path / folder).mkdir()
+        out, _ = export(tmp_path / folder, "darwin_core", own)
+        files[folder] = [(out / name).read_bytes() for name in ("occurrence.csv", "multimedia.csv")]
+        (tmp_path / folder / "out").rename(tmp_path / folder / "hidden")
+        out, _ = export(tmp_path / folder, "darwin_core", own, options={"individuals": "true"})
+        files[f"{folder} named"] = (out / "occurrence.csv").read_bytes()
+    assert files["a"] == files["b"]
+    assert files["a named"] != files["b named"]
+    occurrences = read_rows(tmp_path / "a" / "hidden" / "occurrence.csv")
+    assert len({row["occurrenceID"] for row in occurrences}) == len(occurrences)
+    media = read_rows(tmp_path / "a" / "hidden" / "multimedia.csv")
+    assert len({row["identifier"] for row in media}) == len(media)
+
+
 def test_darwin_core_is_an_archive_by_its_own_description(tmp_path):
     rows = [(name and f'"{name}", the cat', *more) for name, *more in ROWS]  # quotes and commas in names
     out, survey = export(tmp_path, "darwin_core", rows, options={"individuals": "true", "license": "CC0-1.0"})

@@ -5,13 +5,15 @@ Source: inbo/camtrapdp, R/write_dwc.R; best practices for camera-trap data, doi 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from xml.sax.saxutils import quoteattr
 
 from snowmatch.interchange.exporters.camtrap_dp import CamtrapDp, key_of
 from snowmatch.interchange.exporting import Export
+from snowmatch.survey.captures import Capture
 from snowmatch.survey.tables import event_id, to_csv
 
 OCCURRENCE = (
@@ -49,7 +51,8 @@ class DarwinCore:
     """A Darwin Core archive of the captures: an occurrence each, with their photos.
 
     individuals: whether names of individuals, and paths of photos, which often have them, are written. Others read on
-    GBIF where a known animal was. timezone, title, contributor, species: as of camtrap_dp. license: such as CC0-1.0.
+    GBIF where a known animal was. Without them, identifiers are made of stations and times alone. timezone, title,
+    contributor, species: as of camtrap_dp. license: such as CC0-1.0.
     """
 
     REVISION: ClassVar[int] = 1
@@ -84,14 +87,17 @@ class DarwinCore:
             if o["observationLevel"] == "media":
                 shown.setdefault(o["eventID"], []).append(o["mediaID"])
         events = [o for o in observations if o["observationLevel"] == "event"]
-        for o in sorted(events, key=lambda o: (o["deploymentID"], o["eventStart"], o["observationID"])):
-            row = self._occurrence(o, where[o["deploymentID"]], precision)
+        keys = {o["eventID"]: o["observationID"] for o in events} if self.individuals else _hidden(given.survey.seen)
+        for o in sorted(events, key=lambda o: (o["deploymentID"], o["eventStart"], keys[o["eventID"]])):
+            key = keys[o["eventID"]]
+            row = self._occurrence(o, where[o["deploymentID"]], precision, key)
             if o["eventID"] in dated:
                 row["eventDate"] = "/".join(sorted({o["eventStart"][:10], o["eventEnd"][:10]}))
             occurrences.append(row)
-            for key in dict.fromkeys(shown.get(o["eventID"], ())):
-                medium = self._medium(o["observationID"], media[key])
-                multimedia.append(medium | ({"CreateDate": medium["CreateDate"][:10]} if key in days else {}))
+            for n, photo in enumerate(dict.fromkeys(shown.get(o["eventID"], ()))):
+                medium = self._medium(key, media[photo])
+                medium |= {} if self.individuals else {"identifier": key_of("media", f"{key} {n}")}
+                multimedia.append(medium | ({"CreateDate": medium["CreateDate"][:10]} if photo in days else {}))
         rows: list[Sequence[object]] = [[row.get(name) for name in OCCURRENCE] for row in occurrences]
         photos: list[Sequence[object]] = [[row.get(name) for name in MULTIMEDIA] for row in multimedia]
         return {
@@ -100,7 +106,9 @@ class DarwinCore:
             "meta.xml": _meta(),
         }
 
-    def _occurrence(self, o: Mapping[str, Any], deployment: Mapping[str, Any], precision: str) -> dict[str, Any]:
+    def _occurrence(
+        self, o: Mapping[str, Any], deployment: Mapping[str, Any], precision: str, key: str
+    ) -> dict[str, Any]:
         once = o["eventStart"] == o["eventEnd"]
         return {
             "type": "Image",
@@ -110,13 +118,13 @@ class DarwinCore:
             "datasetName": self.title,
             "basisOfRecord": "MachineObservation",
             "dataGeneralizations": f"coordinates rounded to {precision} degree" if precision else "",
-            "occurrenceID": o["observationID"],
+            "occurrenceID": key,
             "individualCount": o["count"],
             "sex": o["sex"],
             "lifeStage": o["lifeStage"],
             "occurrenceStatus": "present",
             "organismID": o["individualID"] if self.individuals else "",
-            "eventID": key_of("event", o["eventID"]),  # the event's own name has that of the animal
+            "eventID": key,  # the event's own name has that of the animal
             "parentEventID": o["deploymentID"],
             "eventDate": o["eventStart"] if once else f"{o['eventStart']}/{o['eventEnd']}",
             "samplingProtocol": "camera trap",
@@ -145,6 +153,20 @@ class DarwinCore:
             "dc:format": media["fileMediatype"],
             "serviceExpectation": "authenticate",
         }
+
+
+def _hidden(captures: Iterable[Capture]) -> dict[str, str]:
+    """Return an identifier for each capture, by its event, that is made of its station, its time and a number alone.
+
+    Whoever knows the names of animals could try which of them is in one that is made of the name, or of a path.
+    """
+    found: dict[str, str] = {}
+    number: Counter[str] = Counter()
+    for c in sorted(captures, key=lambda c: c.rows):
+        what = f"{c.place} {c.start.isoformat()}"
+        number[what] += 1
+        found[event_id(c)] = key_of("occurrence", f"{what} {number[what]}")
+    return found
 
 
 def _meta() -> bytes:
