@@ -24,6 +24,7 @@ from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
 from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.survey import figures, places, projection
 from snowmatch.survey.abundance import m0
 from snowmatch.survey.captures import choose_flanks, history
@@ -797,6 +798,9 @@ def test_names_and_clocks_that_make_the_numbers_wrong_are_told(tmp_path):
     named = tuple(replace(a, individual="aika") for a in survey.data.annotations)  # as the app has what was decided
     again = {note.code for note in make_survey(replace(survey.data, annotations=named)).notes}
     assert not again & {"doubtful-names", "individuals-alike"}
+    copies = Note("copies", "1 pair of photos in different encounters is the same picture")  # one passage counts twice
+    given = replace(survey.data, notes=(copies, Note("no-times", "2 photos have no time")))
+    assert [note for note in make_survey(given).notes if note.code in ("copies", "no-times")] == [copies]
     clock = located(tmp_path / "d", photos[:1], "")
     table = (clock / "catalog.csv").read_text()
     (clock / "catalog.csv").write_text(table.replace("2023-05-02", "1999-01-01"))
