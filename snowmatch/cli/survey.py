@@ -139,7 +139,7 @@ def survey(
         )
     from snowmatch.core.errors import SnowmatchError
     from snowmatch.survey.co_use import CO_USE_DAYS
-    from snowmatch.survey.coordinates import name_notes, position_notes, read_coordinates
+    from snowmatch.survey.coordinates import placed_name_notes, position_notes, read_coordinates
     from snowmatch.survey.figures import letter_notes, survey_figures
     from snowmatch.survey.folder import check_output, survey_manifest, write_output
     from snowmatch.survey.opening import open_survey
@@ -173,7 +173,7 @@ def survey(
         if drawn is not None:
             more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
         write_output(out, catalog, files, survey_manifest(made, how, more), force=force)
-        say_notes((*name_notes(made, how), *letters))
+        say_notes((*placed_name_notes(made, how), *letters))
         if how is None:
             say("no positions were written, and no map (--coordinates exact|rounded:KM)")
         print_text(f"{len(files)} files in {out}", err=True)

@@ -64,7 +64,7 @@ def position_notes(survey: Survey, coordinates: Coordinates | None) -> list[Note
     return [Note("no-positions", "positions were asked for, but no station has one: fill in x and y in stations.csv")]
 
 
-def name_notes(survey: Survey, coordinates: Coordinates | None) -> list[Note]:
+def placed_name_notes(survey: Survey, coordinates: Coordinates | None) -> list[Note]:
     """Return a note if names of sightings tell positions that may not leave the catalog as they are; otherwise none.
 
     Tables name a sighting by its encounter, and that of a photo without a time is named by the photo's path.
