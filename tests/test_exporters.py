@@ -391,6 +391,19 @@ def test_wildbook_has_a_row_an_encounter_with_unapproved_names(tmp_path):
     assert not any(all(not row[column] for row in rows) for column in rows[0])
 
 
+def test_wildbook_has_a_photo_of_two_animals_under_its_name(tmp_path):
+    folder = write_catalog(tmp_path / "catalog")
+    table = (folder / "catalog.csv").read_text()
+    (folder / "catalog.csv").write_text(f"{table}p0.jpg,dastan,head,naryn,S1,S1a,2023-05-02T10:00:00,e1,\n")
+    export_survey(make_survey(snowmatch.open_catalog(folder).data), "wildbook", tmp_path / "out")
+    assert not (tmp_path / "out" / "photos.csv").exists()  # no photo has to be uploaded under another name
+    rows = read_rows(tmp_path / "out" / "wildbook-1.csv")
+    assert [row["MarkedIndividual.individualID"] for row in rows if row["Encounter.mediaAsset0"] == "p0.jpg"] == [
+        "aika",
+        "dastan",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "file", "columns"),
     [

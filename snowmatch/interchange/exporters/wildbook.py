@@ -41,7 +41,7 @@ class Wildbook:
         given.need_captures()
         given.only_captures()
         names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.seen}
-        often = Counter(_bare(n) for own in names.values() for n in own)
+        often = Counter(_bare(path.rpartition("/")[2]) for path in {path for c in survey.seen for path in c.photos})
         bad = sorted({n for own in names.values() for n in own if not re.fullmatch(r"[A-Za-z0-9. ]+", n)})
         twice = sorted({n for own in names.values() for n in own if often[_bare(n)] > 1})
         rename = _assets(path for c in survey.seen for path in c.photos) if bad or twice else {}
