@@ -458,6 +458,16 @@ def test_the_manifest_tells_the_decisions_that_were_counted(tmp_path, monkeypatc
     assert survey_manifest(survey, None, {})["decisions_hash"] == head != read_head(decisions_path(folder))
 
 
+@pytest.mark.parametrize("flanks", ["both", "left", "right", "hybrid", "sessions"])
+def test_usable_sightings_do_not_depend_on_the_choice_of_flanks(tmp_path, flanks):
+    more = [("", part, "S2", f"2023-05-2{n}T05:00:00", part, "") for n, part in ((3, "right_flank"), (4, "head"))]
+    rows = [*ROWS, *more]
+    survey = open_survey(catalog(tmp_path, rows), flanks=flanks)
+    table = {row[0]: row[1] for row in practice_table(survey, survey.identities)[1]}
+    told = ("usable sightings", "identified sightings", "unidentified sightings")
+    assert [table[name] for name in told] == [10, 7, 3]
+
+
 def test_with_flanks_as_sessions_a_sighting_of_both_counts_once(tmp_path):
     folder = catalog(tmp_path, ROWS)
     survey = open_survey(folder, flanks="sessions")

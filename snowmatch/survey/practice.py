@@ -30,7 +30,7 @@ def practice_table(survey: Survey, identities: Identities) -> Table:
     found, alpha = agreement(identities.rows, who), identification_rate(identities.rows, who)
     status = Counter(each.status for each in identify_captures(survey.seen, identities))
     sides = Counter(i.flanks or "other" for i in individuals(survey.captures))
-    unidentified = len(survey.seen_unnamed)
+    unidentified = len(survey.all_unnamed)
     criteria = sum(len(r.marks) > 0 for r in pairs if r.role in PERSONS)
     told: list[Sequence[object]] = [
         ("photos", len({a.path for a in survey.data.annotations})),

@@ -76,8 +76,9 @@ class Survey:
     J places (in the order of their labels), D days and K occasions of a session. spans: by label, when each camera
     worked, and its session ("": any). effort: by the session's name, (J, D) camera-days. captures: of the chosen
     flanks; all_captures: before that choice. unidentified: by session, (J, K) number of unidentified sightings.
-    unnamed: each of these. crs: EPSG code of the positions, 0 without positions. settings: for a manifest. traits: sex,
-    age class and quality of annotations, by row. identities: who is who, if it is known.
+    unnamed: each of these; all_unnamed: before the choice of flanks. crs: EPSG code of the positions, 0 without
+    positions. settings: for a manifest. traits: sex, age class and quality of annotations, by row. identities: who is
+    who, if it is known.
     """
 
     data: CatalogData
@@ -96,6 +97,7 @@ class Survey:
     settings: Mapping[str, object]
     traits: SurveyTraits
     identities: Identities | None = None
+    all_unnamed: tuple[Unnamed, ...] = ()
 
     def occasion_effort(self, session: Session) -> np.ndarray:
         """Return the camera-days of each station and occasion, (J, K)."""
@@ -174,7 +176,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         for s in sessions
         for name in ([side_session(s.name, side) for side in SIDES] if split else [s.name])
     }
-    sideless, unnamed = 0, []
+    sideless, unnamed, all_unnamed = 0, [], []
     for s in (s for s in sightings if s.individual is None):
         found = finder.find(s)
         if isinstance(found, str):
@@ -182,6 +184,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
             continue
         session, occasion, number = found
         assert s.start is not None
+        all_unnamed.append(Unnamed(session, places[number].label, s.start, s.rows, s.dated))
         sideless += (split or flanks in SIDES) and not s.flank
         shown = [side for side, letter in SIDES.items() if s.shows(letter)]
         names = [side_session(session, side) for side in shown] if split else [session]
@@ -222,6 +225,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         settings=settings,
         traits=traits,
         identities=identities,
+        all_unnamed=tuple(all_unnamed),
     )
 
 

@@ -47,8 +47,9 @@ def select(survey: Survey, first: date | None = None, last: date | None = None, 
         by_name |= {s.name.rpartition(" ")[0]: s for s in sessions}
     captures = _inside(survey.captures, by_name, labels)
     every = captures if survey.all_captures == survey.captures else _inside(survey.all_captures, by_name, labels)
-    unnamed = tuple(
-        u for u in survey.unnamed if u.place in labels and u.session in by_name and u.start in by_name[u.session].span
+    unnamed, all_unnamed = (
+        tuple(u for u in each if u.place in labels and u.session in by_name and u.start in by_name[u.session].span)
+        for each in (survey.unnamed, survey.all_unnamed)
     )
     chosen = {(p.location, p.station) for p in places}
     stations = {p.station for p in places}
@@ -67,6 +68,7 @@ def select(survey: Survey, first: date | None = None, last: date | None = None, 
         captures=captures,
         all_captures=every,
         unnamed=unnamed,
+        all_unnamed=all_unnamed,
         unidentified=_counted(unnamed, sessions, places),
         choices=flank_choices(every),
         left_out=tuple(
@@ -93,6 +95,7 @@ def only(survey: Survey, individual: str) -> Survey:
         captures=own,
         all_captures=every,
         unnamed=(),
+        all_unnamed=(),
         unidentified=_counted((), survey.sessions, survey.places),
         choices=flank_choices(every),
         left_out=tuple(e for e in survey.left_out if e.individual == individual),
