@@ -325,6 +325,13 @@ def test_errors_of_a_spreadsheet_and_russian_words_are_noted_as_names(tmp_path):
     assert "#N/A, Неизвестно is read as the name of one animal" in note_of(data, "doubtful-names")
 
 
+def test_kinds_of_animals_that_nobody_knows_are_noted_as_names(tmp_path):
+    names = ("Unknown male", "unidentified_cub", "Неизвестная самка", "unid.", "Unknown 7", "UNK01", "Aika")
+    data = load_text(tmp_path, "path,individual\n" + "".join(f"{n}.jpg,{name}\n" for n, name in enumerate(names)))
+    (note,) = [note for note in data.notes if note.code == "doubtful-names"]
+    assert note.data == {"names": sorted(names[:4])}
+
+
 def test_unidentified_means_nobody_in_any_case(tmp_path):
     data = load_text(tmp_path, "path,individual\na.jpg,_Unidentified\nb.jpg,_UNIDENTIFIED\nc.jpg,Aika\n")
     assert [a.individual for a in data.annotations] == [None, None, "Aika"]

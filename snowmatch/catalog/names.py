@@ -17,6 +17,8 @@ UNNAMED = "unnamed "  # the beginning of what stands for an individual without a
 _NO_NAMES = {"unknown", "unidentified", "unid", "unk", "none", "nan", "null", "na", "n/a", "?", "-", "new", "tbd"}
 _NO_NAMES |= {"#n/a", "#name?", "#ref!", "#value!", "#н/д", "#имя?", "#ссылка!", "#знач!"}  # errors of a spreadsheet
 _NO_NAMES |= {"неизвестно", "неизвестен", "неизвестна", "неизвестный", "неизвестная", "не известно", "нет", "н/д"}
+# The same as the first word of several, such as "unknown male"; with a number, a name may stand for one animal
+_NO_NAMES_OF_KIND = {"unknown", "unidentified", "unidentifiable", "unid", "неизвестный", "неизвестная", "неизвестное"}
 # Cyrillic letters that look like Latin ones, in lower case or as capitals
 _LOOK_ALIKE = str.maketrans("аеорсухікмтнв", "aeopcyxikmthb")
 _CAMERA_FOLDER = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}", re.IGNORECASE)  # 100RECNX. Source: DCF 2.0
@@ -29,7 +31,7 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
     rows = list(rows)
     notes = []
     individuals = sorted({fields["individual"] for fields in rows if fields.get("individual")})
-    if doubtful := [name for name in individuals if name.lower() in _NO_NAMES]:
+    if doubtful := [name for name in individuals if _is_no_name(name)]:
         text = (
             f"{some(doubtful)} is read as the name of one animal; for unidentified animals leave the cell in "
             f"{CSV_NAME} empty, or use the folder {UNIDENTIFIED}"
@@ -55,6 +57,12 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
             notes.append(Note(f"{plural}-alike", text, {"names": alike}))
     notes += _several_locations(rows)
     return notes
+
+
+def _is_no_name(name: str) -> bool:
+    word = name.lower()
+    kind = re.split(r"[\W_]+", word)[0] in _NO_NAMES_OF_KIND and not re.search(r"\d", word)
+    return word in _NO_NAMES or kind
 
 
 def alike_names(names: Iterable[str]) -> list[list[str]]:
