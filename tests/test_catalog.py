@@ -332,6 +332,13 @@ def test_kinds_of_animals_that_nobody_knows_are_noted_as_names(tmp_path):
     assert note.data == {"names": sorted(names[:4])}
 
 
+def test_names_that_list_individuals_are_noted(tmp_path):
+    names = ("Aika", "Berk", "Aika, Berk", "Aika + cub", "Берк и Aika", "Old One", "Tom and Jerry", "K-12/3", "K-12")
+    data = load_text(tmp_path, "path;individual\n" + "".join(f"{n}.jpg;{name}\n" for n, name in enumerate(names)))
+    (note,) = [note for note in data.notes if note.code == "individuals-together"]
+    assert note.data == {"names": ["Aika + cub", "Aika, Berk", "Берк и Aika"]}
+
+
 def test_unidentified_means_nobody_in_any_case(tmp_path):
     data = load_text(tmp_path, "path,individual\na.jpg,_Unidentified\nb.jpg,_UNIDENTIFIED\nc.jpg,Aika\n")
     assert [a.individual for a in data.annotations] == [None, None, "Aika"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from snowmatch.catalog.table import UNIDENTIFIED, Fields
 from snowmatch.core.home import CSV_NAME
@@ -46,6 +46,12 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
     if folders := [name for name in individuals if _CAMERA_FOLDER.fullmatch(name)]:
         text = f"{some(folders)} looks like a camera's folder, and is read as the name of one animal"
         notes.append(Note("camera-folders", text, {"names": folders}))
+    if together := _together(individuals):
+        text = (
+            f"{some(together)}: a name of its own, although a part of it is that of an individual; if it means several "
+            f"animals, give each its own row in {CSV_NAME}, with its box"
+        )
+        notes.append(Note("individuals-together", text, {"names": together}))
     columns = (("individual", "individuals"), ("location", "locations"), ("station", "stations"))
     for column, plural in columns:
         names = {fields[column] for fields in rows if fields.get(column)}
@@ -57,6 +63,16 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
             notes.append(Note(f"{plural}-alike", text, {"names": alike}))
     notes += _several_locations(rows)
     return notes
+
+
+def _together(individuals: Collection[str]) -> list[str]:
+    """Return names that list others, such as "Aika, Berk", "Aika + cub" or "Aika и Берк"."""
+    known = set(individuals)
+    return [
+        name
+        for name in individuals
+        if len(parts := re.split(r"\s*[,;+&]\s*|\s+(?:and|with|и|с)\s+", name)) > 1 and known.intersection(parts)
+    ]
 
 
 def _is_no_name(name: str) -> bool:

@@ -21,7 +21,8 @@ from snowmatch.decisions.row import SAME, Decision
 from snowmatch.decisions.who import DISPUTED, Who, is_name, make_individual, who_is_who, with_names
 
 # Codes of the notes on names of individuals
-NAMES = ("doubtful-names", "unnamed-names", "camera-folders", "individuals-alike", "individuals-in-several-locations")
+NAMES = ("doubtful-names", "unnamed-names", "camera-folders", "individuals-alike", "individuals-together",
+         "individuals-in-several-locations")  # fmt: skip
 
 
 def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:

@@ -63,6 +63,7 @@ CLOSER = {
 # The other notes of the loading are hints, but for these
 TO_CHECK = {
     "folders-of-years",
+    "individuals-together",
     "other-times",
     "times-of-earlier-version",
     "encounters-at-several-places",
