@@ -273,6 +273,9 @@ def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
         ),
         (("naryn/2021/S01", "naryn/2021/S02"), [("naryn", "S01", ""), ("naryn", "S02", "")]),
         (("naryn/2021-06/Ridge", "naryn/2022/Ridge"), [("naryn", "Ridge", ""), ("naryn", "Ridge", "")]),
+        (("survey/naryn/S01", "survey/sary/S02"), [("naryn", "S01", ""), ("sary", "S02", "")]),
+        (("2021/naryn/S01", "2022/naryn/S01"), [("naryn", "S01", ""), ("naryn", "S01", "")]),
+        (("naryn/Ridge/C1", "naryn/Valley/C1"), [("naryn", "Ridge", "C1"), ("naryn", "Valley", "C1")]),
         (("S01/2021/C1", "S01/2022/C1"), [("S01", "2021", "C1"), ("S01", "2022", "C1")]),
         (("naryn/ridge/A", "naryn/ridge/B"), [("naryn", "ridge", "A"), ("naryn", "ridge", "B")]),
     ],
@@ -601,7 +604,7 @@ def test_a_merged_cell_of_excel_is_that_of_each_of_its_rows(tmp_path):
     report = import_source(tmp_path / "cats.xlsx", tmp_path)
     rows = read_rows(tmp_path / "catalog.csv")
     assert [(row["station"], row["individual"]) for row in rows] == [("S01", "Aika"), ("S01", ""), ("S02", "")]
-    assert "1 empty cell of cats.xlsx read as the merged cell that covers it" in texts(report.notes)
+    assert "1 empty cell of cats.xlsx read with the value of the merged cell" in texts(report.notes)
 
 
 def test_other_headings_are_named_by_a_setting(tmp_path):

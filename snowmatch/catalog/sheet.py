@@ -129,7 +129,7 @@ def _excel_rows(path: Path, notes: list[Note]) -> Iterator[tuple[int, Sequence[s
         text = f"{path.name} has {len(names)} sheets; only the first one, {names[0]!r}, was read"
         notes.append(Note("other-sheets", text, {"sheets": list(names)}))
     if filled:
-        text = f"{counted(filled, 'empty cell')} of {path.name} read as the merged cell that covers it and others"
+        text = f"{counted(filled, 'empty cell')} of {path.name} read with the value of the merged cell they are in"
         notes.append(Note("merged-cells", text, {"count": filled}))
     started = False
     for line, cells in enumerate(values, start=1):

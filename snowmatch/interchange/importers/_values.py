@@ -37,6 +37,7 @@ SIDES = {
 _IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[a-z])[a-z0-9_]{5}")  # not 101Ridge
 # Names that people give to camera sites, such as S01, st-4, CAM12, Station 7, Trap_3
 STATION = re.compile(r"(s|st|stn|station|site|c|ct|cam|camera|trap|loc|p|point|grid|cell)[ _.-]*\d+[a-z]?", re.I)
+_CAMERA = re.compile(r"c(t|am|amera)?[ _.-]*\d", re.I)  # the same for cameras of a site, maybe
 YEAR = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)")
 _SEASON = re.compile(r"(19|20)\d\d([-_. ]?\d\d)*")  # a folder between an area and its stations: 2021, 2021-06
 BELOW_SEASON = "station below a season"
@@ -137,13 +138,17 @@ def third_level(every: Iterable[Sequence[str]]) -> str:
     """Return what the third folder above photos is: a `camera` of the second one, the `station`, or BELOW_SEASON.
 
     It is below a season if all second folders are called like a year or a date, and no first one like a station:
-    naryn/2021/S01. It is the station if all photos share the first two folders, of which the second is not called like
-    a station, and have several third ones, which are called like stations or lie below a year: survey2021/naryn/S01 and
-    survey2021/naryn/S02. every: the folders of all photos.
+    naryn/2021/S01. It is the station if all, of several, are called like sites, not like cameras, and no second one is:
+    survey/naryn/S01 and survey/sarychat/S02. So it is if all photos share the first two folders, of which the second is
+    not called like a station, and have several third ones, which are called like stations or lie below a year:
+    survey2021/naryn/Ridge and survey2021/naryn/Pass. every: the folders of all photos.
     """
     places = {tuple(folders[:3]) for folders in every if len(folders) > 2}
     if places and all(_SEASON.fullmatch(season) and not STATION.fullmatch(first) for first, season, _ in places):
         return BELOW_SEASON
+    sites = all(STATION.fullmatch(third) and not _CAMERA.match(third) for _, _, third in places)
+    if len(places) > 1 and sites and not any(STATION.fullmatch(second) for _, second, _ in places):
+        return "station"
     if len(places) < 2 or len({place[:2] for place in places}) > 1:
         return "camera"
     survey, second, _ = next(iter(places))
