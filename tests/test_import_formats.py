@@ -273,6 +273,9 @@ def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
         ),
         (("naryn/2021/S01", "naryn/2021/S02"), [("naryn", "S01", ""), ("naryn", "S02", "")]),
         (("naryn/2021-06/Ridge", "naryn/2022/Ridge"), [("naryn", "Ridge", ""), ("naryn", "Ridge", "")]),
+        (("S01/A", "S01/B"), [("", "S01", "A"), ("", "S01", "B")]),
+        (("S01/cam1", "S02/cam1"), [("", "S01", "cam1"), ("", "S02", "cam1")]),
+        (("S1/Ridge", "S2/Pass"), [("S1", "Ridge", ""), ("S2", "Pass", "")]),  # may be seasons
         (("survey/naryn/S01", "survey/sary/S02"), [("naryn", "S01", ""), ("sary", "S02", "")]),
         (("2021/naryn/S01", "2022/naryn/S01"), [("naryn", "S01", ""), ("naryn", "S01", "")]),
         (("naryn/Ridge/C1", "naryn/Valley/C1"), [("naryn", "Ridge", "C1"), ("naryn", "Valley", "C1")]),
@@ -296,7 +299,8 @@ def test_the_third_folder_is_a_camera_or_the_station(tmp_path, folders, places):
         report = import_source(source, tmp_path / f"from-{source.name}", photos=tmp_path / "cards")
         rows = read_rows(tmp_path / f"from-{source.name}" / "catalog.csv")
         assert [(row["location"], row["station"], row["camera"]) for row in rows] == places
-        assert source.suffix == ".csv" or f", such as location {places[0][0]}, station" in texts(report.notes)
+        where = f"location {places[0][0]}, " if places[0][0] else ""
+        assert source.suffix == ".csv" or f", such as {where}station" in texts(report.notes)
 
 
 def test_a_season_between_an_area_and_its_stations_is_none_of_them_in_whole_paths_and_above_animals(tmp_path):

@@ -38,9 +38,12 @@ _IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[
 # Names that people give to camera sites, such as S01, st-4, CAM12, Station 7, Trap_3
 STATION = re.compile(r"(s|st|stn|station|site|c|ct|cam|camera|trap|loc|p|point|grid|cell)[ _.-]*\d+[a-z]?", re.I)
 _CAMERA = re.compile(r"c(t|am|amera)?[ _.-]*\d", re.I)  # the same for cameras of a site, maybe
+_SITE = re.compile(r"(s|st|stn|station|site|trap)[ _.-]*\d+[a-z]?", re.I)  # the same for sites, surely
+_ONE_OF_SITE = re.compile(r"(c|ct|cam|camera)?[ _.-]*(\d{1,2}|[a-z])", re.I)  # what the cameras of a site are called
 YEAR = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)")
 _SEASON = re.compile(r"(19|20)\d\d([-_. ]?\d\d)*")  # a folder between an area and its stations: 2021, 2021-06
 BELOW_SEASON = "station below a season"
+OF_SITE = "no third: the second is a camera"
 _CARD = re.compile(rf"(?i:DCIM|(memory|sd)?[ _-]?card[ _-]?\d*)|{_IN_DCIM.pattern}")
 
 
@@ -127,6 +130,8 @@ def station_levels(folders: Sequence[str], third: str = "camera") -> tuple[str, 
     third: what the third folder is, as `third_level` tells. If it is the station, the first says nothing; if it is one
     below a season, the second.
     """
+    if third == OF_SITE:
+        return ("station", "camera")[: max(len(folders), 1)]
     if len(folders) > 2 and third == BELOW_SEASON:
         return ("location", "-", "station", "camera")[: len(folders)]
     if len(folders) > 2:
@@ -137,13 +142,18 @@ def station_levels(folders: Sequence[str], third: str = "camera") -> tuple[str, 
 def third_level(every: Iterable[Sequence[str]]) -> str:
     """Return what the third folder above photos is: a `camera` of the second one, the `station`, or BELOW_SEASON.
 
+    OF_SITE: no photo has three, all first ones are called like sites, all second ones like cameras: S01/A, S01/cam2.
+
     It is below a season if all second folders are called like a year or a date, and no first one like a station:
     naryn/2021/S01. It is the station if all, of several, are called like sites, not like cameras, and no second one is:
     survey/naryn/S01 and survey/sarychat/S02. So it is if all photos share the first two folders, of which the second is
     not called like a station, and have several third ones, which are called like stations or lie below a year:
     survey2021/naryn/Ridge and survey2021/naryn/Pass. every: the folders of all photos.
     """
-    places = {tuple(folders[:3]) for folders in every if len(folders) > 2}
+    places = {tuple(folders[:3]) for folders in every if len(folders) > 1}
+    if places and all(_SITE.fullmatch(p[0]) and len(p) == 2 and _ONE_OF_SITE.fullmatch(p[1]) for p in places):
+        return OF_SITE
+    places = {place for place in places if len(place) > 2}
     if places and all(_SEASON.fullmatch(season) and not STATION.fullmatch(first) for first, season, _ in places):
         return BELOW_SEASON
     sites = all(STATION.fullmatch(third) and not _CAMERA.match(third) for _, _, third in places)
