@@ -14,7 +14,9 @@ from snowmatch.catalog import load
 from snowmatch.catalog.find import find_catalog
 from snowmatch.catalog.further import read_further
 from snowmatch.catalog.load import check_body_part, check_locations, load_catalog
+from snowmatch.catalog.records import Fingerprint, Records
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.photos.facts import PhotoFacts
 from snowmatch.review.arriving import list_photos
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -330,6 +332,18 @@ def test_kinds_of_animals_that_nobody_knows_are_noted_as_names(tmp_path):
     data = load_text(tmp_path, "path,individual\n" + "".join(f"{n}.jpg,{name}\n" for n, name in enumerate(names)))
     (note,) = [note for note in data.notes if note.code == "doubtful-names"]
     assert note.data == {"names": sorted(names[:4])}
+
+
+def test_a_table_with_day_and_month_swapped_is_told_by_exif(tmp_path):
+    exposed = datetime(2021, 3, 4, 10, 30, 12)
+    facts = PhotoFacts((40, 30), exposed, "DateTimeOriginal")
+    times = ("2021-04-03T10:30:00", "2021-04-03", "2021-04-03T11:30:00", "2021-03-04T10:30:12", "2022-04-03T10:30:00")
+    text = "path,timestamp\n" + "".join(f"{n}.jpg,{time}\n" for n, time in enumerate(times))
+    (tmp_path / "catalog.csv").write_text(text)
+    photos = {f"{n}.jpg": Fingerprint(1, 1, 1, 1, str(n), facts) for n in range(len(times))}
+    (note,) = [note for note in load_catalog(tmp_path, Records(photos)).notes if note.code == "dates-swapped"]
+    assert note.data == {"photos": ["0.jpg", "1.jpg"]}
+    assert "in EXIF (0.jpg: 2021-04-03, EXIF 2021-03-04, 1.jpg: 2021-04-03," in note.text
 
 
 def test_names_that_list_individuals_are_noted(tmp_path):

@@ -217,9 +217,14 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
     """Give rows without a timestamp the time of their photo."""
     doubtful: dict[str, set[str]] = defaultdict(set)
     early, outdated = set(), set()
+    swapped: dict[str, str] = {}
     for fields in rows:
         fields.setdefault("dated", False)
-        if fields.get("timestamp") is None:
+        if fields.get("timestamp") is not None:
+            exposed = known.read.get(fields["path"], NO_FACTS).exposed
+            if exposed is not None and _is_swapped(fields["timestamp"], exposed, fields["dated"]):
+                swapped[fields["path"]] = f"{fields['path']}: {fields['timestamp'].date()}, EXIF {exposed.date()}"
+        else:
             facts = known.of(fields["path"])
             fields["timestamp"] = facts.taken
             if facts.taken is not None and facts.time_tag != "DateTimeOriginal":
@@ -227,6 +232,13 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
             outdated |= {fields["path"]} if facts.outdated else set()
         if fields["timestamp"] is not None and fields["timestamp"].year < 2000:
             early.add(fields["path"])
+    if swapped:
+        text = (
+            f"{counted(len(swapped), 'photo')} whose day and month are the other way round in the table than in EXIF "
+            f"({some([swapped[path] for path in sorted(swapped)])}): unless somebody has corrected the camera's clock, "
+            "a spreadsheet has swapped them; correct the column timestamp"
+        )
+        notes.append(Note("dates-swapped", text, {"photos": sorted(swapped)}))
     for tag, paths in sorted(doubtful.items()):
         text = (
             f"{counted(len(paths), 'photo')} without a time in DateTimeOriginal: EXIF's {tag} was used, which editing "
@@ -244,6 +256,13 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
             f"{counted(len(early), 'photo')} from before 2000, so the camera's clock was not set: {some(sorted(early))}"
         )
         notes.append(Note("early-times", text, {"photos": sorted(early)}))
+
+
+def _is_swapped(given: datetime, exposed: datetime, dated: bool) -> bool:
+    """Return whether a time is that of a photo with day and month swapped. dated: it has no time of day."""
+    if (given.year, given.month, given.day) != (exposed.year, exposed.day, exposed.month) or given.day == given.month:
+        return False
+    return dated or (given.hour, given.minute) == (exposed.hour, exposed.minute)
 
 
 # --- encounters -------------------------------------------------------------------------------------------------------

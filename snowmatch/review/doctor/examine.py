@@ -64,6 +64,7 @@ CLOSER = {
 TO_CHECK = {
     "folders-of-years",
     "individuals-together",
+    "dates-swapped",
     "other-times",
     "times-of-earlier-version",
     "encounters-at-several-places",
