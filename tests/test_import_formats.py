@@ -6,7 +6,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
 
@@ -595,6 +595,24 @@ def test_a_position_that_is_written_in_two_ways_is_one(tmp_path):
     stations = [(row["station"], row["x"], row["y"]) for row in read_rows(tmp_path / "stations.csv")]
     assert stations == [("S01", "76.11", "41.51"), ("S02", "76.2", "41.6")]
     assert "several positions" not in texts(report.notes)
+
+
+@pytest.mark.parametrize("swapped", [True, False])
+def test_dates_of_which_excel_has_swapped_half_are_told(tmp_path, swapped):
+    days = [*range(8, 18)]
+    photos(tmp_path, *(f"{day}.jpg" for day in days))
+    book = openpyxl.Workbook()
+    book.active.append(["File", "Cat", "Taken"])
+    for day in days:  # 8/4/2021 to 17/4/2021, read by an Excel of the USA
+        right = date(2021, 4, day)
+        book.active.append(
+            [f"{day}.jpg", "Aika", f"{day}/4/2021" if day > 12 else date(2021, day, 4) if swapped else right]
+        )
+    if not swapped:
+        book.active["C8"] = date(2021, 4, 14)
+    book.save(tmp_path / "cats.xlsx")
+    told = [note.code for note in import_source(tmp_path / "cats.xlsx", tmp_path / "catalog").notes]
+    assert ("dates-half-swapped" in told) is swapped
 
 
 def test_a_merged_cell_of_excel_is_that_of_each_of_its_rows(tmp_path):

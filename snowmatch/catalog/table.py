@@ -15,7 +15,7 @@ from snowmatch.catalog.cells import CellError, read_body_part, read_box, read_pa
 from snowmatch.catalog.positions import is_position
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import Sheet, column_name, read_sheet
-from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
+from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, swapped_by_spreadsheet, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import WRITTEN, source_column
 from snowmatch.core.notes import Note
@@ -199,6 +199,8 @@ def _fill_times(
         if time.problem:
             problems.cell(line, "timestamp", text.strip(), time.problem)
     _check_order(times, mixed, texts, lines, problems)
+    if (swapped := swapped_by_spreadsheet(texts)) is not None:
+        notes.append(swapped)
     zoned = sum(time.zone is not None for time in times)
     if zones:
         done = {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from snowmatch.core.notes import Note
+
+BY_CHANCE = 5  # different dates: fewer say nothing of their order
 ORDERS = ("dmy", "mdy")  # of dates such as 3/4/2021
 _ZONE = r"\s*(?P<zone>Z|[+-]\d\d:?\d\d)?"
 _CLOCK = (
@@ -80,6 +83,31 @@ def _moved(time: ReadTime, zone: timedelta) -> datetime | None:
     with suppress(OverflowError):
         return time.moment - time.zone + zone
     return time.moment
+
+
+def swapped_by_spreadsheet(texts: Iterable[str]) -> Note | None:
+    """Return a note if a spreadsheet surely has read the dates of a column in the wrong order of day and month.
+
+    It makes dates of its own of 3/4/2021, swapped, and leaves 13/4/2021 a text: so its dates have no day above 12, and
+    the texts nothing else. A few of each may be so by chance.
+    """
+    own, left = set(), set()
+    for text in set(texts):
+        if match := _YEAR_LAST.fullmatch(text.strip()):
+            if not _order_of(match):
+                return None
+            left.add(match["first"] + match["second_"] + match["year"])
+        elif match := _YEAR_FIRST.fullmatch(text.strip()):
+            if int(match["day"]) > 12:
+                return None
+            own.add(match["year"] + match["month"] + match["day"])
+    if min(len(own), len(left)) < BY_CHANCE:
+        return None
+    text = (
+        f"{len(own)} dates of a spreadsheet have no day above 12, and {len(left)} others are texts with such days: it "
+        "has probably swapped day and month of the former; write all dates as texts such as 2021-04-13"
+    )
+    return Note("dates-half-swapped", text, {"count": len(own)})
 
 
 def plain_time(text: str) -> str:

@@ -13,7 +13,15 @@ from snowmatch.catalog.cells import CellError, read_body_part
 from snowmatch.catalog.positions import is_position, position_headings, read_crs, read_position, same_coordinate
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.table import COLUMNS
-from snowmatch.catalog.times import EXPECTED, ReadTime, plain_time, read_times, to_one_zone, zone_text
+from snowmatch.catalog.times import (
+    EXPECTED,
+    ReadTime,
+    plain_time,
+    read_times,
+    swapped_by_spreadsheet,
+    to_one_zone,
+    zone_text,
+)
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.imported import ImportedRow, Named, source_column
@@ -76,7 +84,8 @@ def read_all_times(
         problems.append(
             f"{where[unclear[0]]}: {unclear[0]!r}{more} may begin with the day or with the month: say which"
         )
-    notes = []
+    swapped = swapped_by_spreadsheet(map(plain_time, {row.cells.get("timestamp", "") for row in rows}))
+    notes = [swapped] if swapped is not None else []
     if zones:
         notes.append(Note(f"zones-{zones}", _zones_text(times, moments, zones)))
     told = {}
