@@ -346,6 +346,25 @@ def test_a_table_with_day_and_month_swapped_is_told_by_exif(tmp_path):
     assert "in EXIF (0.jpg: 2021-04-03, EXIF 2021-03-04, 1.jpg: 2021-04-03," in note.text
 
 
+@pytest.mark.parametrize("column", ["individual", "station"])
+def test_names_that_a_spreadsheet_rewrote_are_noted(tmp_path, column):
+    names = (
+        "2-Jan",
+        "Mar-01",
+        "2021-01-02 00:00:00",
+        "1.23457E+11",
+        "1E+05",
+        "E12",
+        "7E",
+        "2021-01-02",
+        "12-01",
+        "May",
+    )
+    text = f"path;{column}\n" + "".join(f"{n}.jpg;{name}\n" for n, name in enumerate(names))
+    (note,) = [note for note in load_text(tmp_path, text).notes if note.code == f"{column}s-rewritten"]
+    assert note.data == {"names": sorted(names[:5])}
+
+
 def test_names_that_list_individuals_are_noted(tmp_path):
     names = ("Aika", "Berk", "Aika, Berk", "Aika + cub", "Берк и Aika", "Old One", "Tom and Jerry", "K-12/3", "K-12")
     data = load_text(tmp_path, "path;individual\n" + "".join(f"{n}.jpg;{name}\n" for n, name in enumerate(names)))

@@ -21,6 +21,11 @@ _NO_NAMES |= {"неизвестно", "неизвестен", "неизвест�
 _NO_NAMES_OF_KIND = {"unknown", "unidentified", "unidentifiable", "unid", "неизвестный", "неизвестная", "неизвестное"}
 # Cyrillic letters that look like Latin ones, in lower case or as capitals
 _LOOK_ALIKE = str.maketrans("аеорсухікмтнв", "aeopcyxikmthb")
+# What a spreadsheet makes of names such as 1-2, MAR1 and 123456789012
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_REWRITTEN = re.compile(
+    rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d\d|\d{{4}}-\d\d-\d\d 00:00:00|\d([.,]\d+)?E\+\d+", re.IGNORECASE
+)
 _CAMERA_FOLDER = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}", re.IGNORECASE)  # 100RECNX. Source: DCF 2.0
 
 
@@ -46,6 +51,14 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
     if folders := [name for name in individuals if _CAMERA_FOLDER.fullmatch(name)]:
         text = f"{some(folders)} looks like a camera's folder, and is read as the name of one animal"
         notes.append(Note("camera-folders", text, {"names": folders}))
+    for column in ("individual", "station"):
+        names = {fields[column] for fields in rows if fields.get(column)}
+        if rewritten := sorted(name for name in names if _REWRITTEN.fullmatch(name)):
+            text = (
+                f"{column}s called {some(rewritten)}: a spreadsheet has probably made a date or a rounded number of "
+                "the name, maybe the same one of several; correct it, and format the column as text"
+            )
+            notes.append(Note(f"{column}s-rewritten", text, {"names": rewritten}))
     if together := _together(individuals):
         text = (
             f"{some(together)}: a name of its own, although a part of it is that of an individual; if it means several "

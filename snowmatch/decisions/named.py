@@ -22,7 +22,7 @@ from snowmatch.decisions.who import DISPUTED, Who, is_name, make_individual, who
 
 # Codes of the notes on names of individuals
 NAMES = ("doubtful-names", "unnamed-names", "camera-folders", "individuals-alike", "individuals-together",
-         "individuals-in-several-locations")  # fmt: skip
+         "individuals-rewritten", "individuals-in-several-locations")  # fmt: skip
 
 
 def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:

@@ -64,6 +64,8 @@ CLOSER = {
 TO_CHECK = {
     "folders-of-years",
     "individuals-together",
+    "individuals-rewritten",
+    "stations-rewritten",
     "dates-swapped",
     "other-times",
     "times-of-earlier-version",
