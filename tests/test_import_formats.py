@@ -584,6 +584,21 @@ def test_excel_is_read_as_a_table(tmp_path):
     assert (row["individual"], row["body_part"], row["timestamp"]) == ("7", "left_flank", "2024-03-04T10:30:00")
 
 
+def test_a_table_that_is_not_on_the_first_sheet_of_excel_is_told(tmp_path):
+    photos(tmp_path, "a.jpg")
+    book = openpyxl.Workbook()
+    book.active.title = "Read me"
+    book.active.append(["Our survey"])
+    sheet = book.create_sheet("Cats")
+    sheet.append(["File", "Cat"])
+    sheet.append(["a.jpg", "Aika"])
+    book.save(tmp_path / "cats.xlsx")
+    with pytest.raises(
+        SnowmatchError, match=r"no known format; cats.xlsx has 2 sheets; only the first one, 'Read me',"
+    ):
+        import_source(tmp_path / "cats.xlsx", tmp_path)
+
+
 def test_a_position_that_is_written_in_two_ways_is_one(tmp_path):
     photos(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     places = (("S01", "76.11", "41.51"), ("S01", "76,110", "N41.51"), ("S02", "76.2", "41.6"))

@@ -214,15 +214,19 @@ def choose_importer(source: Path, format: str | None, options: Mapping[str, str]
             scores.append((score, name, plugin))
     scores.sort(key=lambda each: (-each[0], each[1]))
     if not scores:
+        seen: list[Note] = []  # such as further sheets of Excel
         if source.suffix.lower() == ".json":
             read_json(source)  # says what is wrong with half a file
         if source.suffix.lower() == ".xlsx" and source.is_file():
-            read_rows(source, [], [])
+            read_rows(source, seen, [])
         if source.suffix.lower() in UNREAD and source.is_file():
             raise SnowmatchError(f"{source} cannot be read as it is: {UNREAD[source.suffix.lower()]}")
         known = ", ".join(plugin_names("importers"))
         untried = f"; could not be tried: {'; '.join(broken)}" if broken else ""
-        raise SnowmatchError(f"{source} is of no known format; the formats are: {known}{untried}", "choose-format")
+        told = "".join(f"{note.text}; " for note in seen)
+        raise SnowmatchError(
+            f"{source} is of no known format; {told}the formats are: {known}{untried}", "choose-format"
+        )
     if len(scores) > 1 and scores[0][0] - scores[1][0] < SURE:
         fitting = ", ".join(name for score, name, _ in scores if scores[0][0] - score < SURE)
         raise SnowmatchError(f"{source} may be of several formats: {fitting}; say which", "choose-format")
