@@ -138,6 +138,20 @@ def test_an_error_that_a_script_shows_leads_to_the_page_that_helps(state, page):
     page.wait_for_selector("#review")
 
 
+def test_no_answer_is_stored_about_a_photo_that_cannot_be_seen(state, page):
+    page.route("**/picture/animal/**", lambda route: route.abort())
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])")
+    until(lambda: "cannot be read" in page.text_content("#said"))
+    for key in "sd":
+        page.evaluate("snowmatch.say('')")
+        page.keyboard.press(key)
+        until(lambda: "your answer is not stored" in page.text_content("#said"))
+    assert state.identities().rows == ()
+    page.keyboard.press("c")
+    until(lambda: [row.answer for row in state.identities().rows] == ["cannot_tell"])
+
+
 def test_the_link_in_a_message_can_be_reached_by_keys_and_goes_with_the_message(page):
     page.clock.install()
     page.goto(page.url + "photos?lang=en")

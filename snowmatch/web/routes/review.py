@@ -46,6 +46,7 @@ WORDS = [
     "right",
     "photo_of",
     "missing",
+    "unseen",
     "nothing_left",
     "spots_wait",
     "only_skipped",

@@ -310,6 +310,7 @@
   }
   async function answer(choice) {
     if (!now) return;
+    if (viewer.unseen() && choice !== "cannot_tell") return snowmatch.say(words.unseen); // nobody has looked at it
     said = words["answer." + choice];
     const question = now, mine = { certainty, note: note.value.trim() };
     const values = {

@@ -6,7 +6,7 @@ window.makeViewer = function (root, changed) {
   const sides = [...root.querySelectorAll(".side")].map((figure) => ({
     pane: figure.querySelector(".pane"), photo: figure.querySelector(".photo"),
     animal: figure.querySelector(".animal"), shade: figure.querySelector(".shade"),
-    frame: null, dx: 0, dy: 0,
+    frame: null, dx: 0, dy: 0, failed: false, // failed: the picture of the animal cannot be had
   }));
   const view = { zoom: 1, x: 0, y: 0 };
   const look = { brightness: 1, contrast: 1, equalise: false, scenery: false };
@@ -65,6 +65,7 @@ window.makeViewer = function (root, changed) {
     const before = image.getAttribute("src") || "";
     // Another photo: what was there before must not be seen beside the new one
     if (before.split(/[/?]/)[4] !== address.split(/[/?]/)[4]) image.style.visibility = "hidden";
+    for (const side of sides) if (side.animal === image) side.failed = false;
     image.src = address;
   }
 
@@ -199,7 +200,7 @@ window.makeViewer = function (root, changed) {
     side.photo.draggable = side.animal.draggable = side.shade.draggable = false;
     side.animal.addEventListener("load", () => { if (look.equalise) equalise(); });
     for (const image of [side.photo, side.animal]) image.addEventListener("load", () => { image.style.visibility = ""; });
-    side.animal.addEventListener("error", () => changed("missing"));
+    side.animal.addEventListener("error", () => { side.failed = true; changed("missing"); });
     side.photo.addEventListener("load", () => { // a photo whose size the server could not tell
       if (side.frame && !side.frame.size && side.photo.naturalWidth) {
         side.frame.size = [side.photo.naturalWidth, side.photo.naturalHeight];
@@ -249,6 +250,7 @@ window.makeViewer = function (root, changed) {
   return {
     shown, look,
     draw, pictures,
+    unseen: () => sides.some((side) => side.failed),
     // Resolves when the pictures of both photos are there, or cannot be had
     loaded: () => Promise.allSettled(sides.flatMap((side) => [side.photo, side.animal]).map((image) => image.decode())),
     show(number, frame, alt) {
