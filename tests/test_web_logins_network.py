@@ -1,9 +1,12 @@
 """The app for several observers in a network: host, origin, certificate, and a real server."""
 
+import html
 import os
+import re
 import shutil
 import subprocess
 import sys
+from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx2
 import pytest
@@ -138,6 +141,15 @@ def test_a_link_that_somebody_sent_leads_on_after_the_login(server):
     assert "/login?next=%2Fphotos%3Fq%3D" in hop.text
     hop = server.browser().get("/login", headers={**HTML, "sec-fetch-site": "cross-site"})
     assert 'url=/login"' in hop.text
+
+
+@pytest.mark.parametrize("name", ["Aika", "Снежок", "50% sure", "which?", "№#3 & 4"])
+def test_the_login_leads_to_the_page_that_was_asked_for_whatever_its_name(server, name):
+    address = f"/individuals/{quote(name)}?lang=en"
+    hop = server.browser().get(address, headers=HTML)
+    onward = urlsplit(html.unescape(re.search(r"url=([^\"]+)", hop.text)[1]))
+    (asked,) = parse_qs(onward.query)["next"]
+    assert server.log_in("anna", next=asked)[1].headers["location"] == address
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

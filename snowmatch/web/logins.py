@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from anyio import CapacityLimiter
 from starlette.datastructures import Headers, QueryParams
@@ -90,7 +91,7 @@ class LoginDoor:
         if person is not None or public:
             return person or STRANGER
         if reading and "text/html" in headers.get("accept", ""):
-            asked = path + ("?" + str(QueryParams(query)) if query else "")
+            asked = quote(path) + ("?" + str(QueryParams(query)) if query else "")
             return onward(LOGIN, [("next", asked)])
         return refusal(scope, "refused.login")
 
