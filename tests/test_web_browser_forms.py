@@ -177,6 +177,21 @@ def test_a_file_that_is_too_large_is_told_before_it_is_sent(state, page, tmp_pat
     assert [url.rpartition("=")[2] for url in sent] == ["0.jpg"]  # a server that refuses may cut the sending short
 
 
+def test_spots_are_not_drawn_on_a_photo_that_is_not_what_was_indexed(state, page):
+    page.goto(page.url + "identify?lang=en")
+    page.set_input_files("#files", state.folder / "images" / "1.jpg")
+    page.wait_for_selector("#strip button.plain")
+    page.click("#ask")
+    page.wait_for_url(re.compile("/identify/[0-9a-f]{20}"), timeout=60_000)
+    until(lambda: page.eval_on_selector(".candidate img", "image => image.naturalWidth") > 0)
+    path = re.search(r"images/\d.jpg", page.text_content(".candidate"))[0]
+    (state.folder / path).write_bytes((state.folder / "images" / "4.jpg").read_bytes())
+    page.click("[data-kind=plain]")
+    until(lambda: page.locator(".candidate .problem").count() > 0)
+    assert f"{path} has changed since it was indexed" in page.text_content(".candidate .problem")
+    assert page.locator(".candidate .problem a[href='/jobs']").count() == 1
+
+
 def test_a_question_waits_for_the_photos_that_are_still_being_sent(state, page):
     start, held = page.url, []
     page.route(

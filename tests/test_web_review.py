@@ -447,6 +447,15 @@ def test_spots_agree_on_the_photos_of_a_likely_pair(page):
         assert 0 <= spot[3] <= b["size"][0]
 
 
+def test_no_spots_are_shown_on_a_photo_that_is_not_what_was_indexed(state, page):
+    question = max(questions(page, count=10), key=lambda each: each["spots"])
+    a, b = (side["frames"][side["first"]]["key"] for side in question["sides"])
+    one, other = (state.folder / state.annotation(key).path for key in (a, b))
+    one.write_bytes(other.read_bytes())
+    refused = page.get("/review/spots", params={"mode": "open", "a": a, "b": b}, headers={"accept": "application/json"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "photo-changed")
+
+
 def test_spots_are_of_the_photos_that_are_asked_for_while_rows_come(state, page, monkeypatch):
     question = max(questions(page, count=10), key=lambda each: each["spots"])
     a, b = (side["frames"][side["first"]]["key"] for side in question["sides"])

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from snowmatch.api import indexed_extractors
 from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
+from snowmatch.review.identities import need_unchanged
 from snowmatch.review.uploads import (
     LARGEST,
     Upload,
@@ -207,6 +208,7 @@ def answer_picture(request: Request) -> Response:
     chosen = next((each for each in candidates_of(found) if sign_of(each) == request.path_params["sign"]), None)
     if chosen is None:
         return problem(request, "there is no such candidate", 404)
+    need_unchanged(state.identities(), [chosen.best.annotation])  # the spots are those of the photo that was indexed
     kinds = _pictures(found, chosen, state.folder)
     if request.path_params["kind"] not in kinds:
         return problem(request, "there is no such picture", 404)

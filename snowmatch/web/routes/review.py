@@ -15,6 +15,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.accuracy import accuracies
 from snowmatch.review.counting import ENOUGH
 from snowmatch.review.history import WAYS
+from snowmatch.review.identities import need_unchanged
 from snowmatch.review.training import training_results
 from snowmatch.views.previews import SIZES
 from snowmatch.views.question import question_to_json
@@ -214,6 +215,7 @@ def spots(request: Request) -> Response:
         one, other = map(state.pictured, keys)
     if one is None or other is None:
         return problem(request, "there is no such photo", 404)
+    need_unchanged(identities, [one.annotation, other.annotation])  # the spots are those of what was indexed
     return JSONResponse({"spots": spots_to_json(session, one.row, other.row)})
 
 
