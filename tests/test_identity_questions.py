@@ -633,6 +633,28 @@ def test_an_answer_about_a_photo_that_was_indexed_meanwhile_as_another_one_is_no
     assert {*row.side_a, *row.side_b} == {first[2], first[3]}
 
 
+def test_undo_while_asking_takes_back_nothing_that_was_taken_back_elsewhere(tmp_path, monkeypatch, capsys):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(4)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    who = open_identities(tmp_path)
+    who, _ = decide(who, [answer_pair(who, 0, 1, "same", "Anna"), answer_pair(who, 0, 2, "different", "Anna")])
+    said = iter(["u", "q"])
+
+    def taken_back_in_the_app(*words, **options):
+        now = open_identities(tmp_path)
+        if len(now.rows) == 2:
+            decide(now, undo(now, [now.rows[-1].id], "Anna"))
+        return next(said)
+
+    monkeypatch.setattr("click.prompt", taken_back_in_the_app)
+    pairs = {(2, 3): Likely(2, 3, 9.0, 0.9, 0.9, 9, ("", ""))}
+    assert _ask_all(Queue(who, Evidence(pairs, 0.3, -6.0, 0), "Anna", repeats=0), None, None, None) == (0, ())
+    assert "taken back: same" in capsys.readouterr().err
+    rows = open_identities(tmp_path).rows
+    assert [row.answer for row in rows if row.kind == "undo"] == [rows[1].id, rows[0].id]
+
+
 def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):
     lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(4)]
     table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"

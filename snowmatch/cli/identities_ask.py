@@ -152,7 +152,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
     Returns the number of answers, and for each pair that was left out why its picture could not be drawn.
     """
     from snowmatch.review.history import last_answer
-    from snowmatch.review.identities import decide, timestamp, undo
+    from snowmatch.review.identities import decide, refreshed, timestamp, undo
     from snowmatch.review.queue import answer_item, answered_sides
     from snowmatch.review.turns import skip, take
     from snowmatch.views.identities import format_item
@@ -196,8 +196,9 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             (again if keys in skipped else skipped).add(keys)
             continue
         if said == "u":
-            ids = last_answer(queue.identities, queue.observer, queue.mode)
-            after, appended = decide(queue.identities, undo(queue.identities, ids, queue.observer))
+            now = refreshed(queue.identities)  # the same person may have taken one back elsewhere
+            ids = last_answer(now, queue.observer, queue.mode)
+            after, appended = decide(now, undo(now, ids, queue.observer))
             told = say_once(appended.notes, told)
             say(_taken_back(after, ids, hidden) if ids else "nothing to take back")
             answered.difference_update(ids)
