@@ -338,11 +338,14 @@ def test_a_preview_tells_individuals_that_get_several_names(catalog):
     assert (change.sightings, change.several) == (0, (("Aika", "Bars"),))
     told = run(catalog, "name", "Bars", who.who.sightings[1].key, "--observer", "Anna")
     assert "Aika has several names then (Aika, Bars): merge them, or split the individual" in told
+    (note,) = [note for note in open_catalog(catalog).data.notes if note.code == "several-names"]
+    assert note.text.endswith("each counts as one, by its first name: Aika (also Bars)")
     who = open_identities(catalog)
     assert not preview(who, [name_sightings(who, [2], "", "Anna")]).several  # as before
     assert not preview(who, [rename(who, "Aika", "Umut", "Anna")]).several
     assert not preview(who, merge(who, ["Aika", "Bars"], "Anna")).several
     who, _ = decide(who, merge(who, ["Aika", "Bars"], "Anna"))
+    assert "several-names" not in {note.code for note in open_catalog(catalog).data.notes}
     assert preview(who, undo(who, last_of(who, "Anna"), "Anna")).several == (("Aika", "Bars"),)
     change = preview(who, [name_sightings(who, [3], "Cat7", "Anna"), answer_pair(who, 3, 0, "same", "Anna")])
     assert change.several == (("Aika", "Cat7"),)

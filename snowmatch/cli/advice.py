@@ -258,6 +258,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "decisions-rescued": lambda data: _of_decisions(data, f"import-decisions {quoted(str(data.get('out', 'FILE')))}"),
     "decisions-idle": _check,
     "names-refused": _check,
+    "several-names": _check,
     "folders-read": lambda data: "-o folders=LEVELS says otherwise",
     "photo-not-looked-up": lambda data: "--exclude-encounter ID",
 }

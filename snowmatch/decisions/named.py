@@ -113,6 +113,11 @@ def _notes(before: tuple[Annotation, ...], after: tuple[Annotation, ...], who: W
         count = counted(len(quarrels), "individual")
         text = f"{count} with decisions that contradict each other: {some(sorted(quarrels))}"
         notes.append(Note("decisions-quarrel", text, {"individuals": sorted(quarrels)}))
+    if several := sorted(each.names for each in who.individuals if len(each.names) > 1):
+        listed = some([f"{names[0]} (also {', '.join(names[1:])})" for names in several])
+        text = f"{counted(len(several), 'individual')} with several names, which no merge joined: each counts as one, "
+        text += f"by its first name: {listed}"
+        notes.append(Note("several-names", text, {"individuals": [names[0] for names in several]}))
     idle, refused = who.idle_and_refused()
     if idle:
         text = f"{counted(len(idle), 'decision')} without effect: {_reasons(idle)}"

@@ -44,6 +44,7 @@ CLOSER = {
     "decisions-quarrel",
     "decisions-idle",
     "names-refused",
+    "several-names",
     "copies",
     "copies-with-two-names",
     "two-names",
