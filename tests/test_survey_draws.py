@@ -226,6 +226,24 @@ def test_two_names_of_two_observers_are_a_dispute_until_an_adjudicator_decides(t
     assert told(folder)["e4"].status == "agreed"
 
 
+def test_a_survey_tells_decisions_that_make_its_numbers_doubtful_and_an_export_without_names_does_not(tmp_path):
+    folder = catalog(tmp_path, ROWS)
+    named = [a for a in open_identities(folder).annotations if a.individual is not None]
+    one, other = (next(a for a in named if a.individual == name) for name in sorted({a.individual for a in named})[:2])
+    free = next(a for a in open_identities(folder).annotations if a.individual is None)
+    assert not {note.code for note in open_survey(folder).notes} & {"several-names", "decisions-quarrel"}
+    same = [Decision("", "", "ann", "pair", (a.annotation,), (free.annotation,), "same") for a in (one, other)]
+    decide(folder, *same, same[0]._replace(side_b=(other.annotation,), answer="different"))
+    survey = open_survey(folder)
+    told = {note.code: note.text for note in survey.notes}
+    assert one.individual in told["several-names"]
+    assert other.individual in told["several-names"]
+    assert "contradict" in told["decisions-quarrel"]
+    export_survey(survey, "darwin_core", tmp_path / "out", options={"timezone": "+06:00"}, coordinates=Coordinates())
+    manifest = (tmp_path / "out" / "manifest.json").read_text("utf-8")
+    assert not [a.individual for a in named if a.individual in manifest]
+
+
 def test_names_merges_and_undone_answers(tmp_path):
     folder = catalog(tmp_path)
     decide(folder, Decision("", "", "ann", "name", ("a4",), answer="Bars"), pair(5, 6))

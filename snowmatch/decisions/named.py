@@ -124,7 +124,9 @@ def _notes(before: tuple[Annotation, ...], after: tuple[Annotation, ...], who: W
         notes.append(Note("decisions-idle", text, {"count": len(idle)}))
     if refused:
         count = counted(len(refused), "name that a decision chose is", "names that decisions chose are")
-        notes.append(Note("names-refused", f"{count} not used: {_reasons(refused)}", {"count": len(refused)}))
+        names = sorted({row.answer for row, _ in refused})
+        about = {"count": len(refused), "individuals": names}
+        notes.append(Note("names-refused", f"{count} not used: {_reasons(refused)}", about))
     return notes
 
 
