@@ -29,7 +29,7 @@ from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
 from snowmatch.survey.folder import survey_manifest
 from snowmatch.survey.identification import identify_captures
-from snowmatch.survey.opening import draw_survey, open_survey
+from snowmatch.survey.opening import draw_survey, open_survey, open_uncounted
 from snowmatch.survey.pooling import pool
 from snowmatch.survey.practice import practice_table, practice_text
 from snowmatch.survey.tables import captures_table
@@ -239,6 +239,9 @@ def test_a_survey_tells_decisions_that_make_its_numbers_doubtful_and_an_export_w
     assert one.individual in told["several-names"]
     assert other.individual in told["several-names"]
     assert "contradict" in told["decisions-quarrel"]
+    assert {note.code: note.text for note in open_uncounted(folder).notes} == {
+        code: told[code] for code in ("several-names", "decisions-quarrel")
+    }
     export_survey(survey, "darwin_core", tmp_path / "out", options={"timezone": "+06:00"}, coordinates=Coordinates())
     manifest = (tmp_path / "out" / "manifest.json").read_text("utf-8")
     assert not [a.individual for a in named if a.individual in manifest]

@@ -46,9 +46,9 @@ NAMES_WRONG = (
     *("doubtful-names", "camera-folders", "individuals-alike", "individuals-in-several-locations"),
     *("locations-alike", "stations-alike"),
 )
+DECISIONS_WRONG = ("several-names", "decisions-quarrel", "names-refused")
 CATALOG_WRONG = (
-    *("two-names", "copies", "copies-with-two-names", "decisions-quarrel", "several-names", "names-refused"),
-    "named-encounters-long",
+    *("two-names", "copies", "copies-with-two-names", *DECISIONS_WRONG, "named-encounters-long"),
     *("clock-set-back", "early-times", "other-times"),
 )
 
@@ -245,7 +245,7 @@ def uncounted_survey(data: CatalogData, identities: Identities | None = None) ->
         unnamed=(),
         choices=(),
         left_out=(),
-        notes=(),
+        notes=tuple(note for note in data.notes if note.code in DECISIONS_WRONG),
         settings={},
         traits=survey_traits(data.folder, data.annotations, identities),
         identities=identities,
