@@ -217,6 +217,7 @@ def test_a_name_that_the_other_file_gave_first_is_told_to_be_refused_here(catalo
     notes = {note.code: note for note in open_catalog(catalog).data.notes}
     assert f"1 name that a decision chose {refused}" in notes["names-refused"].text
     assert "decisions-idle" not in notes  # the merge has its effect: both are one individual
+    assert "names-refused" in [note.code for note in open_catalog(catalog).session().notes]  # answers tell it
 
 
 def test_all_annotations_of_a_photo_leave_a_sighting_that_it_divides(tmp_path):

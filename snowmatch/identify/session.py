@@ -233,7 +233,7 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
     calibrations = load_calibrations(data.folder, asked)
     calibration, refused = choose(calibrations, method.extractor, method.matching, __version__)
     about = {"catalog": str(data.folder), **asked}
-    notes = [note for note in data.notes if note.code == "settings-damaged"]
+    notes = [note for note in data.notes if note.code in ("settings-damaged", "names-refused")]
     notes += state_notes(data.folder, states, method.extractor)
     held = {str(described["name"]) for described in list_features(features_path(data.folder))}
     unused = [each for each in unused_features(features_path(data.folder)) if each.name.rpartition("-")[0] not in held]

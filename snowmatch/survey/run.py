@@ -50,6 +50,7 @@ DECISIONS_WRONG = ("several-names", "decisions-quarrel", "names-refused")
 CATALOG_WRONG = (
     *("two-names", "copies", "copies-with-two-names", *DECISIONS_WRONG, "named-encounters-long"),
     *("clock-set-back", "early-times", "other-times"),
+    *("settings-damaged", "folders-of-years", "encounters-at-several-places", "encounters-half-named"),
 )
 
 
