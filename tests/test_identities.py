@@ -84,6 +84,28 @@ def test_an_individual_is_found_by_its_name_with_blanks_around_it_or_between(tmp
     assert find_individual(after, "Bars").names == ("Bars",)
 
 
+def test_animals_that_no_index_run_has_read_are_told_where_sightings_are_listed_or_named(tmp_path):
+    folder = write_catalog(tmp_path / "c")
+    text = (folder / "catalog.csv").read_text().splitlines()
+    named = [
+        f"{text[0]},annotation",
+        *(f"{line},{'' if 'cholpon' in line else f'a{n}'}" for n, line in enumerate(text[1:])),
+    ]
+    (folder / "catalog.csv").write_text("\n".join(named))
+    for words in (("list",), ("methods",)):
+        told = run(folder, *words)
+        assert "1 annotation not indexed yet and therefore of no sighting" in told
+        assert f"(snowmatch index {folder}" in told
+    who = open_identities(folder)
+    assert {each.name for each in who.who.individuals} == {"aika", "bars", None}
+    for find, name in ((find_individual, "cholpon"), (find_sighting_named, "p7.jpg"), (find_sighting_named, "e7")):
+        with pytest.raises(SnowmatchError, match=f"'{name}' is in .*, but not indexed yet") as refused:
+            find(who, name)
+        assert refused.value.code == "not-indexed"
+    with pytest.raises(SnowmatchError, match=r"no individual 'dastan'.*expected one of"):
+        find_individual(who, "dastan")
+
+
 def test_the_log_has_as_many_decisions_as_asked_for_in_json_too(tmp_path):
     folder = write_catalog(tmp_path / "c", ROWS)
     drafts = [draft("pair", "Bob", answer, side_a=("a1",), side_b=("a2",)) for answer in ("same", "different")]

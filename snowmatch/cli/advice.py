@@ -237,6 +237,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "named-left-out": lambda data: "--species NAME; --learn FILE.npz teaches a species of your own",
     "no-texture": lambda data: "snowmatch weights download efficientnet-lite0",
     "missing-annotations": _index,
+    "annotations-unread": _index,
     "stale-annotations": _index,
     "copied-annotations": _index,
     "features-of-others-damaged": _index,

@@ -155,11 +155,12 @@ def methods(place: Place, criteria: str, experience: str, encounters: str, exclu
     Example:
       snowmatch identities catalog/ methods --criteria "Three spots agree, and none contradicts."
     """
+    from snowmatch.review.identities import unread_notes
     from snowmatch.review.methods_text import Told, methods_paragraph
     from snowmatch.review.observers import observer_notes
 
     who = place.open()
-    say_notes(observer_notes(who.rows))
+    say_notes((*observer_notes(who.rows), *unread_notes(who)))
     told = Told(encounters, criteria, experience, excluded, unclassified)
     photos = len({a.path for a in who.annotations})
     date = f"{datetime.now(UTC):%Y-%m-%d}"

@@ -19,6 +19,7 @@ from snowmatch.catalog.records import current_status, records_of
 from snowmatch.catalog.table import UNIDENTIFIED, is_unidentified
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import path_inside
+from snowmatch.core.notes import Note
 from snowmatch.core.outputs import check_outside
 from snowmatch.core.text import choices, counted, did_you_mean, same_name
 from snowmatch.core.types import Annotation
@@ -159,6 +160,22 @@ def import_decisions(identities: Identities, source: Path) -> tuple[Identities, 
 # --- what a person names ---------------------------------------------------------------------------------------------
 
 
+def unread_notes(identities: Identities) -> tuple[Note, ...]:
+    """Return a note if annotations have no identifier yet: no index run has read them, and they are no sightings."""
+    if not (unread := sum(not a.annotation for a in identities.annotations)):
+        return ()
+    text = f"{counted(unread, 'annotation')} not indexed yet and therefore of no sighting: not listed or counted here"
+    return (Note("annotations-unread", text, {"catalog": str(identities.data.folder), "count": unread}),)
+
+
+def _unread(identities: Identities, name: str, annotations: Iterable[Annotation]) -> None:
+    """Raise SnowmatchError if one of these annotations, of what `name` means, has no identifier yet."""
+    if any(not a.annotation for a in annotations):
+        folder = str(identities.data.folder)
+        text = f"{name!r} is in {folder}, but not indexed yet, so no decision can be kept about it: index it first"
+        raise SnowmatchError(text, "not-indexed", catalog=folder)
+
+
 def find_individual(identities: Identities, name: str) -> Individual:
     """Return the individual with a name or handle.
 
@@ -175,6 +192,7 @@ def find_individual(identities: Identities, name: str) -> Individual:
             how = "is a further name of" if asked in now.names else "was merged into"
             how = "was renamed to" if asked in who.former else how
             raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}: it {how} {now.handle!r}")
+    _unread(identities, name, (a for a in identities.annotations if a.individual in _forms(name)))
     known = [each.handle for each in identities.who.individuals if each.name is not None or len(each.sightings) > 1]
     raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}; {choices(name, sorted(known))}")
 
@@ -257,6 +275,8 @@ def find_sighting_named(identities: Identities, name: str, *, to_decide: bool = 
             "not-indexed",
             catalog=str(identities.data.folder),
         )
+    path = _photo_named(identities, name)
+    _unread(identities, name, (a for a in identities.annotations if a.path == path or a.encounter == same_name(name)))
     raise SnowmatchError(
         f"{name!r} is no annotation, photo or encounter of {identities.data.folder}{did_you_mean(name, known)}; "
         "expected an encounter, the path of a photo in the catalog, or the identifier of an annotation"
