@@ -89,6 +89,12 @@ def test_with_another_individual_of_each_flank_there_is_no_such_note(catalog):
     assert "no-other-individual" not in codes(catalog(named).evaluate().notes)
 
 
+def test_figures_tell_names_that_are_probably_no_animals_or_one_animal_twice(catalog):
+    named = [(name, "left_flank", "") for name in ("unknown", "unknown", "Aika", "aika", "aika")]
+    told = codes(catalog(named).evaluate().notes)
+    assert {"doubtful-names", "individuals-alike"} <= set(told)
+
+
 def test_the_command_beside_a_damaged_calibration_has_the_method_that_was_asked(catalog):
     found = catalog([(name, "left_flank", "") for name in ("aika", "aika", "bars", "bars")])
     calibration_path(found.data.folder).write_text("{}", encoding="utf-8")

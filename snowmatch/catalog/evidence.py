@@ -25,12 +25,17 @@ EVIDENCE = (
     "encounters-at-several-places",
     "encounters-half-named",
     "names-of-machine",
+    "doubtful-names",
+    "camera-folders",
+    "individuals-alike",
+    "folders-of-years",
+    "decisions-quarrel",
     "settings-damaged",
 )
 
 
 def evidence_notes(data: CatalogData) -> list[Note]:
-    """Return those notes of the catalog that say whether its photos may be evidence for themselves.
+    """Return those notes of the catalog that say whether its photos may be evidence for themselves, or its names wrong.
 
     With damaged settings, encounters may be divided otherwise.
     """
