@@ -118,6 +118,15 @@ def test_no_task_of_a_photo_ends_in_a_traceback(catalog, why):
     assert Look("gone.jpg").run(catalog, Bad(), None) == Describe("gone.jpg").run(catalog, Bad())
 
 
+def test_a_detection_that_is_called_empty_is_no_animal(catalog, tmp_path):
+    """Programs that put species in the place of categories have a category of that kind."""
+    kinds = {"1": "animal", "2": "Blank"}
+    file = results(tmp_path / "md.json", {name: [("2", 0.9, BOX)] for name, *_ in ROWS}, detection_categories=kinds)
+    result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert {(row["answer"], row["boxes"]) for row in read_table(tmp_path / "out.csv").values()} == {("nothing", "")}
+
+
 @pytest.mark.parametrize("what", ["missing", "of other photos"])
 def test_results_that_cannot_be_used_are_told_before_all_photos_are_looked_at(catalog, tmp_path, monkeypatch, what):
     file = results(tmp_path / "md.json", {"elsewhere.jpg": []}) if what != "missing" else tmp_path / "none.json"

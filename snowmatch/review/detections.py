@@ -9,6 +9,7 @@ from pathlib import Path
 
 from snowmatch.catalog.found import Found
 from snowmatch.catalog.screened import forget_detections, load_detections, save_detections
+from snowmatch.catalog.species import NO_ANIMAL, NOTHING, species_key
 from snowmatch.core.executor import in_order, open_pool
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Detector, settings, settings_key
@@ -19,7 +20,6 @@ from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.passages import SHOWS
 from snowmatch.screening.results import TEXTS, Results, Tally, detections_of, for_photos
 
-NO_ANIMAL = ("person", "vehicle")  # labels of detections that are not animals
 SAVE_SECONDS = 30.0  # between two saves: the work that is lost at most if the run is killed
 
 
@@ -117,9 +117,14 @@ def _marks_of(detector: Detector) -> tuple[str, str]:
     return settings_key({name: value for name, value in earlier.items() if name != "model"}), settings_key(earlier)
 
 
+def is_animal(label: str) -> bool:
+    """Return whether a detection with a label is an animal: neither a person or vehicle, nor what is called empty."""
+    return species_key(label) not in (NOTHING, *NO_ANIMAL)
+
+
 def animals_in(detections: Sequence[Detection], by: str) -> tuple[Found, ...]:
     """Return the animals among the detections of a photo, the surest first. by: what found them."""
-    shown = [d for d in detections if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
+    shown = [d for d in detections if is_animal(d.label) and d.confidence >= SHOWS]
     return tuple(Found(d.bbox, by, d.label, round(d.confidence, 6)) for d in shown)
 
 

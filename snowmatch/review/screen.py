@@ -38,7 +38,7 @@ from snowmatch.features.hashing import hash_photos
 from snowmatch.models.cache import weights_are_here
 from snowmatch.photos.failures import Failure, or_failure
 from snowmatch.photos.pixels import read_small
-from snowmatch.review.detections import NO_ANIMAL, animals_in, detections_for, run_detector
+from snowmatch.review.detections import animals_in, detections_for, is_animal, run_detector
 from snowmatch.review.flanks import boxes_to_tell, tell_flanks, with_flanks
 from snowmatch.review.screen_looks import learned_from
 from snowmatch.review.screened_photos import ScreenedPhoto, Screening
@@ -304,13 +304,13 @@ def _answers(
         looked = [path in detections for path in paths if path in contents]
         before = [earlier[contents[path]] for path in paths if contents.get(path) in earlier]
         people = [d.confidence for d in of_photos if d.label == PERSON and d.confidence >= SHOWS]
-        animals = [d.confidence for d in of_photos if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
+        animals = [d.confidence for d in of_photos if is_animal(d.label) and d.confidence >= SHOWS]
         if before and (KEPT in before or answer == UNKNOWN) and answer != KEPT:
             answer, probability = (seen_instead(before) or KEPT), None
         if answer in (UNKNOWN, NOTHING) and animals:  # the detector saw an animal that the classifier did not name
             answer, probability = KEPT, max(animals)
         elif answer == UNKNOWN and looked and all(looked):
-            weak = [d.confidence for d in of_photos if d.label not in NO_ANIMAL]
+            weak = [d.confidence for d in of_photos if is_animal(d.label)]
             answer, probability = NOTHING, 1 - max(weak, default=0.0)
         elif answer == NOTHING and not all(path in detections or contents.get(path) in told for path in paths):
             answer, probability = UNKNOWN, 0.0
