@@ -1,6 +1,9 @@
 """A classifier for species of one's own: the model on features, its file, and how the catalog teaches it."""
 
 import csv
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import drawn_classifier
@@ -91,6 +94,30 @@ def test_a_feature_that_never_changes_has_no_part():
     head = learn_head(features, labels)
     assert np.isfinite(head.weights).all()
     assert told_by(head, features) == labels
+
+
+TEACH = """
+import hashlib
+import numpy as np
+from snowmatch.screening.head import learn_head
+rng = np.random.default_rng(0)
+head = learn_head(rng.normal(size=(90, 3, 1280)), ["fox", "nothing"] * 45)
+scores = head.scores(rng.normal(size=(1280, 21, 16)).astype(np.float32))
+print(hashlib.sha256(head.weights.tobytes() + head.bias.tobytes() + scores.tobytes()).hexdigest())
+"""
+
+
+def test_the_number_of_cores_changes_neither_the_model_nor_its_scores():
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", TEACH],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": count, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for count in ("1", "2")
+    ]
+    assert told[0] == told[1]
 
 
 def test_scores_of_maps_are_those_of_their_cells():

@@ -13,6 +13,7 @@ import numpy as np
 from snowmatch.catalog.species import NOTHING
 from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.threads import one_thread
 from snowmatch.screening.folds import folds_of
 from snowmatch.screening.species import log_sum
 
@@ -39,8 +40,9 @@ class Head:
     photos: frozenset[str] | None = None
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Return the scores (C, ...) of features (F, ...)."""
-        found: np.ndarray = np.tensordot(self.weights, features.astype(np.float64), axes=1)
+        """Return the scores (C, ...) of features (F, ...). The number of the computer's cores changes no byte."""
+        with one_thread():
+            found: np.ndarray = np.tensordot(self.weights, features.astype(np.float64), axes=1)
         return found + self.bias.reshape(-1, *[1] * (features.ndim - 1))
 
 
@@ -65,7 +67,8 @@ def learn_head(features: np.ndarray, labels: Sequence[str], names: Sequence[str]
 
     Each species counts the same, however many photos it has. names: the species in the order of the model, without
     which they are those of `known_species`. Raises SnowmatchError if there are fewer than two species, none is
-    `nothing`, or one has fewer than FEWEST photos; with names, ValueError if one of them has no photo.
+    `nothing`, or one has fewer than FEWEST photos; with names, ValueError if one of them has no photo. The number of
+    the computer's cores changes no byte of the model.
 
     Source: multinomial logistic regression; accelerated gradient descent, Nesterov 1983.
     """
@@ -79,8 +82,9 @@ def learn_head(features: np.ndarray, labels: Sequence[str], names: Sequence[str]
     x = (features - middle) / spread
     y = np.array([[label == name for name in names] for label in labels], np.float64)
     worth = (y / y.sum(axis=0)).sum(axis=1) / len(names)
-    weights, bias = _descend(x, y, worth)
-    return Head(names, weights / spread, bias - weights @ (middle / spread))
+    with one_thread():
+        weights, bias = _descend(x, y, worth)
+        return Head(names, weights / spread, bias - weights @ (middle / spread))
 
 
 def _descend(x: np.ndarray, y: np.ndarray, worth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
