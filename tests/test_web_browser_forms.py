@@ -152,6 +152,15 @@ def test_no_answer_is_stored_about_a_photo_that_cannot_be_seen(state, page):
     until(lambda: [row.answer for row in state.identities().rows] == ["cannot_tell"])
 
 
+def test_scenery_that_cannot_be_darkened_is_told(page):
+    gone = {"error": "masks/0.png does not exist", "code": "", "link": ""}
+    page.route("**/scenery/**", lambda route: route.fulfill(status=404, json=gone))
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])")
+    page.keyboard.press("x")
+    until(lambda: "masks/0.png does not exist" in page.text_content("#said"))
+
+
 def test_the_link_in_a_message_can_be_reached_by_keys_and_goes_with_the_message(page):
     page.clock.install()
     page.goto(page.url + "photos?lang=en")

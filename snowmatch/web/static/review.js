@@ -16,8 +16,9 @@
   const seen = ["", ""]; // the words for both photos
   let said = "", held = null; // the last answer, for screen readers; what had the focus while no question is there
   let ended = false; // that nothing is left was told, and asking again has shown no question
-  const viewer = makeViewer(block, (what) => {
+  const viewer = makeViewer(block, (what, address) => {
     if (what === "missing") snowmatch.say(words.missing);
+    if (what === "shade") snowmatch.get(address).catch((error) => snowmatch.say(error.message, error.link)); // why
     if (what === "mark-left") snowmatch.say(words.mark_left);
     if (what === "mark-right") snowmatch.say(words.mark_right);
     if (what === "marked") tellMarks();

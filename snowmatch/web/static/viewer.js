@@ -200,6 +200,7 @@ window.makeViewer = function (root, changed) {
     side.photo.draggable = side.animal.draggable = side.shade.draggable = false;
     side.animal.addEventListener("load", () => { if (look.equalise) equalise(); });
     for (const image of [side.photo, side.animal]) image.addEventListener("load", () => { image.style.visibility = ""; });
+    side.shade.addEventListener("error", () => changed("shade", side.shade.src));
     side.animal.addEventListener("error", () => { side.failed = true; changed("missing"); });
     side.photo.addEventListener("load", () => { // a photo whose size the server could not tell
       if (side.frame && !side.frame.size && side.photo.naturalWidth) {
