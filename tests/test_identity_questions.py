@@ -486,6 +486,24 @@ def test_identifiers_with_blanks_are_skipped_and_reserved_as_others(tmp_path):
     assert queue.keys_of(queue.next()[0]) == pair  # what was skipped comes last, and is free
 
 
+def test_pairs_on_the_screens_of_others_are_left_to_ask(tmp_path):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(3)]
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,body_part,encounter,annotation", *lines]) + "\n")
+    who = open_identities(tmp_path)
+    who, _ = decide(who, [answer_pair(who, 0, n, "different", "Anna") for n in (1, 2)])
+    queue = Queue(who, Evidence({}, 0.3, -6.0, 0), "Boris", mode="blind")
+    one, other = queue.next(2)
+    assert turns.take(tmp_path, "Clara", queue.keys_of(one))
+    assert queue.held() == 1
+    queue.identities, stored = decide(who, [answer_item(queue, other, "same", "", hidden=True)])
+    queue.take(queue.identities, other, stored.rows[0])
+    assert queue.next() == []
+    assert _outlook(queue).startswith("nothing left but 1 pair on other observers' screens")
+    assert turns.take(tmp_path, "Clara", ("a", "b"))  # she has another pair now
+    assert queue.held() == 0
+    assert _outlook(queue) == "about 1 more to ask"
+
+
 def test_turns_of_an_older_version_are_read(tmp_path):
     old = {"held": {"a b": ["Ben", time.time()]}, "skipped": {"Anna": ["a c", "photo 1 photo 2"]}}
     home_of(tmp_path).mkdir()

@@ -316,6 +316,19 @@ def test_two_observers_do_not_have_the_same_pair_on_the_screen(state, page):
     assert question["pair"] not in [each["pair"] for each in questions(other)]
 
 
+def test_a_pair_on_the_screen_of_another_observer_is_told_to_be_left(state, page):
+    pair = questions(page)[0]["pair"]
+    assert said(page, {"pair": pair}).status_code == 200
+    boris, clara = (client(State(state.folder, None, name)) for name in ("Boris", "Clara"))
+    assert [each["pair"] for each in questions(boris, "blind")] == [pair]
+    assert boris.post("/review/open", json={"mode": "blind", "pair": pair}).json() == {"free": True}
+    assert questions(clara, "blind") == []
+    address = "/review/next?mode=blind"
+    assert clara.get(address, headers={"accept": "application/json"}).json()["held"] == 1
+    assert said(boris, {"pair": pair}, mode="blind").status_code == 200
+    assert boris.get(address, headers={"accept": "application/json"}).json()["held"] == 0
+
+
 def test_a_pair_that_another_observer_answered_meanwhile_is_not_asked_again(state, page):
     ahead = questions(page)[:3]
     other = client(State(state.folder, None, "Boris"))

@@ -130,6 +130,7 @@ def _outlook(queue: Queue) -> str:
     The answers also tell how much photos without agreeing spots say, which pairs decide how many individuals there are,
     and how often observers are right. A run takes that when it starts: so a further one may have other questions.
     """
+    from snowmatch.core.text import counted
     from snowmatch.review.accuracy import accuracy_by_name
 
     if left := _left(queue):
@@ -138,6 +139,8 @@ def _outlook(queue: Queue) -> str:
     queue.start_again(queue.identities)
     if left := _left(queue):
         return f"nothing left of this run's questions; the answers have raised about {left} more: run it again"
+    if held := queue.held():
+        return f"nothing left but {counted(held, 'pair')} on other observers' screens: run it again in ten minutes"
     return "nothing left to ask"
 
 

@@ -198,6 +198,11 @@ class Queue:
                 break
         return (found + last)[:count]
 
+    def held(self) -> int:
+        """Return how many questions other observers have on their screens: `next` leaves them out."""
+        held = held_by_others(self.identities.data.folder, self.observer)
+        return len(held & {self.keys_of(item) for item in self._items()}) if held else 0
+
     def _hard(self) -> Callable[[Item], bool]:
         """Return what tells whether the observer could tell nothing about questions like this one."""
         two: Counter[frozenset[int]] = Counter()

@@ -115,6 +115,12 @@ class Desk:
                 self._hand_out(queue, item)
             return queue.identities, items, left, len(self._skipped)
 
+    def held(self) -> int:
+        """Return how many questions other observers have on their screens; 0 in training, where nobody waits."""
+        with self._lock:
+            queue = self._ready() if self.way != "training" else None
+            return queue.held() if queue is not None else 0
+
     def _overtaken(self) -> set[tuple[int, int]]:
         """Return the pairs that persons have answered, which the queue does not know yet."""
         identities = self.state.identities()

@@ -51,6 +51,7 @@ WORDS = [
     "nothing_left",
     "spots_wait",
     "only_skipped",
+    "only_held",
     "ask_skipped",
     "comparing",
     "loading",
@@ -145,7 +146,8 @@ def next_questions(request: Request) -> Response:
     questions = [asked_with_signs(desk.state, question) for question in questions]
     calibration = desk.state.session(names=False).calibration
     own = calibration is not None and calibration.source == "catalog"
-    return JSONResponse({"questions": questions, "left": left, "skipped": skipped, "elsewhere": not own})
+    held = 0 if items else desk.held()
+    return JSONResponse({"questions": questions, "left": left, "skipped": skipped, "held": held, "elsewhere": not own})
 
 
 def _desk(request: Request, values: Mapping[str, Any]) -> Desk:

@@ -71,7 +71,7 @@
     ahead.splice(0, ahead.length, ...found.questions.filter((q) => open(q) && !(now && keyOf(q) === keyOf(now))));
     if (!now) {
       if (ahead.length) show(ahead.shift());
-      else finish(found.skipped);
+      else finish(found.skipped, found.held);
     }
     tellLeft();
     await viewer.loaded(); // what is on the screen comes first
@@ -119,14 +119,15 @@
     status.replaceChildren(...snowmatch.words(error.message, error.link));
     status.classList.add("problem");
   }
-  function finish(skipped) {
-    if (done.hidden && !ended) snowmatch.tell(said, skipped ? say("only_skipped", { n: skipped }) : words.nothing_left);
+  function finish(skipped, others) {
+    const end = skipped ? say("only_skipped", { n: skipped }) : others ? say("only_held", { n: others }) : words.nothing_left;
+    if (done.hidden && !ended) snowmatch.tell(said, end);
     block.hidden = true;
     status.hidden = true;
     done.hidden = false;
     done.replaceChildren();
     const text = document.createElement("p");
-    text.textContent = skipped ? say("only_skipped", { n: skipped }) : words.nothing_left;
+    text.textContent = end;
     done.append(text);
     if (mode !== "training" && words.onward) { // a reader has no other page
       const onward = document.createElement("a");
