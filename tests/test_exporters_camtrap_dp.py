@@ -185,6 +185,23 @@ def test_what_readers_of_camtrap_dp_refuse_or_take_for_empty_is_told(tmp_path):
     assert "the format" not in " ".join(json.loads((out / "manifest.json").read_text())["format_notes"])
 
 
+@pytest.mark.parametrize("flanks", ["both", "sessions"])
+def test_deployments_have_the_sessions_that_were_asked_for(tmp_path, flanks):
+    stations = "station,session,x,y,from,to\nS1,2023,76.1,41.5,2023-05-01,2023-05-30\n"
+    for n, (asked, told) in enumerate(
+        (
+            ([], ["session:2023"]),
+            (["wet=2023-05-01..2023-05-10", "dry=2023-05-12..2023-05-30"], ["session:wet", "session:dry"]),
+            (["wet=2023-05-01..2023-05-10", "dry=2023-05-11..2023-05-30"], [""]),  # one time of the camera is in both
+        )
+    ):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        out, _ = export(folder, "camtrap_dp", stations=stations, sessions=asked, flanks=flanks)
+        groups = [row["deploymentGroups"] for row in read_rows(out / "deployments.csv")]
+        assert [group.partition(" | ")[0] for group in groups] == told
+
+
 def test_a_sampling_design_that_the_format_does_not_have_is_refused(tmp_path):
     told = r"design 'systematic'; expected one of simpleRandom, .* \(did you mean 'systematicRandom'\?\)"
     with pytest.raises(SnowmatchError, match=told):

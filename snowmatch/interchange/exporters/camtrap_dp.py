@@ -309,11 +309,15 @@ def _deployments(given: Export, zone: tzinfo, degrees: Mapping[str, tuple[float,
         raise SnowmatchError("no camera worked in the sessions: choose other sessions")
     if without := [label for label, own in periods.items() if own and label not in degrees]:
         raise SnowmatchError(f"no position of {some(without)}: fill in x and y in stations.csv")
+    split = survey.settings["flanks"] == "sessions"
+    asked = {s.name.rpartition(" ")[0] if split else s.name: s.span for s in survey.seasons}
     radius = round(max((coordinates.uncertainty if coordinates else 0) + GPS_ERROR, 1))
     found = []
     for p in survey.places:
         ordered = sorted(periods[p.label], key=lambda t: (t[0].start, t[1]))
         for n, (span, camera, session, problems) in enumerate(ordered):
+            if session and session not in {name for _, name in survey.spans[p.label]}:  # those asked for replace it
+                session = next((name for name, whole in asked.items() if inside([span], whole) == [span]), "")
             groups = ("session", session), ("location", p.location)
             found.append(
                 {
