@@ -584,6 +584,18 @@ def test_excel_is_read_as_a_table(tmp_path):
     assert (row["individual"], row["body_part"], row["timestamp"]) == ("7", "left_flank", "2024-03-04T10:30:00")
 
 
+@pytest.mark.parametrize(
+    ("headings", "told"),
+    [(("x1", "y1", "x2", "y2"), True), (("bbox_left", "bbox_top", "bbox_right", "bbox_bottom"), True),
+     (("Left", "Right", "Width", "Note"), False), (("x_min", "y_min", "x_max", "y_max"), False)],
+)  # fmt: skip
+def test_columns_of_boxes_that_are_not_read_are_told(tmp_path, headings, told):
+    photos(tmp_path, "a.jpg")
+    line = {"File": "a.jpg", **dict(zip(headings, ("1", "2", "30", "40"), strict=True))}
+    report = import_source(write_csv(tmp_path / "t.csv", [line]), tmp_path)
+    assert ("boxes-not-read" in [note.code for note in report.notes]) is told
+
+
 def test_a_table_that_is_not_on_the_first_sheet_of_excel_is_told(tmp_path):
     photos(tmp_path, "a.jpg")
     book = openpyxl.Workbook()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from snowmatch.core.text import choices, counted, some
 from snowmatch.interchange.importers._columns import SPELLINGS, PhotoTable, has_photos, photo_table
 from snowmatch.interchange.importers._tables import headings_of, read_rows
 from snowmatch.interchange.importers._values import MISSING
+
+# Headings of boxes that are less usual; four of them are needed
+LIKE_BOX = re.compile(r"((b?box|roi|bb)_?)?(x_?[012]|y_?[012]|left|top|right|bottom|x|y|w|h|width|height)")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Table:
             rows.append(reader.row(cells, where, "px", problems))
         if not rows and not problems:
             raise SnowmatchError(f"{source} has no rows below its header, expected one row per animal in a photo")
-        notes += reader_notes(reader)
+        notes += [*reader_notes(reader), *_unread_boxes(reader)]
         stations, several = reader.stations()
         if several:
             text = (
@@ -107,6 +111,15 @@ def reader_notes(reader: PhotoTable) -> list[Note]:
         text = f"columns with positions left out of the catalog: {some(reader.placed)}"
         notes.append(Note("positions-left-out", text, {"columns": list(reader.placed)}))
     return notes
+
+
+def _unread_boxes(reader: PhotoTable) -> list[Note]:
+    """Return a note on columns that may be boxes, if none is read as one."""
+    like = [h for h in reader.headings if h not in reader.meaning and LIKE_BOX.fullmatch(h)]
+    if len(like) < 4 or any(column.startswith("bbox") for column in reader.meaning.values()):
+        return []
+    text = f"columns that may be boxes were not read as such: {', '.join(like)}; -o columns=bbox_x=..., with bbox_y, "
+    return [Note("boxes-not-read", f"{text}and bbox_width, bbox_height or bbox_x_max, bbox_y_max")]
 
 
 def _heading(meaning: Mapping[str, str], column: str) -> str:
