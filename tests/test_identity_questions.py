@@ -26,7 +26,16 @@ from snowmatch.decisions.row import SAMPLE
 from snowmatch.review import turns
 from snowmatch.review.accuracy import ACCURACY, accuracy_by_name, truth_tag
 from snowmatch.review.auto import Policy, auto_drafts
-from snowmatch.review.identities import answer_pair, decide, draft, find_sides, name_sightings, open_identities, undo
+from snowmatch.review.identities import (
+    answer_pair,
+    decide,
+    draft,
+    find_sides,
+    name_sightings,
+    need_unchanged,
+    open_identities,
+    undo,
+)
 from snowmatch.review.likely import Evidence, Likely, gather_evidence
 from snowmatch.review.queue import Queue, _chosen, answer_item
 from snowmatch.views import pairs
@@ -671,6 +680,25 @@ def test_undo_while_asking_takes_back_nothing_that_was_taken_back_elsewhere(tmp_
     assert "taken back: same" in capsys.readouterr().err
     rows = open_identities(tmp_path).rows
     assert [row.answer for row in rows if row.kind == "undo"] == [rows[1].id, rows[0].id]
+
+
+def test_a_decision_about_a_renamed_photo_that_the_table_identifies_is_stored_before_the_next_index_run(tmp_path):
+    def write_table(first):
+        lines = [f"{path},left_flank,e{n},a{n}" for n, path in enumerate((first, "p1.jpg"))]
+        (tmp_path / "catalog.csv").write_text("\n".join(["path,body_part,encounter,annotation", *lines]) + "\n")
+        return load_catalog(tmp_path).annotations
+
+    photos = ["p0.jpg", "p1.jpg"]
+    for path in photos:
+        (tmp_path / path).write_text(path)
+    taken = {path: take_fingerprint(tmp_path / path, photo=False) for path in photos}
+    save_records(tmp_path, Records(taken), Records({}))
+    save_ids(tmp_path, give_ids(write_table("p0.jpg"), {path: each.sha256 for path, each in taken.items()}, ()))
+    (tmp_path / "p0.jpg").rename(tmp_path / "lynx.jpg")
+    write_table("lynx.jpg")
+    who = open_identities(tmp_path)
+    assert [a.annotation for a in who.annotations] == ["a0", "a1"]
+    need_unchanged(who, ["a0", "a1"])
 
 
 def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):

@@ -307,12 +307,12 @@ def need_unchanged(identities: Identities, annotations: Iterable[str]) -> None:
     if changed is not None:
         text = f"{changed} has changed since it was indexed, so a decision might go to another photo: index it first"
         raise SnowmatchError(text, "photo-changed", catalog=str(identities.data.folder), photo=changed)
-    rows = _rows_of(identities, annotations)
-    paths = paths_of_ids(identities.data.folder, (a.annotation for a in rows))
-    for a in rows:
-        if paths.get(a.annotation, a.path) != a.path and (identities.data.folder / a.path).exists():
-            text = f"{a.path} is another photo since an index run of just now, so a decision would go to the one before"
-            raise SnowmatchError(f"{text}: look at it again", "photo-replaced", photo=a.path)
+    rows, folder = _rows_of(identities, annotations), identities.data.folder
+    paths = paths_of_ids(folder, (a.annotation for a in rows))
+    moved = [a.path for a in rows if paths.get(a.annotation, a.path) != a.path and (folder / a.path).exists()]
+    for path in records_of(folder, moved):  # a photo that the table has under a new name was never indexed as another
+        text = f"{path} is another photo since an index run of just now, so a decision would go to the one before"
+        raise SnowmatchError(f"{text}: look at it again", "photo-replaced", photo=path)
 
 
 def changed_photo(identities: Identities, annotations: Iterable[str]) -> str | None:
