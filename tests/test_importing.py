@@ -915,6 +915,25 @@ def test_a_cell_that_a_spreadsheet_rewrote_is_not_corrected(tmp_path, column, im
     assert read_rows(tmp_path / "catalog.csv")[0][column] == corrected
 
 
+@pytest.mark.parametrize(
+    ("column", "before", "now"),
+    [
+        ("collar", "7", "007"),
+        ("collar", "12345678901234567890", "12345678901234567891"),
+        ("firmware", "1.1", "1.10"),
+        ("remark", "1.024", "1,024"),
+    ],
+)
+def test_a_cell_that_nobody_touched_takes_the_new_text_of_the_source_also_of_an_equal_number(
+    tmp_path, column, before, now
+):
+    source = simple(tmp_path, [{"File": "a.jpg", column: before}])
+    import_source(source, tmp_path)
+    write_csv(source, [{"File": "a.jpg", column: now}])
+    assert import_source(source, tmp_path).kept == ()
+    assert read_rows(tmp_path / "catalog.csv")[0][column] == now
+
+
 def test_names_that_differ_as_texts_are_two_even_if_they_are_equal_numbers(tmp_path):
     source = simple(tmp_path, [{"File": "a.jpg", "Name": "007"}])
     import_source(source, tmp_path)

@@ -134,9 +134,9 @@ def _merge_cell(
     if column == key:  # a detector that was run again has other identifiers
         row[column] = now
         return True
-    if _say_the_same(column, here, now):
-        return False
     before = known.get(column, "") if known is not None else ""  # without a memory, an empty cell is filled
+    if here != before and _say_the_same(column, here, now):
+        return False
     if _say_the_same(column, here, before):
         row[column] = now
         if here:
