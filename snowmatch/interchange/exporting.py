@@ -238,7 +238,7 @@ def export_files(
         text += "files with paths of photos tell it; rename the folders and photos before you share them"
         given.notes.append(Note("paths-with-positions", text, {"count": len(placed)}))
     names = {name for a in survey.data.annotations for name in (a.camera, a.encounter, a.individual) if name}
-    if not given.exact and (placed := placed_paths(names)):
+    if named and not given.exact and (placed := placed_paths(names)):
         text = f"{counted(len(placed), 'name')} of cameras, encounters or individuals with a position "
         text += (
             f"({some(sorted(set(placed.values())))}): files with these names tell it; rename them before you share them"
