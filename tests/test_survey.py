@@ -1168,6 +1168,14 @@ def test_the_helps_say_that_the_path_of_a_photo_may_tell_a_position(tmp_path):
     assert told in result.output
     assert told not in run(folder, "--out", tmp_path / "all", "--no-figures", "--coordinates", "exact").output
     assert told not in run(folder).output  # nothing is written
+    early = "DCIM/41.51234_76.11234/b.jpg"  # the manifest has the notes, which name photos
+    write_catalog(folder, [*ROWS, ("aika", "left_flank", "S1", "1970-01-01T00:10:00", "e99", "")])
+    table.write_text(table.read_text().replace(f"p{len(ROWS)}.jpg", early))
+    result = run(folder, "--out", tmp_path / "early", "--no-figures")
+    assert early in (tmp_path / "early" / "manifest.json").read_text()
+    told = "notes name photos whose path tells a position (DCIM/##.#####_##.#####/b.jpg), and the manifest has"
+    assert told in result.output
+    assert told not in run(folder, "--out", tmp_path / "all", "--no-figures", "--coordinates", "exact").output
     for command in ("survey", "export"):
         words = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
         assert "unless you ask with --coordinates, or the path of a photo tells one" in words

@@ -125,7 +125,7 @@ def survey(
 
     A capture is an identified animal at a station on an occasion. The estimates assume a closed population. Nothing
     that is written tells a position, unless you ask with --coordinates, or the path of a photo tells one:
-    `snowmatch doctor` finds such paths, and a note counts those that are written.
+    `snowmatch doctor` finds such paths, and a note tells those that are written.
 
     \b
     Example:

@@ -65,19 +65,27 @@ def position_notes(survey: Survey, coordinates: Coordinates | None) -> list[Note
 
 
 def placed_name_notes(survey: Survey, coordinates: Coordinates | None) -> list[Note]:
-    """Return a note if names of sightings tell positions that may not leave the catalog as they are; otherwise none.
+    """Return notes if names of sightings, or paths of photos in notes, tell positions that may not leave the catalog as
+    they are; otherwise none.
 
-    Tables name a sighting by its encounter, and that of a photo without a time is named by the photo's path.
+    Tables name a sighting by its encounter, and that of a photo without a time is named by the photo's path. The
+    manifest has the notes.
     """
-    exact = coordinates is not None and not coordinates.step
-    names = [e.encounter for e in survey.left_out] + [c.encounters[0] for c in survey.captures]
-    placed = {} if exact else placed_paths(dict.fromkeys(names))
-    if not placed:
+    if coordinates is not None and not coordinates.step:
         return []
-    text = f"{counted(len(placed), 'sighting')} whose name tells a position ({some(sorted(set(placed.values())))}): "
-    text += "captures.csv, left-out.csv and the manifest have such names; rename the folders, photos or encounters "
-    text += "before you share them"
-    return [Note("names-with-positions", text, {"count": len(placed)})]
+    notes = []
+    names = [e.encounter for e in survey.left_out] + [c.encounters[0] for c in survey.captures]
+    if placed := placed_paths(dict.fromkeys(names)):
+        told = some(sorted(set(placed.values())))
+        text = f"{counted(len(placed), 'sighting')} whose name tells a position ({told}): captures.csv, left-out.csv "
+        text += "and the manifest have such names; rename the folders, photos or encounters before you share them"
+        notes.append(Note("names-with-positions", text, {"count": len(placed)}))
+    paths = placed_paths(dict.fromkeys(a.path for a in survey.data.annotations))
+    if said := {bare for path, bare in paths.items() if any(path in note.text for note in survey.notes)}:
+        text = f"notes name photos whose path tells a position ({some(sorted(said))}), and the manifest has the notes: "
+        text += "rename the folders and photos before you share it"
+        notes.append(Note("paths-with-positions", text))
+    return notes
 
 
 def shown_degrees(survey: Survey, coordinates: Coordinates | None) -> dict[str, tuple[float, float]]:
