@@ -35,7 +35,7 @@ from snowmatch.catalog.stations import examine_stations, read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import ImportedRow
-from snowmatch.interchange import importing
+from snowmatch.interchange import importing, photo_files
 from snowmatch.interchange.boxes import box_in_photo
 from snowmatch.interchange.importing import import_source
 from snowmatch.interchange.merging import merge
@@ -335,6 +335,17 @@ def test_a_name_in_other_case_is_one_photo_where_the_system_finds_it(tmp_path, m
     import_source(write_csv(tmp_path / "cats.csv", [{"File": "naryn/S01/img_1.jpg", "Cat": "Aika"}]), tmp_path)
     (row,) = read_rows(tmp_path / "catalog.csv")
     assert (row["path"], row["individual"]) == ("Naryn/S01/IMG_1.JPG", "Aika")
+
+
+def test_a_name_in_other_case_is_looked_up_and_not_compared_with_all_names_of_its_folder(tmp_path, monkeypatch):
+    names = [f"IMG_{n:04}.JPG" for n in range(40)]
+    for name in names:
+        (tmp_path / name).touch()
+    compared = []
+    monkeypatch.setattr(photo_files, "same_name", lambda name: compared.append(name) or name)
+    listed = {}
+    assert [photo_files._as_listed(tmp_path, name.title(), listed) for name in names] == names
+    assert len(compared) == 2 * len(names)
 
 
 def test_a_name_that_fits_two_photos_is_not_guessed(tmp_path):

@@ -60,7 +60,7 @@ def find_files(
     folders = [root for root in dict.fromkeys(Path(os.path.abspath(root)) for root in roots) if root.is_dir()]
     claims: dict[tuple[Path, str], list[Named]] = defaultdict(list)
     wanted, rest = dict.fromkeys(names), []
-    listed: dict[Path, frozenset[str]] = {}
+    listed: dict[Path, dict[str, str]] = {}
     for named in wanted:
         if (place := _exactly(named[0], folders, listed)) is not None:
             claims[place].append(named)
@@ -252,10 +252,10 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _exactly(name: str, folders: Sequence[Path], listed: dict[Path, frozenset[str]]) -> tuple[Path, str] | None:
+def _exactly(name: str, folders: Sequence[Path], listed: dict[Path, dict[str, str]]) -> tuple[Path, str] | None:
     """Return the file with this path below a folder, or with this absolute path; None if there is none.
 
-    listed: the names in folders that were looked at; it gets further ones.
+    listed: the names in folders that were looked at, by themselves and in any case; it gets further ones.
     """
     path = name.replace("\\", "/")
     while path.startswith("./"):
@@ -271,7 +271,7 @@ def _exactly(name: str, folders: Sequence[Path], listed: dict[Path, frozenset[st
     return None
 
 
-def _as_listed(folder: Path, path: str, listed: dict[Path, frozenset[str]]) -> str:
+def _as_listed(folder: Path, path: str, listed: dict[Path, dict[str, str]]) -> str:
     """Return a path below a folder as its disk writes it: Windows and macOS find a.jpg also as A.JPG.
 
     A photo under two paths would be two. listed: as in `_exactly`.
@@ -280,15 +280,19 @@ def _as_listed(folder: Path, path: str, listed: dict[Path, frozenset[str]]) -> s
     for part in path.split("/"):
         if folder not in listed:
             try:
-                listed[folder] = frozenset(os.listdir(folder))
+                names = sorted(os.listdir(folder), reverse=True)
             except OSError:  # it may be closed for lists, and open for files
-                listed[folder] = frozenset()
-        if part not in listed[folder]:
-            same = [own for own in listed[folder] if same_name(own).casefold() == same_name(part).casefold()]
-            part = min(same, default=part)
+                names = []
+            listed[folder] = {_in_any_case(name): name for name in names} | {name: name for name in names}
+        own = listed[folder]
+        part = own.get(part) or own.get(_in_any_case(part), part)
         parts.append(part)
         folder /= part
     return "/".join(parts)
+
+
+def _in_any_case(name: str) -> str:
+    return same_name(name).casefold()
 
 
 def _index(folders: Sequence[Path], catalog: Path) -> dict[str, list[tuple[Path, str]]]:
