@@ -308,6 +308,17 @@ def test_camtrapr_tells_records_and_when_cameras_did_not_work(tmp_path):
     assert float(cameras[0]["utm_x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
 
 
+def test_names_that_camtrapr_refuses_are_told(tmp_path):
+    told = "camtrapR stops at names with two underscores in a row: rename S__1"
+    stations = "station,x,y,from,to\n{},76.1,41.5,2023-05-01,2023-05-30\n"
+    for name, notes in (("S__1", [told]), ("S_1", [])):
+        folder = tmp_path / name
+        folder.mkdir()
+        row = ("aika", "left_flank", name, "2023-05-02T10:00:00", "e1", "")
+        out, _ = export(folder, "camtrapr", [row], stations.format(name))
+        assert json.loads((out / "manifest.json").read_text())["format_notes"] == notes
+
+
 def test_the_script_for_camtrapr_counts_the_first_second_of_an_occasion_to_it(tmp_path):
     rows = [("aika", "left_flank", "S1", day, f"e{n}", "") for n, day in enumerate(("2023-05-01", "2023-05-06"))]
     for hour, begin in ((0, "00:00:00"), (12, "12:00:00")):

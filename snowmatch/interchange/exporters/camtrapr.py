@@ -8,6 +8,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import ClassVar
 
+from snowmatch.core.notes import Note
+from snowmatch.core.text import some
 from snowmatch.interchange.exporters._names import mapping_csv, session_names
 from snowmatch.interchange.exporters._periods import camera_times, inside
 from snowmatch.interchange.exporting import Export
@@ -51,6 +53,11 @@ class CamtrapR:
                 given.detectors(name)  # raises an error if one has no position: R would stop
         number = {name: n for n, name in enumerate(names, start=1)}
         cameras = _cameras(given, number)
+        head, rows = cameras
+        shown = {str(row[head.index(column)]) for row in rows for column in ("Station", "Camera")}
+        if refused := sorted(name for name in shown if "__" in name):
+            text = f"camtrapR stops at names with two underscores in a row: rename {some(refused)}"
+            given.notes.append(Note("format-refuses-names", text, {"names": refused}))
         return {
             "records.csv": to_csv(self._records(given, number)),
             "cameras.csv": to_csv(cameras),
