@@ -662,6 +662,8 @@ def test_the_scores_of_pairs_are_those_of_the_best_photos(tmp_path):
     assert pairs["1", "2"] == best
     with pytest.raises(SnowmatchError, match="no scores of pairs"):
         export(tmp_path, "scr_pairwise")
+    with pytest.raises(SnowmatchError, match="flanks is sessions: choose left or right"):
+        export(tmp_path, "scr_pairwise", flanks="sessions")
     with pytest.raises(SnowmatchError, match="not of this catalog"):
         export(tmp_path, "scr_pairwise", ROWS[1:], options={"scores": str(tmp_path / "scores.npz")})
 

@@ -32,6 +32,8 @@ class ScrPairwise:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return samples.csv (this.j, this.k), scores.csv (i, j, score; upper triangle), X.csv, names.csv, read.R."""
         survey = given.survey
+        if survey.settings["flanks"] == "sessions":
+            raise SnowmatchError("the model has one session, and flanks is sessions: choose left or right")
         if len(survey.sessions) != 1:
             raise SnowmatchError("the model has one session: choose one with --session NAME=FROM..TO")
         if not self.scores:
