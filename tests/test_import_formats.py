@@ -275,7 +275,9 @@ def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
         (("naryn/2021-06/Ridge", "naryn/2022/Ridge"), [("naryn", "Ridge", ""), ("naryn", "Ridge", "")]),
         (("S01/A", "S01/B"), [("", "S01", "A"), ("", "S01", "B")]),
         (("S01/cam1", "S02/cam1"), [("", "S01", "cam1"), ("", "S02", "cam1")]),
-        (("S1/Ridge", "S2/Pass"), [("S1", "Ridge", ""), ("S2", "Pass", "")]),  # may be seasons
+        (("S1/A", "S2/B"), [("S1", "A", ""), ("S2", "B", "")]),  # may be seasons
+        (("S01/cam1", "S01/cam4"), [("S01", "cam1", ""), ("S01", "cam4", "")]),  # too many for one site
+        (("Site 1/CT1", "Site 2/CT1"), [("Site 1", "CT1", ""), ("Site 2", "CT1", "")]),  # may be areas
         (("survey/naryn/S01", "survey/sary/S02"), [("naryn", "S01", ""), ("sary", "S02", "")]),
         (("2021/naryn/S01", "2022/naryn/S01"), [("naryn", "S01", ""), ("naryn", "S01", "")]),
         (("naryn/Ridge/C1", "naryn/Valley/C1"), [("naryn", "Ridge", "C1"), ("naryn", "Valley", "C1")]),

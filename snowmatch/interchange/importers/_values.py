@@ -38,8 +38,9 @@ _IN_DCIM = re.compile(r"[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|[1-9]\d\d(?=[\d_]*[
 # Names that people give to camera sites, such as S01, st-4, CAM12, Station 7, Trap_3
 STATION = re.compile(r"(s|st|stn|station|site|c|ct|cam|camera|trap|loc|p|point|grid|cell)[ _.-]*\d+[a-z]?", re.I)
 _CAMERA = re.compile(r"c(t|am|amera)?[ _.-]*\d", re.I)  # the same for cameras of a site, maybe
-_SITE = re.compile(r"(s|st|stn|station|site|trap)[ _.-]*\d+[a-z]?", re.I)  # the same for sites, surely
-_ONE_OF_SITE = re.compile(r"(c|ct|cam|camera)?[ _.-]*(\d{1,2}|[a-z])", re.I)  # what the cameras of a site are called
+# The same for sites, surely: S1 may be a season, Site 1 an area. And what two or three cameras of a site are called
+_SITE = re.compile(r"(s[ _.-]*\d\d+|(st|stn|station|trap)[ _.-]*\d+)[a-z]?", re.I)
+_ONE_OF_SITE = re.compile(r"[a-c]|(c|ct|cam|camera)[ _.-]*([1-3]|[a-c])", re.I)
 YEAR = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)")
 _SEASON = re.compile(r"(19|20)\d\d([-_. ]?\d\d)*")  # a folder between an area and its stations: 2021, 2021-06
 BELOW_SEASON = "station below a season"
