@@ -294,5 +294,10 @@ def test_the_survey_and_the_command_line_say_what_is_left_out(catalog):
     survey = open_survey(catalog)
     assert sum(int(table.sum()) for table in survey.unidentified.values()) == 2  # E1 and E4
     assert any(note.code == "screened-out" and note.data["count"] == 3 for note in survey.notes)
-    result = CliRunner().invoke(main, ["survey", str(catalog)])
-    assert "3 annotations of which the screening kept no photo are no sightings" in result.output + result.stderr
+    for words in (
+        ["survey", str(catalog)],
+        ["identities", str(catalog), "list"],
+        ["identities", str(catalog), "count"],
+    ):
+        result = CliRunner().invoke(main, words)
+        assert "3 annotations of which the screening kept no photo are no sightings" in result.stderr

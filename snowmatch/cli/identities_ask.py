@@ -44,13 +44,13 @@ def gathered(
 ) -> tuple[Session, Evidence]:
     """Return the session of the catalog, and the evidence of all its sightings."""
     from snowmatch.api import open_catalog
-    from snowmatch.review.left_out import species_notes
+    from snowmatch.review.left_out import screened_notes, species_notes
     from snowmatch.review.likely import check_one_reading, gather_evidence
 
     method = method_of(tuple(extractors) if extractors else None, "lnbnn", options, False)
     session = open_catalog(place.catalog, decisions=place.decisions).session(**method)
     check_one_reading(who, session)
-    say_notes((*session.notes, *species_notes(who)))
+    say_notes((*session.notes, *species_notes(who), *screened_notes(who)))
     with Bar("comparing", "sighting") as bar:
         evidence = gather_evidence(session, who.who.sightings, again=again, progress=bar.update)
     say_notes(evidence.notes)

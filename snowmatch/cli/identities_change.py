@@ -22,11 +22,11 @@ def list_command(place: Place, as_json: bool) -> None:
       snowmatch identities catalog/ list
     """
     from snowmatch.review.identities import unread_notes
-    from snowmatch.review.left_out import species_notes
+    from snowmatch.review.left_out import screened_notes, species_notes
     from snowmatch.views.identities import format_individuals, individuals_to_json
 
     who = place.open()
-    say_notes((*species_notes(who), *unread_notes(who)))
+    say_notes((*species_notes(who), *screened_notes(who), *unread_notes(who)))
     print_json(individuals_to_json(who)) if as_json else print_text(format_individuals(who))
 
 

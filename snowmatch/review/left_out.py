@@ -63,6 +63,15 @@ def species_notes(identities: Identities) -> tuple[Note, ...]:
     return tuple(notes)
 
 
+def screened_notes(identities: Identities) -> tuple[Note, ...]:
+    """Return a note on the annotations that are of no sighting because the screening kept no photo of them."""
+    known = identities.who.number_of
+    if not (count := sum(bool(a.left_out) and a.annotation not in known for a in identities.annotations)):
+        return ()
+    text = f"{counted(count, 'annotation')} of which the screening kept no photo are no sightings"
+    return (Note("screened-out", text, {"count": count}),)
+
+
 def look_at_new(
     session: Session,
     groups: Sequence[Group],
