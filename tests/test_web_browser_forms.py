@@ -186,6 +186,19 @@ def test_a_file_that_is_too_large_is_told_before_it_is_sent(state, page, tmp_pat
     assert [url.rpartition("=")[2] for url in sent] == ["0.jpg"]  # a server that refuses may cut the sending short
 
 
+def test_why_a_photo_is_not_shown_stands_on_its_page(state, page):
+    a = state.identities().annotations[0]
+    photo = state.folder / a.path
+    content = photo.read_bytes()
+    photo.unlink()
+    page.goto(f"{page.url}photos/{a.annotation}?lang=en")
+    until(lambda: page.locator(".stacked .problem").count() == 1)
+    assert f"{a.path} does not exist" in page.text_content(".stacked .problem")
+    photo.write_bytes(content)
+    page.click("#outline")  # another picture of it
+    until(lambda: page.locator(".stacked .problem").count() == 0)
+
+
 def test_spots_are_not_drawn_on_a_photo_that_is_not_what_was_indexed(state, page):
     page.goto(page.url + "identify?lang=en")
     page.set_input_files("#files", state.folder / "images" / "1.jpg")

@@ -15,20 +15,7 @@
 
   for (const button of buttons) button.addEventListener("click", () => show(button.dataset.kind));
 
-  // Why a picture cannot be shown, such as of a photo that is not what was indexed, stands in its place
-  for (const pair of pairs) {
-    const why = document.createElement("p");
-    why.className = "problem";
-    async function tell() {
-      try { await snowmatch.get(pair.src); } catch (error) {
-        why.replaceChildren(...snowmatch.words(error.message, error.link));
-        pair.after(why);
-      }
-    }
-    pair.addEventListener("load", () => why.remove());
-    pair.addEventListener("error", tell);
-    if (pair.complete && !pair.naturalWidth) tell(); // it failed before this script ran
-  }
+  for (const pair of pairs) snowmatch.explain(pair);
   document.addEventListener("keydown", (event) => {
     if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
     const key = snowmatch.key(event);

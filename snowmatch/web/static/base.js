@@ -75,6 +75,20 @@
         part.replaceChildren(line);
       }
     },
+    // Below a picture that cannot be shown stands why, such as that its photo is not what was indexed.
+    explain(picture) {
+      const why = document.createElement("p");
+      why.className = "problem";
+      const tell = async () => {
+        try { await this.get(picture.src); } catch (error) {
+          why.replaceChildren(...this.words(error.message, error.link));
+          picture.after(why);
+        }
+      };
+      picture.addEventListener("load", () => why.remove());
+      picture.addEventListener("error", tell);
+      if (picture.complete && !picture.naturalWidth) tell(); // it failed before this script ran
+    },
     // Whether a key was typed into a field, where it is a letter and no command.
     typing(event) {
       const field = event.target;

@@ -4,6 +4,7 @@
   const at = (id) => document.getElementById(id);
   const photo = document.querySelector(".stacked"), map = at("map"), found = at("found"), edit = at("edit"), box = at("box");
 
+  snowmatch.explain(at("photo"));
   found.addEventListener("click", () => {
     if (found.hasAttribute("aria-disabled")) { snowmatch.say(found.dataset.none); return; }
     const on = found.getAttribute("aria-pressed") !== "true";
