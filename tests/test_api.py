@@ -454,6 +454,8 @@ def test_of_several_animals_without_boxes_the_mask_chooses(own_survey, tmp_path)
         ({"top": 0}, "expected a whole number, at least 1"),
         ({"top": "3"}, "top is '3', expected a whole number"),
         ({"top": 2.5}, "top is 2.5, expected a whole number"),
+        ({"top": float("inf")}, "top is inf, expected a whole number"),
+        ({"top": float("nan")}, "top is nan, expected a whole number"),
         ({"timestamp": "2023-03-29"}, "timestamp is '2023-03-29', expected a datetime"),
         ({"matcher": "magic"}, "no matcher called 'magic'"),
     ],
@@ -466,9 +468,10 @@ def test_bad_input_raises_an_error_of_one_line(catalog, arguments, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_whole_number_as_r_writes_it_is_one(catalog):
+@pytest.mark.parametrize("top", [2.0, np.int64(2), np.float32(2)])
+def test_a_whole_number_as_r_or_numpy_write_it_is_one(catalog, top):
     photo = catalog.folder / catalog.data.annotations[0].path
-    assert len(catalog.query(photo, top=2.0).candidates) == 2
+    assert len(catalog.query(photo, top=top).candidates) == 2
 
 
 @pytest.mark.parametrize("method", [{"extractor": "hesaff"}, {"matcher": "lnbnn"}, {"options": {"k": "3"}}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -83,7 +84,7 @@ def make_question(
         raise SnowmatchError("no photo was given; give at least one")
     boxes = [bbox] if bbox is None or (len(bbox) and np.isscalar(bbox[0])) else list(bbox)
     masks = list(mask) if isinstance(mask, list | tuple) else [mask]
-    if not isinstance(top, int | float) or top < 1 or top != int(top):
+    if not isinstance(top, Real) or top < 1 or not float(top).is_integer():
         raise SnowmatchError(f"top is {top!r}, expected a whole number, at least 1")
     if new is not None and not 0 < new < 1:
         raise SnowmatchError(f"new is {new}, expected a probability above 0 and below 1, such as 0.2")
