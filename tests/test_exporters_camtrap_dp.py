@@ -172,7 +172,9 @@ def test_rounded_positions_say_how_uncertain_they_are(tmp_path):
 
 def test_what_readers_of_camtrap_dp_refuse_or_take_for_empty_is_told(tmp_path):
     rows = [("NA" if row[0] == "bars" else row[0], *row[1:]) for row in ROWS]
-    table = write_catalog(tmp_path / "catalog", rows) / "catalog.csv"
+    folder = write_catalog(tmp_path / "catalog", rows)
+    for table in (folder / "stations.csv", folder / "catalog.csv"):
+        table.write_text(table.read_text().replace("S3", "NaN"))
     table.write_text(table.read_text().replace("p0.jpg", ".cards/p0.jpg").replace("p1.jpg", "a..b/p1.jpg"))
     notes = []
     survey = make_survey(snowmatch.open_catalog(tmp_path / "catalog").data)
@@ -180,7 +182,7 @@ def test_what_readers_of_camtrap_dp_refuse_or_take_for_empty_is_told(tmp_path):
     told = {note.code: note.text for note in notes}
     assert told["format-refuses-paths"].startswith("2 photos whose path the format refuses")
     assert told["format-refuses-paths"].endswith("two dots: .cards/p0.jpg, a..b/p1.jpg")
-    assert told["format-takes-for-empty"].startswith("the name NA is written, which the format takes for an empty cell")
+    assert told["format-takes-for-empty"].startswith("the name NA, NaN is written, which the format takes")
     out, _ = export(tmp_path, "camtrap_dp")  # the usual names and paths
     assert "the format" not in " ".join(json.loads((out / "manifest.json").read_text())["format_notes"])
 

@@ -252,9 +252,10 @@ def _note_unread(given: Export, paths: Sequence[str]) -> None:
     if bad := sorted(path for path in paths if path.startswith((".", "/", "~")) or ".." in path):
         text = f"{counted(len(bad), 'photo')} whose path the format refuses, as it begins with . or ~, or has two dots"
         given.notes.append(Note("format-refuses-paths", f"{text}: {some(bad)}", {"photos": bad}))
-    if empty := sorted({c.individual for c in given.survey.seen} & {*MISSING}):
+    names = {c.individual for c in given.survey.seen} | {p.station for p in given.survey.places}
+    if empty := sorted(names & {*MISSING}):
         text = f"the name {', '.join(empty)} is written, which the format takes for an empty cell: choose another name"
-        given.notes.append(Note("format-takes-for-empty", text, {"individuals": empty}))
+        given.notes.append(Note("format-takes-for-empty", text, {"names": empty}))
 
 
 def _captured(given: Export) -> list[Annotation]:
