@@ -43,7 +43,7 @@ from snowmatch.survey.uncounted import left_out_notes, outside_work, sides_apart
 
 # Codes of notes on what makes the numbers of a survey wrong: names, times and passages
 NAMES_WRONG = (
-    *("doubtful-names", "camera-folders", "individuals-alike", "individuals-in-several-locations"),
+    *("doubtful-names", "unnamed-names", "camera-folders", "individuals-alike", "individuals-in-several-locations"),
     *("locations-alike", "stations-alike"),
 )
 DECISIONS_WRONG = ("several-names", "decisions-quarrel", "names-refused")
