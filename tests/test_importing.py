@@ -1,6 +1,5 @@
 """An import as a whole: bad input is refused at once and whole, photos are found, corrections stay, nothing doubles."""
 
-import codecs
 import csv
 import json
 import os
@@ -1223,25 +1222,25 @@ def test_the_own_table_of_stations_keeps_its_headings_and_can_be_read_afterwards
     assert first.startswith("S01;76,1;41,5;01.05.2023;30.05.2023")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_table_that_a_spreadsheet_program_saved_opens_in_it_as_before(tmp_path, encoding):
-    head, row = "path;individual;bbox;Примечание", 'a.jpg;Айка;1,2,30,20;"да; ""нет"""'
-    text = f"{head}\r\n{row}\r\n"
-    (tmp_path / "catalog.csv").write_bytes(text.encode(encoding))
+@pytest.mark.parametrize(
+    ("encoding", "separator", "above"),
+    [("utf-8-sig", ";", ""), ("utf-16", "\t", ""), ("utf-8", ";", "sep=;\r\n"), ("utf-8", "|", "sep=|\r\n")],
+)
+def test_a_table_that_a_spreadsheet_program_saved_opens_in_it_as_before(tmp_path, encoding, separator, above):
+    def lines(*rows):
+        return above + "".join(separator.join(row) + "\r\n" for row in rows)
+
+    remark = f'"да{separator} ""нет"""'
+    head, row = ("path", "individual", "bbox", "Примечание"), ("a.jpg", "Айка", "1 2 30 20", remark)
+    content = lines(head, row).encode(encoding)
+    (tmp_path / "catalog.csv").write_bytes(content)
     source = simple(tmp_path, [{"File": "a.jpg", "Side": "L"}, {"File": "b.jpg", "Side": "R"}])
     import_source(source, tmp_path)
-    now = (tmp_path / "catalog.csv").read_bytes()
-    assert now.startswith(codecs.BOM_UTF8)
-    lines = now.decode("utf-8-sig").split("\r\n")
-    assert lines == [f"{head};body_part;table_id", f"{row};left_flank;a.jpg", "b.jpg;;;;right_flank;b.jpg", ""]
-    assert (tmp_path / "catalog.csv.before-import-1").read_bytes() == text.encode(encoding)
-
-
-def test_a_separator_that_only_its_own_line_tells_becomes_a_comma(tmp_path):
-    (tmp_path / "catalog.csv").write_text("sep=|\npath|individual\na.jpg|Aika\n")
-    import_source(simple(tmp_path, [{"File": "a.jpg", "Side": "L"}]), tmp_path)
-    head, row, _ = (tmp_path / "catalog.csv").read_text().split("\n")
-    assert (head, row) == ("path,individual,body_part,table_id", "a.jpg,Aika,left_flank,a.jpg")
+    new = ("b.jpg", "", "", "", "right_flank", "b.jpg")
+    now = lines((*head, "body_part", "table_id"), (*row, "left_flank", "a.jpg"), new)
+    assert (tmp_path / "catalog.csv").read_bytes() == now.encode(encoding)
+    assert (tmp_path / "catalog.csv.before-import-1").read_bytes() == content
+    assert import_source(source, tmp_path).written == ()
 
 
 def test_cells_without_a_value_in_a_table_of_stations_are_empty(tmp_path):

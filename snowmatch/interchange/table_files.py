@@ -30,8 +30,8 @@ FORMAT_COLUMN, TABLE_COLUMN = "format", "table"  # the columns of the memory tha
 class TextTable:
     """A table as texts. columns: in one form, unique; of stations, what the headings mean. headings: as in the file.
 
-    separator, ends, marked: of the file: what separates cells, what ends lines, and whether it begins with the mark by
-    which Excel knows UTF-8.
+    separator, ends, before, encoding: of the file: what separates cells, what ends lines, what stands above the head,
+    such as a line `sep=;`, and its encoding; with `-sig` if it begins with the mark by which Excel knows UTF-8.
     """
 
     columns: tuple[str, ...]
@@ -39,7 +39,8 @@ class TextTable:
     rows: tuple[Cells, ...]
     separator: str = ","
     ends: str = "\n"
-    marked: bool = False
+    before: str = ""
+    encoding: str = "utf-8"
 
 
 def read_text_table(path: Path) -> TextTable:
@@ -71,16 +72,13 @@ def read_text_table(path: Path) -> TextTable:
     return TextTable(tuple(columns), sheet.head, tuple(rows), *_style(read_file(path), known))
 
 
-def _style(content: bytes, columns: Sequence[str]) -> tuple[str, str, bool]:
-    """Return what separates cells, what ends lines, and whether there is a mark, as a program for tables expects it.
-
-    A separator that only a first line `sep=` tells is not kept, nor is UTF-16.
-    """
+def _style(content: bytes, columns: Sequence[str]) -> tuple[str, str, str, str]:
+    """Return what separates cells, what ends lines, what stands above the head, and the encoding."""
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = content.decode("utf-16" if wide else "utf-8-sig")
+    encoding = "utf-16" if wide else "utf-8-sig" if content.startswith(codecs.BOM_UTF8) else "utf-8"
+    text = content.decode(encoding)
     separator, rest, _ = separator_of(text, columns)
-    told = separator_of(rest, columns)[0] == separator
-    return separator if told else ",", "\r\n" if "\r\n" in text else "\n", wide or content.startswith(codecs.BOM_UTF8)
+    return separator, "\r\n" if "\r\n" in text else "\n", text.removesuffix(rest), encoding
 
 
 def table_bytes(old: TextTable, rows: Iterable[Cells], first: Sequence[str]) -> bytes:
@@ -94,11 +92,12 @@ def table_bytes(old: TextTable, rows: Iterable[Cells], first: Sequence[str]) -> 
     added += [column for column in used if column not in added]
     columns = [*old.columns, *(column for column in added if column not in old.columns)]
     heading = dict(zip(old.columns, old.headings, strict=True))
-    text = io.StringIO()
+    text = io.StringIO(old.before)
+    text.seek(0, io.SEEK_END)
     writer = csv.writer(text, delimiter=old.separator, lineterminator=old.ends)
     writer.writerow([heading.get(column, column) for column in columns])
     writer.writerows([row.get(column, "") for column in columns] for row in rows)
-    return text.getvalue().encode("utf-8-sig" if old.marked else "utf-8")
+    return text.getvalue().encode(old.encoding)
 
 
 def check_catalog(content: bytes, path: Path) -> None:
