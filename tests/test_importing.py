@@ -1256,6 +1256,12 @@ def test_cells_without_a_value_in_a_table_of_stations_are_empty(tmp_path):
     )
 
 
+def test_a_station_whose_name_is_read_as_an_empty_cell_is_told_so(tmp_path):
+    posts = write_csv(tmp_path / "posts.csv", [{"Station": "NA", "Longitude": "76.1", "Latitude": "41.5"}])
+    with pytest.raises(SnowmatchError, match="line 2: no station; expected its name; NA is read as an empty cell"):
+        import_source(simple(tmp_path, [{"File": "a.jpg"}]), tmp_path, stations=posts)
+
+
 def test_a_table_of_stations_is_read_with_any_headings(tmp_path):
     source = megadetector(tmp_path)
     posts = write_csv(

@@ -35,11 +35,17 @@ def read_station_table(path: Path, notes: list[Note], problems: list[str]) -> li
     twice = 0
     missing: Counter[str] = Counter()
     for line, cells in table:
-        missing.update(meaning[heading] for heading in meaning if cells[heading] in MISSING)
-        cells = {heading: "" if heading in meaning and cell in MISSING else cell for heading, cell in cells.items()}
-        row = {meaning.get(heading, heading): value for heading, value in cells.items() if heading and value}
+        empty = {heading: cells[heading] for heading in meaning if cells[heading] in MISSING}
+        missing.update(meaning[heading] for heading in empty)
+        row = {
+            meaning.get(heading, heading): value
+            for heading, value in cells.items()
+            if heading and value and heading not in empty
+        }
         if not row.get("station"):
-            problems.append(f"{path.name} line {line}: no station; expected its name")
+            written = next((text for heading, text in empty.items() if meaning[heading] == "station"), "")
+            more = f"; {written} is read as an empty cell" if written else ""
+            problems.append(f"{path.name} line {line}: no station; expected its name{more}")
             continue
         named = "deployment" in row
         row.setdefault("deployment", identifier(row))
