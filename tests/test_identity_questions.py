@@ -718,3 +718,19 @@ def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):
     assert _ask_all(queue, None, None, None) == (1, ())
     (anna,) = [row for row in open_identities(tmp_path).rows if row.observer == "Anna"]
     assert {*anna.side_a, *anna.side_b} == {"a0", "a1"}  # that a1 and a2 are one animal follows
+
+
+def test_a_pair_that_others_answered_before_it_is_shown_is_not_asked(tmp_path, monkeypatch):
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(5)]
+    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
+    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
+    who = open_identities(tmp_path)
+    pairs = {(a, b): Likely(a, b, 9.0 - a - b, 0.9, 0.9, 9, ("", "")) for a, b in combinations(range(4), 2)}
+    queue = Queue(who, Evidence(pairs, 0.3, -2.0, 0), "Anna", repeats=0)
+    drafts = [answer_pair(who, 0, 1, "different", "Boris")]
+    decide(who, [*drafts, *(answer_pair(who, n, 4, "same", "Boris") for n in (0, 2))])  # 0 and 2 are one animal
+    monkeypatch.setattr("click.prompt", lambda *words, **options: "d")
+    _ask_all(queue, None, None, None)
+    asked = [(row.side_a, row.side_b) for row in open_identities(tmp_path).rows if row.observer == "Anna"]
+    assert asked
+    assert not {frozenset((*a, *b)) for a, b in asked} & {frozenset(("a0", "a1")), frozenset(("a0", "a2"))}

@@ -175,6 +175,12 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
         keys = queue.keys_of(item)
         if not take(folder, queue.observer, keys):
             continue
+        after = refreshed(queue.identities)
+        if other_sightings(queue.identities, after):
+            break
+        if _answered(queue.identities, after, item):  # by another observer, who had it on the screen before
+            queue.start_again(after)
+            continue
         drawn = [] if draw is None else _draw(session, queue, item, draw)
         if isinstance(drawn, str):
             say(f"left out: {drawn}")
@@ -234,6 +240,13 @@ def say_once(notes: Sequence[Note], told: bool) -> bool:
     if not told:
         say_notes(notes)
     return told or bool(notes)
+
+
+def _answered(before: Identities, after: Identities, item: Item) -> bool:
+    """Return whether decisions since then answer a question, or join its sightings. Both have the same sightings."""
+    pair = (min(item.a, item.b), max(item.a, item.b))
+    joined = [who.of[item.a] == who.of[item.b] for who in (before.who, after.who)]
+    return before.who.pairs.get(pair) != after.who.pairs.get(pair) or joined == [False, True]
 
 
 def photo_changed(identities: Identities, annotations: Iterable[str]) -> bool:
