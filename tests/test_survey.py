@@ -795,12 +795,15 @@ def test_names_and_clocks_that_make_the_numbers_wrong_are_told(tmp_path):
     assert told["individuals-alike"].endswith("count as different: 'Aika', 'aika'")
     assert told["stations-alike"].endswith("count as different: 'S1', 's1'")
     assert told["individuals-in-several-locations"].endswith("are one animal each: aika (naryn, sarychat)")
-    named = tuple(replace(a, individual="aika") for a in survey.data.annotations)  # as the app has what was decided
-    again = {note.code for note in make_survey(replace(survey.data, annotations=named)).notes}
-    assert not again & {"doubtful-names", "individuals-alike"}
+    named = [("unnamed 1", "S1"), ("aika", "2-Jan"), ("aika + cub", "S1"), ("1.23457E+11", "S1")]
+    named_so = [(name, "naryn", station, day, "") for day, (name, station) in enumerate(named, start=2)]
+    found = {note.code for note in survey_of(located(tmp_path / "names", named_so, "")).notes}
+    assert {"unnamed-names", "individuals-together", "individuals-rewritten", "stations-rewritten"} <= found
     copies = Note("copies", "1 pair of photos in different encounters is the same picture")  # one passage counts twice
-    given = replace(survey.data, notes=(copies, Note("no-times", "2 photos have no time")))
-    assert [note for note in make_survey(given).notes if note.code in ("copies", "no-times")] == [copies]
+    swapped = Note("dates-swapped", "1 photo whose day and month are the other way round")
+    given = replace(survey.data, notes=(copies, swapped, Note("no-times", "2 photos have no time")))
+    assert make_survey(given).notes[:2] == (copies, swapped)
+    assert "no-times" not in {note.code for note in make_survey(given).notes}
     clock = located(tmp_path / "d", photos[:1], "")
     table = (clock / "catalog.csv").read_text()
     (clock / "catalog.csv").write_text(table.replace("2023-05-02", "1999-01-01"))

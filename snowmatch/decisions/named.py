@@ -45,10 +45,15 @@ def with_rows(data: CatalogData, rows: Sequence[Decision]) -> CatalogData:
         a if a.annotation in who.boxes else replace(a, annotation=old.annotation)
         for a, old in zip(named, data.annotations, strict=True)
     )
+    return replace(told_names(data, named, who), lent=lent_names(who))
+
+
+def told_names(data: CatalogData, named: tuple[Annotation, ...], who: Who) -> CatalogData:
+    """Return the catalog with its annotations as decisions name them, and notes on what they change."""
     told = _notes(data.annotations, named, who)
     if any(note.code == "named-by-decisions" for note in told):  # the names of the table no longer count
         data = replace(data, notes=tuple(note for note in data.notes if note.code not in NAMES))
-    return replace(data, annotations=named, notes=(*data.notes, *told), lent=lent_names(who))
+    return replace(data, annotations=named, notes=(*data.notes, *told))
 
 
 def lent_names(who: Who) -> dict[int, str | None]:

@@ -35,7 +35,7 @@ from snowmatch.decisions.file import decisions_path as decisions_path
 from snowmatch.decisions.file import read_head as read_head
 from snowmatch.decisions.merge import Exported, export_lines, import_lines, merge_file
 from snowmatch.decisions.merge import Merged as Merged
-from snowmatch.decisions.named import checked_names, lent_names
+from snowmatch.decisions.named import checked_names, lent_names, told_names
 from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
 from snowmatch.decisions.who import Individual as Individual
@@ -72,6 +72,11 @@ class Identities:
     def named(self) -> tuple[Annotation, ...]:
         """The annotations with the names by all decisions."""
         return with_names(with_corrections(self.data.annotations, in_effect(self.rows)), self.who)
+
+    @property
+    def told(self) -> CatalogData:
+        """The catalog with the names by all decisions, and notes on what they change."""
+        return told_names(self.data, self.named, self.who) if self.rows else self.data
 
     @cached_property
     def checked(self) -> tuple[Annotation, ...]:

@@ -11,14 +11,12 @@ from typing import TypedDict, Unpack
 import numpy as np
 
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.names import name_notes
 from snowmatch.catalog.species import is_counted, species_of
 from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, some
-from snowmatch.decisions.who import is_name
 from snowmatch.review.identities import Identities
 from snowmatch.survey.captures import (
     FLANKS,
@@ -41,15 +39,13 @@ from snowmatch.survey.sightings import Sighting, make_sightings
 from snowmatch.survey.traits import SurveyTraits, survey_traits
 from snowmatch.survey.uncounted import left_out_notes, outside_work, sides_apart, sides_unknown
 
-# Codes of notes on what makes the numbers of a survey wrong: names, times and passages
-NAMES_WRONG = (
-    *("doubtful-names", "unnamed-names", "camera-folders", "individuals-alike", "individuals-in-several-locations"),
-    *("locations-alike", "stations-alike"),
-)
+# Codes of the catalog's notes on what makes the numbers of a survey wrong: names, times and passages
 DECISIONS_WRONG = ("several-names", "decisions-quarrel", "names-refused")
 CATALOG_WRONG = (
+    *("doubtful-names", "unnamed-names", "camera-folders", "individuals-alike", "individuals-in-several-locations"),
+    *("individuals-together", "individuals-rewritten", "stations-rewritten", "locations-alike", "stations-alike"),
     *("two-names", "copies", "copies-with-two-names", *DECISIONS_WRONG, "named-encounters-long"),
-    *("clock-set-back", "early-times", "other-times"),
+    *("clock-set-back", "early-times", "other-times", "dates-swapped", "dates-half-swapped"),
     *("settings-damaged", "folders-of-years", "encounters-at-several-places", "encounters-half-named"),
 )
 
@@ -143,7 +139,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     flanks, apart = options.get("flanks", "both"), options.get("independence", 0.0)
     if flanks not in FLANKS:
         raise SnowmatchError(f"flanks {flanks!r}; {choices(str(flanks), FLANKS)}")
-    notes = _what_is_wrong(data)
+    notes = [note for note in data.notes if note.code in CATALOG_WRONG]
     table = options.get("stations")
     if table is None and (data.folder / STATIONS_NAME).exists():
         table = data.folder / STATIONS_NAME
@@ -251,17 +247,6 @@ def uncounted_survey(data: CatalogData, identities: Identities | None = None) ->
         traits=survey_traits(data.folder, data.annotations, identities),
         identities=identities,
     )
-
-
-def _what_is_wrong(data: CatalogData) -> list[Note]:
-    """Return the notes on what makes the numbers of a survey wrong; those on names are of the names that count now."""
-    rows = [
-        {"individual": a.individual if is_name(a.individual) else "", "location": a.location, "station": a.station}
-        for a in data.annotations
-        if not a.left_out
-    ]
-    notes = [note for note in name_notes(rows) if note.code in NAMES_WRONG]
-    return [*notes, *(note for note in data.notes if note.code in CATALOG_WRONG)]
 
 
 def _of_species(sightings: list[Sighting], identities: Identities | None, notes: list[Note]) -> list[Sighting]:

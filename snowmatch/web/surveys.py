@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import replace
 
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.survey.run import Survey, make_survey
@@ -27,8 +26,7 @@ class Surveys:
             mark = (identities.data, identities.stored.head, stations_stamp(state))
             found = self._kept.get((days, flanks))
             if found is None or found[0] != mark:
-                data = replace(identities.data, annotations=identities.named)
-                found = (mark, make_survey(data, identities, occasion=f"{days}d", flanks=flanks))
+                found = (mark, make_survey(identities.told, identities, occasion=f"{days}d", flanks=flanks))
             self._kept[days, flanks] = found
             self._kept.move_to_end((days, flanks))
             while len(self._kept) > KEPT:
