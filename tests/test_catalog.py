@@ -359,6 +359,8 @@ def test_names_that_a_spreadsheet_rewrote_are_noted(tmp_path, column):
         "2021-01-02",
         "12-01",
         "May",
+        "SEP-01",
+        "12-MAR",
     )
     text = f"path;{column}\n" + "".join(f"{n}.jpg;{name}\n" for n, name in enumerate(names))
     (note,) = [note for note in load_text(tmp_path, text).notes if note.code == f"{column}s-rewritten"]

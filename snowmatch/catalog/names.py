@@ -21,11 +21,9 @@ _NO_NAMES |= {"неизвестно", "неизвестен", "неизвест�
 _NO_NAMES_OF_KIND = {"unknown", "unidentified", "unidentifiable", "unid", "неизвестный", "неизвестная", "неизвестное"}
 # Cyrillic letters that look like Latin ones, in lower case or as capitals
 _LOOK_ALIKE = str.maketrans("аеорсухікмтнв", "aeopcyxikmthb")
-# What a spreadsheet makes of names such as 1-2, MAR1 and 123456789012
-_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-_REWRITTEN = re.compile(
-    rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d\d|\d{{4}}-\d\d-\d\d 00:00:00|\d([.,]\d+)?E\+\d+", re.IGNORECASE
-)
+# What a spreadsheet makes of names such as 1-2, MAR1 and 123456789012. It writes no month in capitals: SEP-01 is a name
+_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_REWRITTEN = re.compile(rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d\d|\d{{4}}-\d\d-\d\d 00:00:00|\d([.,]\d+)?E\+\d+")
 _CAMERA_FOLDER = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}", re.IGNORECASE)  # 100RECNX. Source: DCF 2.0
 
 
