@@ -280,6 +280,8 @@ def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
         (("Site 1/CT1", "Site 2/CT1"), [("Site 1", "CT1", ""), ("Site 2", "CT1", "")]),  # may be areas
         (("survey/naryn/S01", "survey/sary/S02"), [("naryn", "S01", ""), ("sary", "S02", "")]),
         (("2021/naryn/S01", "2022/naryn/S01"), [("naryn", "S01", ""), ("naryn", "S01", "")]),
+        (("survey1/naryn/S01", "survey2/naryn/S01"), [("naryn", "S01", ""), ("naryn", "S01", "")]),
+        (("naryn/north/S01", "sary/north/S01"), [("naryn", "north", "S01"), ("sary", "north", "S01")]),
         (("naryn/Ridge/C1", "naryn/Valley/C1"), [("naryn", "Ridge", "C1"), ("naryn", "Valley", "C1")]),
         (("S01/2021/C1", "S01/2022/C1"), [("S01", "2021", "C1"), ("S01", "2022", "C1")]),
         (("naryn/ridge/A", "naryn/ridge/B"), [("naryn", "ridge", "A"), ("naryn", "ridge", "B")]),

@@ -147,9 +147,10 @@ def third_level(every: Iterable[Sequence[str]]) -> str:
 
     It is below a season if all second folders are called like a year or a date, and no first one like a station:
     naryn/2021/S01. It is the station if all, of several, are called like sites, not like cameras, and no second one is:
-    survey/naryn/S01 and survey/sarychat/S02. So it is if all photos share the first two folders, of which the second is
-    not called like a station, and have several third ones, which are called like stations or lie below a year:
-    survey2021/naryn/Ridge and survey2021/naryn/Pass. every: the folders of all photos.
+    survey/naryn/S01 and survey/sarychat/S02, but not naryn/north/S01 and sarychat/north/S01, which would be one station
+    without the first folder, unless the first ones are surveys: 2021 and 2022. So it is if all photos share the first
+    two folders, of which the second is not called like a station, and have several third ones, which are called like
+    stations or lie below a year: survey2021/naryn/Ridge and survey2021/naryn/Pass. every: the folders of all photos.
     """
     places = {tuple(folders[:3]) for folders in every if len(folders) > 1}
     if places and all(_SITE.fullmatch(p[0]) and len(p) == 2 and _ONE_OF_SITE.fullmatch(p[1]) for p in places):
@@ -158,13 +159,20 @@ def third_level(every: Iterable[Sequence[str]]) -> str:
     if places and all(_SEASON.fullmatch(season) and not STATION.fullmatch(first) for first, season, _ in places):
         return BELOW_SEASON
     sites = all(STATION.fullmatch(third) and not _CAMERA.match(third) for _, _, third in places)
-    if len(places) > 1 and sites and not any(STATION.fullmatch(second) for _, second, _ in places):
+    sites = sites and not any(STATION.fullmatch(second) for _, second, _ in places)
+    if len(places) > 1 and sites and (len({place[1:] for place in places}) == len(places) or _are_surveys(places)):
         return "station"
     if len(places) < 2 or len({place[:2] for place in places}) > 1:
         return "camera"
     survey, second, _ = next(iter(places))
     like = YEAR.search(survey) or all(STATION.fullmatch(third) for _, _, third in places)
     return "station" if like and not STATION.fullmatch(second) else "camera"
+
+
+def _are_surveys(places: Iterable[Sequence[str]]) -> bool:
+    """Return whether the first folders have a year each, or differ in numbers alone, as survey1 and survey2."""
+    first = {place[0] for place in places}
+    return all(YEAR.search(name) for name in first) or len({re.sub(r"\d+", "", name) for name in first}) == 1
 
 
 def folders_above_places(photos: Iterable[str], told: Sequence[str] = ()) -> int:
