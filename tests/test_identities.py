@@ -1,8 +1,10 @@
 """Identities: previews, names, files; the command line; names that the other commands use at once."""
 
+import difflib
 import json
 import shlex
 import sqlite3
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,8 @@ from blank_survey import encounters, names_of, run, without_names
 from click.testing import CliRunner
 from drawn_table import ROWS, write_catalog
 from fake_extractor import age
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snowmatch.api import open_catalog
 from snowmatch.catalog.ids import give_ids, load_ids, save_ids
@@ -17,6 +21,7 @@ from snowmatch.catalog.load import load_catalog
 from snowmatch.catalog.records import Records, save_records, take_fingerprint
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import choices, nearest
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.divide import split_photos
 from snowmatch.review.history import history_of
@@ -510,6 +515,54 @@ def test_a_part_gets_a_name_of_its_individual_with_all_that_have_it_as_is_advise
             change()
     who, _ = decide(who, [split(who, "Aika", [2, 3], "Anna", "Bars")])
     assert find_individual(who, "Bars").sightings == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("e001", ["e0051", "e0010", "e0011", "e0012", "n9"], ["e0051", "e0010", "e0011"]),  # equally near: in order
+        ("abcdef", ["abcdxef", "abcdfe", "abcde"], ["abcdxef", "abcde", "abcdfe"]),
+        ("abcd", ["abcdefg", "bcd", "abc", "abcde"], ["abcde", "bcd", "abc"]),
+        ("left_flnk", ["right_flank", "left_flank", "head"], ["left_flank"]),  # no other is about as near
+        ("Umut", ["Aika", ""], []),
+        ("", ["Aika", ""], []),
+    ],
+)
+def test_the_nearest_names_are_told_the_nearest_first(word, known, expected):
+    assert nearest(word, known) == expected
+    assert nearest(word, [*known, *known]) == expected
+
+
+@given(st.text("abc", max_size=6), st.lists(st.text("abc", max_size=6), max_size=12))
+def test_the_first_suggestion_is_as_near_as_any_name(word, known):
+    found = nearest(word, known)
+    ratios = {name: difflib.SequenceMatcher(None, name, word).ratio() if name or word else 0.0 for name in known}
+    near = {name: ratio for name, ratio in ratios.items() if ratio >= 0.6 and name and word}
+    assert len(found) == min(3, sum(ratio >= max(near.values()) - 0.2 for ratio in near.values()))
+    assert [near[name] for name in found] == sorted(near.values(), reverse=True)[: len(found)]
+
+
+def test_of_many_names_only_the_nearest_are_told():
+    names = [f"snow_leopard_{n:05}" for n in range(20_000)]
+    start = time.process_time()
+    told = choices("snow_leopard_0512", names)
+    assert time.process_time() - start < 5
+    assert told == (
+        "expected one of 20000 names (did you mean 'snow_leopard_00512', 'snow_leopard_01512' or 'snow_leopard_02512'?)"
+    )
+    assert choices("Q", names).endswith("snow_leopard_00029 and 19970 more")
+    assert choices("Q", names[:2]) == "expected one of snow_leopard_00000, snow_leopard_00001"
+
+
+def test_an_unknown_individual_or_annotation_is_answered_with_the_nearest_ones(catalog):
+    who = open_identities(catalog)
+    drafts = [name_sightings(who, [n], name, "Anna") for n, name in enumerate(("Aika1", "Bars", "Aika2", "Aika3"))]
+    who, _ = decide(who, drafts)
+    with pytest.raises(SnowmatchError, match=r"did you mean 'Aika1', 'Aika2' or 'Aika3'\?\)$"):
+        find_individual(who, "Aika")
+    annotation = who.who.sightings[3].annotations[0]
+    with pytest.raises(SnowmatchError, match=rf"did you mean '{annotation}'\?\)"):
+        find_sighting_named(who, f"{annotation[:-1]}")
 
 
 @pytest.mark.parametrize(

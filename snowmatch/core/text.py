@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import json
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -19,19 +21,53 @@ _SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\s[0-9]{3})+(\.[0-9]*)?")  # 1 250
 _UNCLEAR = re.compile(r"[-+\N{MINUS SIGN}]?[1-9][0-9]{0,2},[0-9]{3}")
+SHORT = 30  # words that an error lists; of more it tells the nearest ones
+NEAR = 0.6  # share of letters in common, in the same order, from which a word is suggested; the default of difflib
+ABOUT = 0.2  # what another suggestion may have less of it than the nearest word
+COMPARED = 500  # words of which the order of the letters is compared too, which takes up to 1 ms for each
 JOINERS = "\u200c\u200d"  # invisible characters that join letters or keep them apart
 _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return a remark that suggests the known word nearest to `word`; "" if no known word is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+def nearest(word: str, known: Iterable[str]) -> list[str]:
+    """Return up to three of the known words that `word` may mean, the nearest first; [] if none is near.
+
+    Of equally near words, the one whose length differs less is first, then the one that is first in `known`. Others
+    than the nearest must be about as near. Of many words, only those with the most letters in common are compared.
+    """
+    matcher = difflib.SequenceMatcher(b=word)
+    letters = Counter(word)
+    shared: list[tuple[float, int, int, str]] = []
+    for number, other in enumerate(dict.fromkeys(known)):
+        total = (len(word) + len(other)) / 2
+        if min(len(word), len(other)) >= NEAR * total > 0:
+            common = sum(min(count, other.count(letter)) for letter, count in letters.items())
+            if common >= NEAR * total:
+                shared.append((-common / total, abs(len(other) - len(word)), number, other))
+    found = []
+    for _, apart, number, other in heapq.nsmallest(COMPARED, shared):
+        matcher.set_seq1(other)
+        if (ratio := matcher.ratio()) >= NEAR:
+            found.append((-ratio, apart, number, other))
+    best = heapq.nsmallest(3, found)
+    return [other for ratio, *_, other in best if ratio - best[0][0] <= ABOUT]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a remark that suggests the known words nearest to `word`, at most three; "" if no known word is near."""
+    near = [repr(other) for other in nearest(word, known)]
+    return f" (did you mean {' or '.join([*filter(None, [', '.join(near[:-1])]), near[-1]])}?)" if near else ""
 
 
 def choices(word: str, known: Sequence[str]) -> str:
-    """Return a text that lists the allowed words and suggests the one nearest to `word`."""
-    return f"expected one of {', '.join(known)}{did_you_mean(word, known)}"
+    """Return a text that lists the allowed words and suggests those nearest to `word`, at most three.
+
+    Of more than 30 words, only the nearest are told, or the first ones if none is near.
+    """
+    near = did_you_mean(word, known)
+    if len(known) <= SHORT:
+        return f"expected one of {', '.join(known)}{near}"
+    return f"expected one of {counted(len(known), 'name')}{near}" if near else f"expected one of {listed(known, SHORT)}"
 
 
 def same_name(text: str) -> str:

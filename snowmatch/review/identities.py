@@ -283,7 +283,8 @@ def find_sighting_named(identities: Identities, name: str, *, to_decide: bool = 
     path = _photo_named(identities, name)
     _unread(identities, name, (a for a in identities.annotations if a.path == path or a.encounter == same_name(name)))
     raise SnowmatchError(
-        f"{name!r} is no annotation, photo or encounter of {identities.data.folder}{did_you_mean(name, known)}; "
+        f"{name!r} is no annotation, photo or encounter of {identities.data.folder}"
+        f"{did_you_mean(name, [*known, *who.number_of])}; "
         "expected an encounter, the path of a photo in the catalog, or the identifier of an annotation"
     )
 
