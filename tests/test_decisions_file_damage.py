@@ -5,6 +5,7 @@ import os
 import random
 import sqlite3
 import tempfile
+from contextlib import closing
 
 import pytest
 from decision_files import DECISIONS, FAST, TEXTS, TRIGGERS, filled, pair, path, raw, without_triggers
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.decisions import opening, schema
 from snowmatch.decisions.file import append, decisions_path, read_decisions
 from snowmatch.decisions.merge import export_lines, import_lines, merge_file, read_whole
 from snowmatch.decisions.schema import APPLICATION, COLUMNS, VERSION
@@ -128,6 +130,40 @@ def test_a_newer_file_is_refused(filled):
         append(filled, [pair()])
     with pytest.raises(SnowmatchError, match="install a newer snowmatch"):
         export_lines(filled, filled.parent / "out")
+
+
+def lead_on(monkeypatch, *statements):
+    """Let a next version have these statements as its step."""
+    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, statements))
+    monkeypatch.setattr(schema, "_expected", schema._expected.__wrapped__)  # else it keeps this version's layout
+    for module in (schema, opening):
+        monkeypatch.setattr(module, "VERSION", VERSION + 1)
+
+
+def test_a_file_of_an_earlier_version_is_read_as_it_is_and_led_on_when_a_decision_is_added(filled, monkeypatch):
+    known, content = read_decisions(filled), filled.read_bytes()
+    with monkeypatch.context() as later:
+        lead_on(later, "CREATE INDEX decisions_by_kind ON decisions (kind)")
+        assert read_decisions(filled) == known
+        assert filled.read_bytes() == content
+        (added,) = append(filled, [pair("of the next version")]).rows
+        with closing(sqlite3.connect(filled)) as connection:
+            assert schema.version_of(connection) == (APPLICATION, VERSION + 1)
+            assert not schema.differences(connection, VERSION + 1)
+        assert read_decisions(filled).rows == (*known.rows, added)
+        append(filled, [pair("once more")])  # it is led on only once
+        assert len(read_decisions(filled).rows) == len(known.rows) + 2
+    assert "install a newer snowmatch" in str(refused(filled))  # by the earlier program
+
+
+def test_a_file_that_cannot_be_led_on_stays_as_it_was(filled, monkeypatch):
+    known, content = read_decisions(filled), filled.read_bytes()
+    lead_on(monkeypatch, "CREATE INDEX decisions_by_kind ON decisions (kind)", "CREATE INDEX wrong ON nothing (kind)")
+    with pytest.raises(SnowmatchError, match="nothing in it was changed"):
+        append(filled, [pair()])
+    assert filled.read_bytes() == content
+    monkeypatch.undo()
+    assert read_decisions(filled) == known
 
 
 FOREIGN = {
