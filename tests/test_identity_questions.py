@@ -373,6 +373,46 @@ def test_what_is_left_to_ask_is_told_with_the_accuracies_that_a_further_run_take
     assert queue.accuracy("Anna") == accuracy_by_name(queue.identities.rows)("Anna") < ACCURACY
 
 
+@pytest.mark.parametrize(("encounter", "comes_back"), [("ea", True), ("eb", True), ("ec", False), ("ed", False)])
+def test_a_pair_that_could_not_be_told_comes_back_only_with_a_new_photo_of_either_side(tmp_path, encounter, comes_back):
+    """The new photo, in `encounter`, is of the first or the second side, of another sighting, or a new sighting."""
+    table = tmp_path / "catalog.csv"
+    text = "path,body_part,encounter,annotation\n" + "".join(f"{x}.jpg,left_flank,e{x},{x}\n" for x in "abc")
+    table.write_text(text, encoding="utf-8")
+    evidence = Evidence({(0, 1): Likely(0, 1, 2.0, 0.6, 0.5, 9, ("a", "b"))}, 0.3, -6.0, 0)
+
+    def asked(queue):
+        return [each for each in queue.next(9) if (each.a, each.b) == (0, 1)]
+
+    def tell_nothing(queue):
+        (item,) = asked(queue)
+        who, stored = decide(queue.identities, [answer_item(queue, item, "cannot_tell", "", hidden=False)])
+        queue.take(who, item, stored.rows[0])
+        assert not asked(queue)
+        assert not asked(Queue(who, evidence, "Anna", repeats=0))
+
+    tell_nothing(Queue(open_identities(tmp_path), evidence, "Anna", repeats=0))
+    table.write_text(f"{text}new.jpg,left_flank,{encounter},new\n", encoding="utf-8")
+    queue = Queue(open_identities(tmp_path), evidence, "Anna", repeats=0)
+    assert bool(asked(queue)) is comes_back
+    if comes_back:
+        tell_nothing(queue)
+
+
+def test_a_second_answer_is_given_once_also_when_a_new_photo_arrives(tmp_path):
+    table = tmp_path / "catalog.csv"
+    text = "path,body_part,encounter,annotation\n" + "".join(f"{x}.jpg,left_flank,e{x},{x}\n" for x in "ab")
+    table.write_text(text, encoding="utf-8")
+    who = open_identities(tmp_path)
+    who, _ = decide(who, [answer_pair(who, 0, 1, "same", "Boris")])
+    evidence = Evidence({}, 0.3, -6.0, 0)
+    queue = Queue(who, evidence, "Anna", mode="blind")
+    (item,) = queue.next(9)
+    decide(who, [answer_item(queue, item, "cannot_tell", "", hidden=True)])
+    table.write_text(f"{text}new.jpg,left_flank,ea,new\n", encoding="utf-8")
+    assert not Queue(open_identities(tmp_path), evidence, "Anna", mode="blind").next(9)
+
+
 def test_what_an_observer_could_not_tell_twice_comes_last(catalog):
     """Nobody can tell anything about one sighting, which may be any of six animals; all other answers are right."""
     truth = true_names(catalog)
