@@ -21,7 +21,7 @@ from snowmatch.core.home import database_path
 from snowmatch.core.mended import forget_mended, note_on_mended
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
-from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.gallery_foreground import GalleryForeground
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import unidentified_groups
@@ -108,7 +108,7 @@ def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, monkeypatch, c
     elif change == "settings":
         long.catalog = Catalog(replace(data, settings=CatalogSettings(encounter_gap=30.0)))
     elif change == "network":  # its weights were downloaded since
-        monkeypatch.setattr("snowmatch.identify.session.choose_finders", lambda *_: Finders(Colours()))
+        monkeypatch.setattr("snowmatch.identify.session.finders_here", lambda *_: Finders(Colours()))
     else:
         named = tuple(replace(a, location="naryn") for a in data.annotations)
         long.catalog = Catalog(replace(data, annotations=named))
@@ -141,7 +141,7 @@ def test_photos_without_a_map_are_told_also_if_each_query_misses_other_ones(own_
     def missing(self, entries, folder):
         return [Note("maps-missing", f"{len(entries)} photos", {"count": len(entries)})]
 
-    monkeypatch.setattr(Gallery, "evidence_notes", missing)
+    monkeypatch.setattr(GalleryForeground, "evidence_notes", missing)
     catalog = snowmatch.open_catalog(own_survey / "catalog")
     for again in (True, False):
         found = run_batch(catalog, again=again)
@@ -152,7 +152,7 @@ def test_answers_without_maps_are_asked_again_when_the_maps_are_made(own_survey,
     catalog = snowmatch.open_catalog(own_survey / "catalog")
     with monkeypatch.context() as patch:
         missing = [Note("maps-missing", "3 photos", {"count": 3})]
-        patch.setattr(Gallery, "evidence_notes", lambda *_: missing)
+        patch.setattr(GalleryForeground, "evidence_notes", lambda *_: missing)
         run_batch(catalog)
         assert "answers-kept" in [note.code for note in run_batch(catalog).notes]
     assert "answers-kept" not in [note.code for note in run_batch(catalog).notes]

@@ -266,7 +266,7 @@ def test_photos_without_box_or_mask_say_no_more_than_the_limit_with_both_flanks(
         individual_numbers=np.array([0, 0, 1, 1]),
         feature_count=lambda entry: 10,
         subject=lambda entry: [1] * 10,
-        evidence=lambda entry: "box" if outlined else "",
+        foreground=SimpleNamespace(evidence=lambda entry: "box" if outlined else ""),
     )
 
     none = SimpleNamespace(annotation=np.zeros(0, np.int64))
