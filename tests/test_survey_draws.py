@@ -26,6 +26,7 @@ from snowmatch.survey import opening
 from snowmatch.survey.abundance import Estimate, m0
 from snowmatch.survey.captures import history
 from snowmatch.survey.coordinates import Coordinates
+from snowmatch.survey.draw_tables import draw_tables
 from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
 from snowmatch.survey.folder import survey_manifest
 from snowmatch.survey.identification import identify_captures
@@ -33,6 +34,7 @@ from snowmatch.survey.opening import draw_survey, open_survey, open_uncounted
 from snowmatch.survey.pooling import pool
 from snowmatch.survey.practice import practice_table, practice_text
 from snowmatch.survey.tables import captures_table
+from snowmatch.views.survey import format_draws
 
 BLANK = [(name if name == "cholpon" else "", *row) for name, *row in ROWS]
 
@@ -324,6 +326,31 @@ def test_draws_join_and_divide_animals_but_single_unidentified_ones_stay_so(tmp_
     assert {c.individual for c in found.captures[1] if c.encounters[0] in ("e7", "e8")} == {"cholpon"}
 
 
+def test_the_individuals_of_each_session_are_told_with_an_interval(tmp_path):
+    folder = catalog(tmp_path)
+    decide(folder, pair(0, 2), pair(4, 5))  # e1 and e2; e4 and e5
+    who = open_identities(folder).who
+    of = {s.encounter: n for n, s in enumerate(who.sightings)}
+    labels = np.array([who.of, who.of, who.of])
+    labels[1, [of["e3"], of["e6"]]] = 90  # one animal more in each session
+    labels[2, [of["e4"], of["e5"]]] = labels[2, of["e1"]]  # one animal less in the first one
+    survey, found = drawn(folder, labels, sessions=["early=2023-05-01..2023-05-10", "late=2023-05-11..2023-05-30"])
+    tables = draw_tables(survey, found)
+    assert [row[2] for row in tables["draws.csv"][1]] == [2, 2, 3, 3, 1, 2]
+    head, rows = tables["individuals-draws.csv"]
+    assert head == ("session", "by_decisions", "likely", "low", "high", "draws")
+    assert rows == [("early", 2, 2.0, 1, 3, 3), ("late", 2, 2.3333, 2, 3, 3)]
+    text = format_draws(survey, found)
+    assert text.splitlines()[1:4] == [
+        "  captured individuals  by decisions  likely  95 % interval",
+        "  session early                    2     2.0  1 to 3",
+        "  session late                     2     2.3  2 to 3",
+    ]
+    assert "An unidentified sighting that a draw joins to no other counts in none" in text
+    survey, found = drawn(catalog(tmp_path, ROWS[:8]), np.array([range(7)] * 2))
+    assert "An unidentified sighting" not in format_draws(survey, found)
+
+
 def test_a_divided_animal_never_takes_the_name_of_another(tmp_path):
     rows = [(name, "left_flank", "S1", f"2023-05-{day:02}T10:00:00", f"e{day}", "") for day, name in
             enumerate(["F1", "F1", "F1 (2)"], start=2)]  # fmt: skip
@@ -363,6 +390,12 @@ def test_the_commands_draw(own_survey, tmp_path):
     assert "With 3 draws of who is who" in result.output
     assert {row["draw"] for row in read_rows(out / "histories.csv")} == {"1", "2", "3"}
     assert len(read_rows(out / "estimates-draws.csv")) == 2
+    (seen,) = read_rows(out / "individuals-draws.csv")
+    assert f"  session {seen['session']}  " in result.stdout
+    assert int(seen["low"]) <= float(seen["likely"]) <= int(seen["high"])
+    counted = CliRunner().invoke(main, ["identities", str(folder), "count", "--draws", "20"])
+    assert counted.exit_code == 0, counted.output
+    assert f"of each session: snowmatch survey {folder} --draws 100" in counted.stderr
     first = {p.name: p.read_bytes() for p in out.iterdir()}
     assert CliRunner().invoke(main, words).exit_code == 0
     assert {p.name: p.read_bytes() for p in out.iterdir()} == first

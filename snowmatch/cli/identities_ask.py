@@ -372,12 +372,14 @@ def count(
 ) -> None:
     """Say how many individuals there are, how sure that is, and how many comparisons would still change it.
 
-    A left flank and a right flank that nothing joins are two. Locations and flanks are counted apart as well.
+    A left flank and a right flank that nothing joins are two. Locations and flanks are counted apart as well; the
+    sessions of a survey by `snowmatch survey CATALOG --draws 100`.
 
     \b
     Example:
       snowmatch identities catalog/ count
     """
+    from snowmatch.cli.advice import decisions_typed, quoted
     from snowmatch.review.accuracy import accuracy_by_name
     from snowmatch.review.counting import count_individuals
     from snowmatch.views.counting import format_counts
@@ -386,3 +388,5 @@ def count(
     _, evidence = gathered(place, who, extractors, options, again)
     found = count_individuals(who.who, evidence, accuracy_by_name(who.rows, who.who), draws=draws, seed=seed)
     print_text(format_counts(found))
+    decided = decisions_typed({"decisions": place.decisions})
+    say(f"of each session: snowmatch survey {quoted(str(place.catalog))} --draws 100{decided}")

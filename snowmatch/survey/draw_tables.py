@@ -1,10 +1,14 @@
-"""Tables of a survey's drawn identities: estimates and capture histories of each draw, and the pooled estimates."""
+"""Tables of a survey's drawn identities: individuals of each session, capture histories and estimates, also pooled."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from snowmatch.survey.captures import history
+import numpy as np
+
+from snowmatch.review.counts import count
+from snowmatch.survey.captures import Capture, history
 from snowmatch.survey.draws import Drawn
 from snowmatch.survey.pooling import Pooled, pool
 from snowmatch.survey.run import Survey
@@ -14,8 +18,24 @@ from snowmatch.survey.tables import Table
 MODELS = ("m0", "chao")
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The number of individuals that were captured in a session.
+
+    decided: by the decisions alone. mean, low, high: of the draws, with a 95 % interval.
+    """
+
+    session: str
+    decided: int
+    mean: float
+    low: int
+    high: int
+
+
 def draw_tables(survey: Survey, drawn: Drawn) -> dict[str, Table]:
-    """Return draws.csv, histories.csv and estimates-draws.csv: names of files, with head and rows."""
+    """Return draws.csv, histories.csv, individuals-draws.csv and estimates-draws.csv: names of files, with head and
+    rows.
+    """
     each: list[Sequence[object]] = []
     histories: list[Sequence[object]] = []
     for n, captures in enumerate(drawn.captures, start=1):
@@ -35,12 +55,30 @@ def draw_tables(survey: Survey, drawn: Drawn) -> dict[str, Table]:
         for model, p in models.items()
         for rest in [(p.draws, p.infinite)]
     ]
+    seen = [
+        (s.session, s.decided, float(f"{s.mean:.5g}"), s.low, s.high, len(drawn.captures))
+        for s in seen_in(survey, drawn)
+    ]
     pooled = ("session", "model", "estimate", "low", "high", "rubin_low", "rubin_high", "draws", "without_limit")
     return {
         "draws.csv": (("draw", "session", "individuals", "captures", *head), each),
         "histories.csv": (("draw", "session", "individual_id", "history"), histories),
+        "individuals-draws.csv": (("session", "by_decisions", "likely", "low", "high", "draws"), seen),
         "estimates-draws.csv": (pooled, list(rows)),
     }
+
+
+def seen_in(survey: Survey, drawn: Drawn) -> list[Seen]:
+    """Return how many individuals were captured in each session: by the decisions, and by two draws or more."""
+    found = []
+    for s in survey.sessions:
+        number = count(np.array([_captured(captures, s.name) for captures in drawn.captures]))
+        found.append(Seen(s.name, _captured(survey.captures, s.name), number.mean, number.low, number.high))
+    return found
+
+
+def _captured(captures: Iterable[Capture], session: str) -> int:
+    return len({c.individual for c in captures if c.session == session})
 
 
 def pooled_estimates(survey: Survey, drawn: Drawn) -> dict[str, dict[str, Pooled]]:
