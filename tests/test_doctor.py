@@ -843,6 +843,13 @@ def test_a_name_that_stands_for_none_is_told_until_it_is_another_one(tmp_path):
     assert "unnamed-names" not in seen(tmp_path)
 
 
+def test_dates_of_which_a_spreadsheet_has_swapped_half_are_to_check(tmp_path):
+    days = [f"2021-{month:02}-04" if month < 13 else f"{month}/4/2021" for month in range(8, 18)]
+    lines = ["path,individual,timestamp", *(f"{n}.jpg,aika,{day}" for n, day in enumerate(days))]
+    (tmp_path / "catalog.csv").write_text("\n".join(lines) + "\n")
+    assert seen(tmp_path)["dates-half-swapped"].severity == "check"
+
+
 @pytest.mark.parametrize("kind", ["rename", "merge"])
 def test_a_chosen_name_that_newer_rows_have_is_to_check_until_its_advice_is_followed(tmp_path, kind):
     table = tmp_path / "catalog.csv"

@@ -68,6 +68,7 @@ TO_CHECK = {
     "individuals-rewritten",
     "stations-rewritten",
     "dates-swapped",
+    "dates-half-swapped",
     "other-times",
     "times-of-earlier-version",
     "encounters-at-several-places",
