@@ -90,9 +90,9 @@ def test_with_another_individual_of_each_flank_there_is_no_such_note(catalog):
 
 
 def test_figures_tell_names_that_are_probably_no_animals_or_one_animal_twice(catalog):
-    named = [(name, "left_flank", "") for name in ("unknown", "unknown", "Aika", "aika", "aika")]
+    named = [(name, "left_flank", "") for name in ("unknown", "unknown", "Aika", "aika", "aika", "aika + cub", "2-Jan")]
     told = codes(catalog(named).evaluate().notes)
-    assert {"doubtful-names", "individuals-alike"} <= set(told)
+    assert {"doubtful-names", "individuals-alike", "individuals-together", "individuals-rewritten"} <= set(told)
 
 
 def test_the_command_beside_a_damaged_calibration_has_the_method_that_was_asked(catalog):

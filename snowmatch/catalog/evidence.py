@@ -28,6 +28,8 @@ EVIDENCE = (
     "doubtful-names",
     "camera-folders",
     "individuals-alike",
+    "individuals-together",
+    "individuals-rewritten",
     "folders-of-years",
     "decisions-quarrel",
     "settings-damaged",
