@@ -771,6 +771,30 @@ def test_the_methods_paragraph_has_all_figures():
         assert part in text, (part, text)
 
 
+def test_the_methods_paragraph_tells_the_photos_that_show_each_individual_and_which_were_usable():
+    annotations, book = catalog(["A", "A", "B", None]), Book()
+    for name, value in (("a0", "good"), ("a1", "poor"), ("a2", "poor"), ("a2", "fair")):
+        book.add("quality", "ann", value, side_a=(name,))
+    for name in ("a0", "a1", "a3"):  # two of one individual, and one of none
+        book.add("note", "ann", "", side_a=(name,), tags=("portrait",))
+    who = who_is_who(annotations, book.rows)
+    text = methods_paragraph(book.rows, who, date="2026-05-05", unused=3)
+    for part in (
+        "Besides, 3 annotations formed no sighting: the screening kept no photo of them",
+        "Photo quality was judged for 3 of the 4 annotations: 1 good, 1 fair, 1 poor.",
+        "A photo to represent the individual was chosen by a person for 1 of 2.",
+        "where a photo of each individual that shows its marks can be seen.",
+    ):
+        assert part in text, (part, text)
+    shown = methods_paragraph(book.rows, who, date="2026-05-05", told=Told(evidence="Photos are in Appendix 2"))
+    assert "chosen by a person for 1 of 2. Photos are in Appendix 2. Not recorded" in shown
+    assert "can be seen" not in shown
+    nothing = methods_paragraph([], who_is_who(catalog([None]), []), date="2026-05-05")
+    assert "No decision tells the quality of a photo." in nothing
+    assert "represent" not in nothing  # there is no individual
+    assert "Besides" not in nothing
+
+
 def test_what_is_not_known_is_said_to_be_unknown():
     who = who_is_who(catalog([None] * 3), [])
     text = methods_paragraph([], who, date="2026-05-05")

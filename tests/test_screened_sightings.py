@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from blank_survey import run
 from click.testing import CliRunner
 from PIL import Image
 
@@ -17,6 +18,7 @@ from snowmatch.review.identities import decide, draft, open_identities, preview
 from snowmatch.review.left_out import decided_photos, species_notes
 from snowmatch.review.traits import trait_drafts
 from snowmatch.survey.opening import open_survey
+from snowmatch.survey.practice import practice_text
 
 # a photo, its individual, its encounter, what the screening says
 PHOTOS = (
@@ -56,6 +58,11 @@ def test_an_animal_of_which_no_photo_is_kept_is_no_sighting(catalog):
     assert len(identities.who.sightings) == 3
     (note,) = [note for note in identities.data.notes if note.code == "screened-out"]
     assert note.data["count"] == 3
+    told = "Besides, 3 annotations formed no sighting: the screening kept no photo of them"
+    paragraph = run(catalog, "methods", "--evidence", "Photos: Fig. S1")
+    assert told in paragraph
+    assert "was chosen by a person for 0 of 1. Photos: Fig. S1. Not recorded" in " ".join(paragraph.split())
+    assert told in practice_text(open_survey(catalog), identities)
 
 
 @pytest.mark.parametrize(

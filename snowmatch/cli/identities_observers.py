@@ -147,21 +147,31 @@ def agreement(place: Place, as_json: bool) -> None:
 @click.option("--encounters", default="", help="A sentence on how encounters were told apart.")
 @click.option("--excluded", default="", help="A sentence on animals that were left out, such as cubs.")
 @click.option("--unclassified", default="", help="A sentence on what was done with sightings without an individual.")
+@click.option("--evidence", default="", help="A sentence on where a photo of each individual can be seen.")
 @placed
-def methods(place: Place, criteria: str, experience: str, encounters: str, excluded: str, unclassified: str) -> None:
+def methods(
+    place: Place,
+    criteria: str,
+    experience: str,
+    encounters: str,
+    excluded: str,
+    unclassified: str,
+    evidence: str,
+) -> None:
     """Print a paragraph for the methods section of a paper, with all figures that reviewers ask for.
 
     \b
     Example:
       snowmatch identities catalog/ methods --criteria "Three spots agree, and none contradicts."
     """
-    from snowmatch.review.identities import unread_notes
+    from snowmatch.review.identities import unread_notes, unused_annotations
     from snowmatch.review.methods_text import Told, methods_paragraph
     from snowmatch.review.observers import observer_notes
 
     who = place.open()
     say_notes((*observer_notes(who.rows), *unread_notes(who)))
-    told = Told(encounters, criteria, experience, excluded, unclassified)
+    told = Told(encounters, criteria, experience, excluded, unclassified, evidence=evidence)
     photos = len({a.path for a in who.annotations})
     date = f"{datetime.now(UTC):%Y-%m-%d}"
-    print_text(methods_paragraph(who.rows, who.who, date=date, photos=photos, told=told))
+    unused = unused_annotations(who)
+    print_text(methods_paragraph(who.rows, who.who, date=date, photos=photos, unused=unused, told=told))

@@ -173,6 +173,12 @@ def unread_notes(identities: Identities) -> tuple[Note, ...]:
     return (Note("annotations-unread", text, {"catalog": str(identities.data.folder), "count": unread}),)
 
 
+def unused_annotations(identities: Identities) -> int:
+    """Return how many annotations with an identifier are of no sighting: left out by the screening, or by species."""
+    known = identities.who.number_of
+    return sum(bool(a.annotation) and a.annotation not in known for a in identities.annotations)
+
+
 def _unread(identities: Identities, name: str, annotations: Iterable[Annotation]) -> None:
     """Raise SnowmatchError if one of these annotations, of what `name` means, has no identifier yet."""
     if any(not a.annotation for a in annotations):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snowmatch.core.text import counted, printable
 from snowmatch.core.version import __version__
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, REPEAT, Decision
 from snowmatch.decisions.sightings import comparable
-from snowmatch.decisions.who import DISPUTED, Who
+from snowmatch.decisions.who import DISPUTED, Individual, Who
 from snowmatch.review.machine import MachineError, machine_error
 from snowmatch.review.observers import Agreed, Agreement, agreement
 from snowmatch.review.shares import Share, make_share
 from snowmatch.review.training import Trained, training_results
+from snowmatch.review.traits import QUALITIES, Traits, traits_of
 
 FEATURES = 3  # agreeing marks that surveys ask for, as in Sharma et al., Bio-protocol 9638760
 
@@ -26,7 +27,8 @@ class Told:
 
     encounters: how encounters were told apart. criteria: when two sightings were called one animal. experience: of the
     observers. excluded: animals that were left out, such as cubs. unclassified: what was done with sightings of no
-    individual. policy: which decisions were left to the machine.
+    individual. policy: which decisions were left to the machine. evidence: where a photo of each individual can be
+    seen.
     """
 
     encounters: str = ""
@@ -35,6 +37,7 @@ class Told:
     excluded: str = ""
     unclassified: str = ""
     policy: str = ""
+    evidence: str = ""
 
 
 UNTOLD = {
@@ -44,16 +47,24 @@ UNTOLD = {
     "excluded": "which animals (such as cubs) were left out",
     "unclassified": "what was done with the sightings that no individual was found for",
     "policy": "which decisions were left to the machine",
+    "evidence": "where a photo of each individual that shows its marks can be seen",
 }
 
 
 def methods_paragraph(
-    rows: Sequence[Decision], who: Who, *, date: str, photos: int | None = None, told: Told | None = None
+    rows: Sequence[Decision],
+    who: Who,
+    *,
+    date: str,
+    photos: int | None = None,
+    unused: int = 0,
+    told: Told | None = None,
 ) -> str:
     """Return one paragraph for the methods section of a paper, without a line break.
 
     rows: all decisions, in the order of their identifiers. date: of the text, such as "2026-05-04". photos: number of
-    photos in the catalog; None if it is not known. What is not known is said to be unknown.
+    photos in the catalog; None if it is not known. unused: annotations of no sighting, of `unused_annotations`. What is
+    not known is said to be unknown.
 
     Source: the fields follow Choo et al. 2020, Global Ecology and Conservation e01294.
     """
@@ -62,12 +73,12 @@ def methods_paragraph(
     answers = [row for row in effective if row.kind == "pair" and row.mode != "training" and REPEAT not in row.tags]
     found, machine = agreement(rows, who), machine_error(rows, who)
     policy = " ".join(dict.fromkeys(_sentence(r.note) for r in answers if r.role == "machine" and r.note.strip()))
-    told = Told(
-        told.encounters, told.criteria, told.experience, told.excluded, told.unclassified, told.policy or policy
-    )
+    told = replace(told, policy=told.policy or policy)
+    traits = traits_of(rows)
     sentences = [
         *_software(rows, date),
         *_material(who, photos),
+        *_usable(who, traits, unused),
         told.excluded,
         told.encounters,
         _across(who),
@@ -80,6 +91,8 @@ def methods_paragraph(
         *_by_machine(machine, told.policy),
         *_left(who),
         *_individuals(who),
+        *_represented(who, traits),
+        told.evidence,
         told.unclassified,
     ]
     if unknown := [text for name, text in UNTOLD.items() if not getattr(told, name) and _matters(name, who, machine)]:
@@ -90,6 +103,8 @@ def methods_paragraph(
 def _matters(name: str, who: Who, machine: MachineError) -> bool:
     if name == "policy":
         return machine.decisions > 0
+    if name == "evidence":
+        return len(_found(who)) > 0
     return name != "unclassified" or len(_single(who)) > 0
 
 
@@ -132,6 +147,21 @@ def _material(who: Who, photos: int | None) -> list[str]:
     text += f" ({'; '.join(filter(None, why))})" if any(why) else ""
     names = f"The names of {counted(given, 'sighting')} were in the catalog beforehand." if given else ""
     return [text + ".", names]
+
+
+def _usable(who: Who, traits: Traits, unused: int) -> list[str]:
+    sentences = []
+    if unused:
+        sentences.append(
+            f"Besides, {counted(unused, 'annotation')} formed no sighting: the screening kept no photo of them, or "
+            "they are of other species or show no animal."
+        )
+    said = Counter(traits.quality[name] for name in who.number_of if name in traits.quality)
+    if not said:
+        return [*sentences, "No decision tells the quality of a photo."]
+    kinds = ", ".join(f"{said[each]} {each}" for each in QUALITIES)
+    judged = f"{said.total()} of the {counted(len(who.number_of), 'annotation')}"
+    return [*sentences, f"Photo quality was judged for {judged}: {kinds}."]
 
 
 def _across(who: Who) -> str:
@@ -280,9 +310,7 @@ def _left(who: Who) -> list[str]:
 
 def _individuals(who: Who) -> list[str]:
     parts: Counter[str] = Counter()
-    for each in who.individuals:
-        if not _counts(who, each.sightings, each.name):
-            continue
+    for each in _found(who):
         seen = {part for n in each.sightings for part in who.sightings[n].body_parts}
         left, right = "left_flank" in seen, "right_flank" in seen
         parts["both" if left and right else "left" if left else "right" if right else "neither"] += 1
@@ -300,12 +328,25 @@ def _individuals(who: Who) -> list[str]:
     return [f"{text}."]
 
 
+def _represented(who: Who, traits: Traits) -> list[str]:
+    if not (found := _found(who)):
+        return []
+    chosen = sum(
+        any(name in traits.portraits for n in each.sightings for name in who.sightings[n].annotations) for each in found
+    )
+    return [f"A photo to represent the individual was chosen by a person for {chosen} of {len(found)}."]
+
+
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
 def _counts(who: Who, sightings: Sequence[int], name: str | None) -> bool:
     """Return whether sightings are an individual that was found: it has a name, or several sightings."""
     return name is not None or len(sightings) > 1
+
+
+def _found(who: Who) -> list[Individual]:
+    return [each for each in who.individuals if _counts(who, each.sightings, each.name)]
 
 
 def _single(who: Who) -> set[int]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from snowmatch.core.version import __version__
 from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.review.alpha import identification_rate
-from snowmatch.review.identities import Identities
+from snowmatch.review.identities import Identities, unused_annotations
 from snowmatch.review.methods_text import methods_paragraph
 from snowmatch.review.observers import agreement
 from snowmatch.review.shares import Share
@@ -72,7 +72,8 @@ def practice_text(survey: Survey, identities: Identities) -> str:
     moments = [row.decided_at[:10] for row in identities.rows if row.decided_at]
     date = max(moments, default=f"{max(s.span.end for s in survey.sessions):%Y-%m-%d}")
     photos = len({a.path for a in identities.annotations})
-    return methods_paragraph(identities.rows, identities.who, date=date, photos=photos)
+    unused = unused_annotations(identities)
+    return methods_paragraph(identities.rows, identities.who, date=date, photos=photos, unused=unused)
 
 
 def _shared(what: str, share: Share) -> Sequence[object]:

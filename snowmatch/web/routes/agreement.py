@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from snowmatch.core.text import printable
 from snowmatch.review.accuracy import accuracies
+from snowmatch.review.identities import unused_annotations
 from snowmatch.review.machine import machine_error
 from snowmatch.review.methods_text import methods_paragraph
 from snowmatch.review.observers import agreement
@@ -46,7 +47,9 @@ def agreement_page(request: Request) -> Response:
         machine=machine_error(rows, who),
         trained=training_results(rows, who),
         accuracy=accuracies(rows, who),
-        methods=methods_paragraph(rows, who, date=time.strftime("%Y-%m-%d"), photos=photos),
+        methods=methods_paragraph(
+            rows, who, date=time.strftime("%Y-%m-%d"), photos=photos, unused=unused_annotations(identities)
+        ),
     )
 
 
