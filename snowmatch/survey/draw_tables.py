@@ -63,7 +63,7 @@ def draw_tables(survey: Survey, drawn: Drawn) -> dict[str, Table]:
     return {
         "draws.csv": (("draw", "session", "individuals", "captures", *head), each),
         "histories.csv": (("draw", "session", "individual_id", "history"), histories),
-        "individuals-draws.csv": (("session", "by_decisions", "likely", "low", "high", "draws"), seen),
+        "individuals-draws.csv": (("session", "by_decisions", "likely", "low", "high", "draws"), list(seen)),
         "estimates-draws.csv": (pooled, list(rows)),
     }
 
