@@ -556,6 +556,8 @@ def test_of_many_names_only_the_nearest_are_told():
 
 def test_an_unknown_individual_or_annotation_is_answered_with_the_nearest_ones(catalog):
     who = open_identities(catalog)
+    with pytest.raises(SnowmatchError, match=r"no individual 'Aika' in .*; it has no individuals yet: name one"):
+        find_individual(who, "Aika")
     drafts = [name_sightings(who, [n], name, "Anna") for n, name in enumerate(("Aika1", "Bars", "Aika2", "Aika3"))]
     who, _ = decide(who, drafts)
     with pytest.raises(SnowmatchError, match=r"did you mean 'Aika1', 'Aika2' or 'Aika3'\?\)$"):

@@ -205,7 +205,8 @@ def find_individual(identities: Identities, name: str) -> Individual:
             raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}: it {how} {now.handle!r}")
     _unread(identities, name, (a for a in identities.annotations if a.individual in _forms(name)))
     known = [each.handle for each in identities.who.individuals if each.name is not None or len(each.sightings) > 1]
-    raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}; {choices(name, sorted(known))}")
+    expected = choices(name, sorted(known)) if known else "it has no individuals yet: name one of its sightings first"
+    raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}; {expected}")
 
 
 def _forms(name: str) -> tuple[str, ...]:
