@@ -29,8 +29,8 @@ POPULATION_MEANS = (
 SCENERY_MEANS = (
     "Leopards with masks, calibrated; each question with its station, whose rocks are on record. Empty frame: the cat "
     "is painted out by its rough mask; what is left of it may be named (right). Box on rock: a box beside the animal. "
-    "Pasted cat: a cat before the rocks of another one; the encounter that it was cut from does not answer, unless a "
-    "note at the end of the page says that it did. Wrong: another name above `uncertain`."
+    "Pasted cat: a cat before the rocks of another one; the encounter that it was cut from does not answer. Wrong: "
+    "another name above `uncertain`."
 )
 WAITING = (
     ("snowmatch --help", "help"),
