@@ -353,8 +353,7 @@ def test_rename_with_its_preview(state, page):
     assert f"{old.name} → Aika" in page.inner_text("#preview")
     assert state.identities().rows == ()
     page.keyboard.press("Escape")
-    page.keyboard.down("Enter")
-    page.wait_for_selector("#preview[open]")
+    until(lambda: page.keyboard.down("Enter") or page.is_visible("#preview"))  # until the page knows that it is closed
     for _ in range(3):  # it is still held
         page.keyboard.down("Enter")
     page.wait_for_timeout(300)

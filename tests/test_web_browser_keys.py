@@ -154,9 +154,8 @@ def test_a_dialog_gives_the_focus_back_and_a_stored_change_keeps_it(state, page)
     page.wait_for_selector("#preview[open]")
     page.keyboard.press("Escape")
     assert focused(page, button)
-    page.wait_for_timeout(300)  # that the dialog is closed is told to the page a moment later
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#preview[open]")
+    until(lambda: page.keyboard.down("Enter") or page.is_visible("#preview"))  # until the page knows that it is closed
+    page.keyboard.up("Enter")
     page.keyboard.press("Enter")
     page.wait_for_selector("text=a scar")
     until(lambda: page.text_content("#said") == "Stored.")
