@@ -229,7 +229,7 @@ def test_a_question_waits_for_the_photos_that_are_still_being_sent(state, page):
     page.click("#ask")
     until(lambda: page.text_content("#asking") == "Reading the photos …")
     held.pop().continue_()
-    page.wait_for_url(re.compile("/identify/[0-9a-f]{20}"), timeout=60_000)
+    page.wait_for_url(re.compile("/identify/[0-9a-f]{20}"), timeout=180_000)
     assert [len(each["photos"]) for each in asked] == [2]
 
     page.goto(start + "identify?lang=en")
@@ -242,7 +242,7 @@ def test_a_question_waits_for_the_photos_that_are_still_being_sent(state, page):
     until(lambda: page.text_content("#asking") == "")
     assert len(asked) == 1
     page.click("#ask")
-    page.wait_for_url(re.compile("/identify/[0-9a-f]{20}"), timeout=60_000)
+    page.wait_for_url(re.compile("/identify/[0-9a-f]{20}"), timeout=180_000)
     assert [len(each["photos"]) for each in asked] == [2, 1]
 
 
