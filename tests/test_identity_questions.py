@@ -741,12 +741,17 @@ def test_a_decision_about_a_renamed_photo_that_the_table_identifies_is_stored_be
     need_unchanged(who, ["a0", "a1"])
 
 
-def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):
-    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(4)]
+def likely_pairs(folder, count):
+    """Return who is who in a catalog of sightings, and evidence that all but the last one are one animal."""
+    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(count)]
     table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
-    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
-    who = open_identities(tmp_path)
-    pairs = {(a, b): Likely(a, b, 9.0 - a - b, 0.9, 0.9, 9, ("", "")) for a, b in combinations(range(3), 2)}
+    (folder / "catalog.csv").write_text(table, encoding="utf-8")
+    pairs = combinations(range(count - 1), 2)
+    return open_identities(folder), {(a, b): Likely(a, b, 9.0 - a - b, 0.9, 0.9, 9, ("", "")) for a, b in pairs}
+
+
+def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):
+    who, pairs = likely_pairs(tmp_path, 4)
 
     def boris_joins_the_first_and_the_third(*words, **options):
         if len(open_identities(tmp_path).rows) == 0:
@@ -761,11 +766,7 @@ def test_asking_knows_what_others_answer_meanwhile(tmp_path, monkeypatch):
 
 
 def test_a_pair_that_others_answered_before_it_is_shown_is_not_asked(tmp_path, monkeypatch):
-    lines = [f"p{n}.jpg,left_flank,e{n},a{n}" for n in range(5)]
-    table = "\n".join(["path,body_part,encounter,annotation", *lines]) + "\n"
-    (tmp_path / "catalog.csv").write_text(table, encoding="utf-8")
-    who = open_identities(tmp_path)
-    pairs = {(a, b): Likely(a, b, 9.0 - a - b, 0.9, 0.9, 9, ("", "")) for a, b in combinations(range(4), 2)}
+    who, pairs = likely_pairs(tmp_path, 5)
     queue = Queue(who, Evidence(pairs, 0.3, -2.0, 0), "Anna", repeats=0)
     drafts = [answer_pair(who, 0, 1, "different", "Boris")]
     decide(who, [*drafts, *(answer_pair(who, n, 4, "same", "Boris") for n in (0, 2))])  # 0 and 2 are one animal

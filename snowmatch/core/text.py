@@ -23,8 +23,8 @@ _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\s[0-9]{3})+(\.[0-9]*)?")  # 1 250
 _UNCLEAR = re.compile(r"[-+\N{MINUS SIGN}]?[1-9][0-9]{0,2},[0-9]{3}")
 SHORT = 30  # words that an error lists; of more it tells the nearest ones
 NEAR = 0.6  # share of letters in common, in the same order, from which a word is suggested; the default of difflib
-ABOUT = 0.2  # what another suggestion may have less of it than the nearest word
-COMPARED = 500  # words of which the order of the letters is compared too, which takes up to 1 ms for each
+ABOUT = 0.2  # further suggestions have a share that is smaller than that of the nearest word by this at most; chosen
+COMPARED = 500  # words that are compared letter by letter, which takes up to 1 ms for each; chosen
 JOINERS = "\u200c\u200d"  # invisible characters that join letters or keep them apart
 _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
@@ -56,7 +56,10 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a remark that suggests the known words nearest to `word`, at most three; "" if no known word is near."""
     near = [repr(other) for other in nearest(word, known)]
-    return f" (did you mean {' or '.join([*filter(None, [', '.join(near[:-1])]), near[-1]])}?)" if near else ""
+    if not near:
+        return ""
+    *first, last = near
+    return f" (did you mean {', '.join(first)} or {last}?)" if first else f" (did you mean {last}?)"
 
 
 def choices(word: str, known: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from snowmatch.identify.question import Question
 from snowmatch.identify.resolve import AskedPhoto, Resolved, extract
 from snowmatch.identify.session import Session
 from snowmatch.photos.pixels import read_photo, read_small
-from snowmatch.screening.finders import GONE, SEGMENTER_GONE, is_gone
+from snowmatch.screening.finders import CLASSIFIER_GONE, SEGMENTER_GONE, is_gone
 from snowmatch.screening.foreground import (
     ForegroundMap,
     evidence_in_words,
@@ -128,30 +128,23 @@ def _missing_classifier(session: Session) -> list[Note]:
     """Return a note if the catalog's classifier, or the one that its maps were made with, is not on this computer."""
     if session.finders.classifier is not None:
         return []
-    if is_gone("classifiers", file := session.data.settings.classifier):
-        text = (
-            f"the catalog's classifier {file} is not on this computer: in photos outside the catalog, the animal is "
-            "found less well"
-        )
-        return [Note(GONE, text, {"catalog": str(session.folder), "file": file})]
+    if is_gone("classifiers", name := session.data.settings.classifier):
+        return [_gone(session, CLASSIFIER_GONE, f"the catalog's classifier {name} is", file=name)]
     if not any(map(session.gallery.foreground.shown_by, ("classifier", "middle"))):
         return []
-    text = (
-        "the catalog was indexed with a classifier whose weights are not on this computer: in photos outside the "
-        "catalog, the animal is found less well"
-    )
-    return [Note("no-classifier", text, {"catalog": str(session.folder)})]
+    return [_gone(session, "no-classifier", "the catalog was indexed with a classifier whose weights are")]
 
 
 def _missing_segmenter(session: Session) -> list[Note]:
     """Return a note if the catalog's segmenter is not on this computer."""
     if not is_gone("segmenters", name := session.data.settings.segmenter):
         return []
-    text = (
-        f"the catalog's segmenter {name} is not on this computer: in photos outside the catalog, the animal is found "
-        "less well"
-    )
-    return [Note(SEGMENTER_GONE, text, {"catalog": str(session.folder), "file": name})]
+    return [_gone(session, SEGMENTER_GONE, f"the catalog's segmenter {name} is", file=name)]
+
+
+def _gone(session: Session, code: str, what: str, **about: str) -> Note:
+    text = f"{what} not on this computer: in photos outside the catalog, the animal is found less well"
+    return Note(code, text, {"catalog": str(session.folder), **about})
 
 
 def _missing_middle(session: Session) -> list[Note]:

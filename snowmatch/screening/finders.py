@@ -16,7 +16,7 @@ from snowmatch.screening.scenes import Finders
 
 DEFAULT_CLASSIFIER, DEFAULT_WEIGHTS = "efficientnet_lite0", "efficientnet-lite0"
 AUTO, NONE = "auto", "none"  # the default classifier if its weights are on this computer; no network
-GONE = "classifier-gone"  # the code for a classifier whose file, or whose plugin, is not on this computer
+CLASSIFIER_GONE = "classifier-gone"  # the code for a classifier whose file, or whose plugin, is not on this computer
 SEGMENTER_GONE = "segmenter-gone"  # the same for a segmenter
 
 
@@ -24,7 +24,8 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
     """Return the networks called by these names.
 
     AUTO is the default classifier, or none if its weights are not on this computer. Raises SnowmatchError if another
-    name is unknown, with the code GONE or SEGMENTER_GONE, if its weights are missing, or if the segmenter needs boxes.
+    name is unknown (with the code CLASSIFIER_GONE or SEGMENTER_GONE), if its weights are missing, or if the segmenter
+    needs boxes.
     """
     chosen = _classifier(classifier)
     cutter = None if segmenter == NONE else _segmenter(segmenter)
@@ -87,10 +88,10 @@ def _classifier(name: str) -> Any:
         path = os.path.abspath(name)
         if not os.path.isfile(path):
             text = f"{name} does not exist, expected a classifier that was taught, or another name"
-            raise SnowmatchError(text, GONE, file=name)
+            raise SnowmatchError(text, CLASSIFIER_GONE, file=name)
         made = make_plugin("classifiers", "learned", {"file": path, "content": weights_sum(Path(path))})
     else:
-        made = _plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name, GONE)
+        made = _plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name, CLASSIFIER_GONE)
     made.check()
     return made
 

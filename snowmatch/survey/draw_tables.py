@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from snowmatch.review.counts import count
+from snowmatch.review.counts import Count, count
 from snowmatch.survey.captures import Capture, history
 from snowmatch.survey.draws import Drawn
 from snowmatch.survey.pooling import Pooled, pool
@@ -16,20 +15,6 @@ from snowmatch.survey.summaries import estimates
 from snowmatch.survey.tables import Table
 
 MODELS = ("m0", "chao")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The number of individuals that were captured in a session.
-
-    decided: by the decisions alone. mean, low, high: of the draws, with a 95 % interval.
-    """
-
-    session: str
-    decided: int
-    mean: float
-    low: int
-    high: int
 
 
 def draw_tables(survey: Survey, drawn: Drawn) -> dict[str, Table]:
@@ -55,26 +40,28 @@ def draw_tables(survey: Survey, drawn: Drawn) -> dict[str, Table]:
         for model, p in models.items()
         for rest in [(p.draws, p.infinite)]
     ]
-    seen = [
-        (s.session, s.decided, float(f"{s.mean:.5g}"), s.low, s.high, len(drawn.captures))
-        for s in seen_in(survey, drawn)
+    captured = [
+        (session, decided, float(f"{likely.mean:.5g}"), likely.low, likely.high, len(drawn.captures))
+        for session, (decided, likely) in captured_individuals(survey, drawn).items()
     ]
     pooled = ("session", "model", "estimate", "low", "high", "rubin_low", "rubin_high", "draws", "without_limit")
     return {
         "draws.csv": (("draw", "session", "individuals", "captures", *head), each),
         "histories.csv": (("draw", "session", "individual_id", "history"), histories),
-        "individuals-draws.csv": (("session", "by_decisions", "likely", "low", "high", "draws"), list(seen)),
+        "individuals-draws.csv": (("session", "by_decisions", "likely", "low", "high", "draws"), list(captured)),
         "estimates-draws.csv": (pooled, list(rows)),
     }
 
 
-def seen_in(survey: Survey, drawn: Drawn) -> list[Seen]:
-    """Return how many individuals were captured in each session: by the decisions, and by two draws or more."""
-    found = []
-    for s in survey.sessions:
-        number = count(np.array([_captured(captures, s.name) for captures in drawn.captures]))
-        found.append(Seen(s.name, _captured(survey.captures, s.name), number.mean, number.low, number.high))
-    return found
+def captured_individuals(survey: Survey, drawn: Drawn) -> dict[str, tuple[int, Count]]:
+    """Return how many individuals were captured in each session: by the decisions alone, and by the draws."""
+    return {
+        s.name: (
+            _captured(survey.captures, s.name),
+            count(np.array([_captured(captures, s.name) for captures in drawn.captures])),
+        )
+        for s in survey.sessions
+    }
 
 
 def _captured(captures: Iterable[Capture], session: str) -> int:

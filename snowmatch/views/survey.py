@@ -9,7 +9,7 @@ from datetime import date, datetime
 from snowmatch.core.text import aligned, counted, printable
 from snowmatch.survey.abundance import Estimate
 from snowmatch.survey.captures import MEANING
-from snowmatch.survey.draw_tables import pooled_estimates, seen_in
+from snowmatch.survey.draw_tables import captured_individuals, pooled_estimates
 from snowmatch.survey.draws import Drawn
 from snowmatch.survey.movements import largest_moves, mmdm, movements, spatial_recaptures
 from snowmatch.survey.occasions import Session
@@ -45,13 +45,13 @@ def format_survey(survey: Survey) -> str:
 
 def format_draws(survey: Survey, drawn: Drawn) -> str:
     """Return the individuals of each session in drawn identities, and the pooled estimates, as text."""
-    seen = [
-        (f"  session {printable(s.session)}", str(s.decided), f"{s.mean:.1f}", f"{s.low} to {s.high}")
-        for s in seen_in(survey, drawn)
+    captured = [
+        (f"  session {printable(session)}", str(decided), f"{likely.mean:.1f}", f"{likely.low} to {likely.high}")
+        for session, (decided, likely) in captured_individuals(survey, drawn).items()
     ]
     head = ("  captured individuals", "by decisions", "likely", "95 % interval")
     lines = [f"With {counted(len(drawn.captures), 'draw')} of who is who (what photos and answers leave open):"]
-    lines += [line.rstrip() for line in aligned(head, seen, right=head[1:3])]
+    lines += [line.rstrip() for line in aligned(head, captured, right=head[1:3])]
     for name, models in pooled_estimates(survey, drawn).items():
         for model, p in models.items():
             e = Estimate(p.value, p.low, p.high, p.draws)
