@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -121,10 +120,13 @@ def links(request: Request) -> Response:
     if number is None:
         return _missing(request)
     evidence: Evidence | None = None
-    with suppress(SnowmatchError):  # nothing is indexed
+    try:
         evidence = evidence_now(state)
         if evidence is None:
             return render(request, "wait.html", status=202, word="ind.links_wait")
+    except SnowmatchError as error:
+        if error.code != "not-indexed":  # what answers say shows without comparisons, too
+            raise
     found = links_of(identities.who, identities.who.individuals[number], evidence)
     shown = [_link(identities, link) for link in found]
     return render(request, "links.html", links=shown, compared=evidence is not None, card=None)
